@@ -1,0 +1,59 @@
+"""What a run stands on: device, threads, versions and commit, asked for in one place and recorded with every result."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+
+import torch
+
+from .files import project_root
+
+
+def pick_device(name="auto"):
+    """"auto" is the GPU where there is one, else the CPU; any other torch device name is checked before it is used."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except Exception as error:
+        raise ValueError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); use 'auto' or 'cpu'") from None
+    return device
+
+
+def set_threads(count=0):
+    """Threads of torch on the CPU; 0 keeps torch's choice. Returns the number in force. Same seed and same count: same digits."""
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= 1024:
+        raise ValueError(f"threads is {count!r}; expected a whole number from 0 (torch's choice) to 1024")
+    if count:
+        torch.set_num_threads(count)
+    return torch.get_num_threads()
+
+
+def versions(packages=("torch", "torchvision", "numpy", "jupyterlab", "ipywidgets", "papermill")):
+    """dict name -> version, with Python; a package that is not installed reads "not installed"."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def git_commit():
+    """Short commit of the clone, with "+" where tracked files differ from it; "unknown" outside a clone."""
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=project_root(), capture_output=True, text=True, timeout=20, check=True).stdout
+    try:
+        return git("rev-parse", "--short=10", "HEAD").strip() + ("+" if git("status", "--porcelain", "-uno").strip() else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def device_name(device):
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{os.cpu_count()} x {platform.machine()} CPU, {torch.get_num_threads()} threads, {sys.platform}"
