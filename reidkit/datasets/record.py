@@ -88,8 +88,8 @@ class ReIDData:
                       *(self.attributes[key] for key in sorted(self.attributes)))
 
     def numbers(self):
-        """What a data set's table prints: pictures, people (junk and distractors apart), cameras, domains."""
-        return {"pictures": len(self), "people": int((torch.unique(self.ids) > 0).sum()) + int((self.ids == 0).any() and "market" not in self.name),
+        """What a data set's table prints; ids leaves junk (-1) out."""
+        return {"pictures": len(self), "ids": int((torch.unique(self.ids) >= 0).sum()),
                 "cameras": len(torch.unique(self.cameras)), "domains": len(torch.unique(self.domains))}
 
 
