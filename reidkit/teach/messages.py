@@ -23,6 +23,53 @@ MESSAGES = {
     "unreadable": "{name}: no readable notebook; moved to {backup}, a fresh copy lies in its place",
     "course changed": "**The course changed this exercise since you answered it.** Your answer is above; the new stub:",
     "you changed": "**The course changed this cell, and so had you.** The new one is above; yours was:",
+    # the set-up cell
+    "parameter type": "{parameter} is {value!r}, of type {found}; it takes {expected}, as the comment in the parameters cell shows",
+    "parameter preset": "PRESET is {value!r}; it takes one of {known}.{hint}",
+    "parameter seed": "SEED is {value}; it takes a whole number from 0 to 2147483647",
+    "parameter threads": "THREADS is {value}; it takes 0 (torch's choice) to 1024",
+    "parameter data": "DATA is {value!r}; it takes \"world\", \"market1501:PATH\" or \"pku-reid:PATH\".{hint}",
+    "parameter folder": "DATA is {value!r}, but {path!r} is no folder; give the folder of the data set, or use \"world\"",
+    "start": "chapter {chapter} · preset {preset} · seed {seed} · data {source} · device {device} · {threads} threads · {versions}",
+    "start minutes": "expect about {minutes} minutes of computing with the {preset} preset on two cores",
+    # pictures
+    "figure shape": "a picture of shape {shape} cannot be shown; expected (H, W), (H, W, 3) or (3, H, W)",
+    "figure values": "a picture of {dtype} from {low} to {high} cannot be shown; expected uint8, or floats from 0 to 1",
+    "figure alt": "the alt text is {alt!r}; write at least 20 characters that tell what the picture shows to one who cannot see it",
+    "figure images": "pictures of shape {shape} and {dtype} cannot be laid out; expected uint8 (N, 3, H, W) with N at least 1",
+    "figure count": "{pictures} pictures, {labels} labels and {marks} marks do not belong together; give one each",
+    # widgets
+    "control slider": "the slider {label!r} runs from {min!r} to {max!r} in steps of {step!r} and starts at {value!r}; "
+                      "expected numbers with min < max, step > 0 and the value between them",
+    "control choice": "the choice {label!r} starts at {value!r}, which is none of {options}",
+    "film length": "a filmstrip of {count} states; give 3 to 5",
+    "film state": "the filmstrip sets {unknown}, but the controls are {known}",
+    "film title": "Filmstrip: {count} positions of the controls",
+    "film plain": "(filmstrip: {states})",
+    "still title": "The first frame as a plain picture",
+    "explore first": "{state}. {text}",
+    "explore live": "Run this cell in JupyterLab to move: {names}.",
+    "explore error": "{state}: the drawing failed ({kind}: {error})",
+    "next example": "Next example",
+    # claims and recorded numbers
+    "claim": "{sign} {sentence} [{state}]",
+    "claim measured": "measured here: {value} {unit}",
+    "claim bound": "(tested with the preset {presets} on {data})",
+    "claim recorded": "recorded: {spread} {unit} (mean and 95 % interval, {n} runs; {provenance})",
+    "claim nothing": "the claim {sentence!r} has nothing to judge; give measured=..., or recorded=teach.recorded(table, column)",
+    "paper headers": "what|paper|source|ours|agree?|remark",
+    "paper yes": "yes",
+    "paper no": "no",
+    "paper unclear": "cannot be compared",
+    "record": "recorded {values}",
+    "record value": "record({key}=...) got a {kind}; expected a number, a word, a truth value or a tensor of one element",
+    "recorded table": "no recorded table {table!r} in data/results/; there are: {known}",
+    "recorded column": "no column {column!r} in the recorded table {table!r}; there are: {known}",
+    "recorded empty": "no finished run of the recorded table {table!r} has {filters}",
+    "provenance": "{table}.csv: {seeds} seeds, {date}, commit {commit}, {device}, Python {python}, torch {torch}",
+    # source
+    "source where": "{path}, lines {first}-{last}",
+    "source here": "this notebook",
 }
 
 

@@ -1,0 +1,170 @@
+"""Pictures of a notebook: small PNGs with alt text and a caption, montages, and ranked strips that do not speak by colour alone."""
+
+import io
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from .display import emit
+from .messages import say
+
+LIMIT = 60_000                                  # bytes a picture may have, so that a notebook stays under 1 MB
+PAPER, INK = (255, 255, 255), (26, 26, 26)      # opaque: readable on light and on dark themes
+RIGHT, WRONG = (0, 114, 178), (213, 94, 0)      # blue and vermilion of the Okabe-Ito palette; always with a sign and a line style
+
+
+def pixels(picture):
+    """Any picture -> uint8 (H, W, 3): a matplotlib figure, or an array or tensor (H, W), (H, W, 3) or (3, H, W), uint8 or 0..1."""
+    if hasattr(picture, "canvas"):              # a matplotlib figure; its artists may be reused for the next frame
+        picture.canvas.draw()
+        return np.array(picture.canvas.buffer_rgba())[..., :3]
+    array = picture.detach().cpu().numpy() if isinstance(picture, torch.Tensor) else np.asarray(picture)
+    if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
+        array = array.transpose(1, 2, 0)        # (3, H, W) -> (H, W, 3)
+    if array.ndim == 2:
+        array = np.repeat(array[..., None], 3, axis=2)      # (H, W) -> (H, W, 3)
+    if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise ValueError(say("figure shape", shape=tuple(array.shape)))
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == bool:
+        return array.astype(np.uint8) * 255
+    if array.dtype.kind != "f" or not 0 <= array.min() <= array.max() <= 1:
+        raise ValueError(say("figure values", dtype=array.dtype, low=array.min(), high=array.max()))
+    return (array * 255).round().astype(np.uint8)
+
+
+def enlarge(array, factor, smooth=True):
+    """uint8 (H, W, 3) -> (H * factor, W * factor, 3): smooth for looking at people, hard-edged for looking at pixels."""
+    size = (array.shape[1] * factor, array.shape[0] * factor)
+    return np.asarray(Image.fromarray(array).resize(size, Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST))
+
+
+def png(array, limit=LIMIT):
+    """uint8 (H, W, 3) -> PNG of at most `limit` bytes: all colours if they fit, else ever fewer colours, then a smaller picture.
+
+    limit None: quick and as large as it comes, for a live widget.
+    """
+    image = Image.fromarray(np.ascontiguousarray(array))
+    if limit is None:
+        stream = io.BytesIO()
+        image.save(stream, format="PNG", compress_level=1)
+        return stream.getvalue()
+    while True:
+        for colours in (None, 256, 96):
+            small = image if colours is None else image.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+            stream = io.BytesIO()
+            small.save(stream, format="PNG", optimize=True)
+            if stream.tell() <= limit:
+                return stream.getvalue()
+        image = image.resize((max(1, image.width * 4 // 5), max(1, image.height * 4 // 5)), Image.Resampling.LANCZOS)
+
+
+def need_alt(alt):
+    if not isinstance(alt, str) or len(alt.strip()) < 20:
+        raise ValueError(say("figure alt", alt=alt))
+    return alt.strip()
+
+
+def show(picture, alt, caption, name=None, width=None, smooth=False):
+    """Show one figure or picture with its alt text, and below it the caption, a "What you see" sentence.
+
+    picture: matplotlib figure (closed afterwards) or anything `pixels` takes; small ones are enlarged by a whole factor.
+    width: pixels on the page. Raises ValueError where the alt text is missing or shorter than 20 characters.
+    """
+    alt = need_alt(alt)
+    array = pixels(picture)
+    if hasattr(picture, "canvas"):
+        from matplotlib import pyplot
+        pyplot.close(picture)
+    else:
+        array = enlarge(array, max(1, min(256 // array.shape[0], 640 // array.shape[1])), smooth)
+    metadata = {"alt": alt} | ({"width": width} if width else {})
+    emit(f"[{name or 'figure'}] {alt}", metadata={"image/png": metadata}, png=png(array))
+    emit(caption, markdown=f"*{caption}*" if "*" not in caption else caption)
+
+
+def _images(images):
+    images = torch.as_tensor(images)
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3 or not len(images):
+        raise ValueError(say("figure images", shape=tuple(images.shape), dtype=images.dtype))
+    return images.cpu().permute(0, 2, 3, 1).numpy()         # (N, 3, H, W) -> (N, H, W, 3)
+
+
+def _mark(draw, box, right):
+    """Right: solid frame and tick. Wrong: dashed frame and cross. The sign stands on white in the lower right corner."""
+    x0, y0, x1, y1 = box
+    colour = RIGHT if right else WRONG
+    if right:
+        draw.rectangle(box, outline=colour, width=4)
+    else:
+        for start in range(x0, x1, 14):                     # dashes of 8 pixels every 14
+            for edge in (y0, y1 - 3):
+                draw.rectangle((start, edge, min(start + 8, x1), edge + 3), fill=colour)
+        for start in range(y0, y1, 14):
+            for edge in (x0, x1 - 3):
+                draw.rectangle((edge, start, edge + 3, min(start + 8, y1)), fill=colour)
+    cx, cy = x1 - 14, y1 - 14
+    draw.ellipse((cx - 11, cy - 11, cx + 11, cy + 11), fill=PAPER, outline=colour, width=2)
+    signs = [((-6, 0), (-2, 5), (6, -5))] if right else [((-5, -5), (5, 5)), ((-5, 5), (5, -5))]
+    for sign in signs:
+        draw.line([(cx + x, cy + y) for x, y in sign], fill=colour, width=3, joint="curve")
+
+
+def grid(images, columns=8, labels=None, height=128, smooth=True, right=None):
+    """Montage of pictures uint8 (N, 3, H, W) -> uint8 (H', W', 3), a label (str, several lines allowed) under each.
+
+    right: True or False draws the mark of a right or wrong match, None leaves a picture alone. Labels wider than a picture
+    are wrapped between words. `height` is the least height of a picture on the page; it is enlarged by a whole factor.
+    """
+    stack = _images(images)
+    factor = max(1, -(-height // stack.shape[1]))
+    tiles = [enlarge(tile, factor, smooth) for tile in stack]
+    labels = [""] * len(tiles) if labels is None else [str(label) for label in labels]
+    right = [None] * len(tiles) if right is None else list(right)
+    if not len(tiles) == len(labels) == len(right):
+        raise ValueError(say("figure count", pictures=len(tiles), labels=len(labels), marks=len(right)))
+    font = ImageFont.load_default(size=13)
+    high, wide = tiles[0].shape[:2]
+    labels = [_wrap(label, font, wide) for label in labels]
+    text = 17 * max(len(lines) for lines in labels)
+    columns = min(columns, len(tiles))
+    rows = -(-len(tiles) // columns)
+    page = Image.new("RGB", (columns * (wide + 12) + 12, rows * (high + text + 12) + 8), PAPER)
+    draw = ImageDraw.Draw(page)
+    for index, (tile, lines, mark) in enumerate(zip(tiles, labels, right)):
+        x, y = 12 + index % columns * (wide + 12), 8 + index // columns * (high + text + 12)
+        page.paste(Image.fromarray(tile), (x, y))
+        if mark is not None:
+            _mark(draw, (x - 4, y - 4, x + wide + 3, y + high + 3), bool(mark))
+        for number, line in enumerate(lines):
+            draw.text((x + wide / 2, y + high + 6 + 17 * number), line, fill=INK, font=font, anchor="ma")
+    return np.asarray(page)
+
+
+def _wrap(label, font, width):
+    lines = []
+    for paragraph in label.split("\n") if label else []:
+        line = ""
+        for word in paragraph.split():
+            if line and font.getlength(f"{line} {word}") > width + 8:
+                lines, line = [*lines, line], word
+            else:
+                line = f"{line} {word}".strip()
+        lines.append(line)
+    return lines
+
+
+def strip(query, gallery, right, captions=None, height=128, smooth=True):
+    """Ranked strip -> uint8 (H', W', 3): the query, then gallery pictures in rank order with rank number and tick or cross.
+
+    query uint8 (3, H, W) or (1, 3, H, W), gallery uint8 (N, 3, H, W), right N booleans, captions N strings or None.
+    """
+    query, gallery = torch.as_tensor(query), torch.as_tensor(gallery)
+    captions = [""] * len(gallery) if captions is None else list(captions)
+    if not len(gallery) == len(right) == len(captions):
+        raise ValueError(say("figure count", pictures=len(gallery), labels=len(captions), marks=len(right)))
+    labels = ["query"] + [f"{rank}\n{caption}".strip() for rank, caption in enumerate(captions, 1)]
+    images = torch.cat([query.reshape(1, *query.shape[-3:]), gallery])      # (1 + N, 3, H, W)
+    return grid(images, len(images), labels, height, smooth, right=[None, *map(bool, right)])

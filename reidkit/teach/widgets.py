@@ -1,0 +1,205 @@
+"""Pictures with controls: a thin shell around `draw(state, artists)`. The first frame is there without a kernel, too."""
+
+import base64
+import html
+import inspect
+import os
+import random
+import time
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .display import emit, number
+from .figures import grid, need_alt, pixels, png
+from .messages import say
+
+
+class Frame(NamedTuple):
+    picture: object         # uint8 (H, W, 3), or a matplotlib figure kept in `artists`
+    text: str               # the readout: what the picture says, in words and numbers
+
+
+@dataclass(frozen=True)
+class Control:
+    """One thing to move; `values` are the states that tests draw: least, middle and greatest, or every option."""
+    kind: str
+    label: str
+    value: object
+    values: tuple
+    step: float = 0
+
+    min = property(lambda self: self.values[0])
+    middle = property(lambda self: self.values[len(self.values) // 2])
+    max = property(lambda self: self.values[-1])
+
+    def random(self, chance):
+        """A state drawn by `chance`, a random.Random."""
+        if self.kind != "slider":
+            return chance.choice(self.values)
+        value = self.min + chance.randrange(round((self.max - self.min) / self.step) + 1) * self.step
+        return value if isinstance(self.step, int) else round(value, 10)
+
+    def live(self, quick):
+        """The ipywidgets control; a slow drawing waits until the slider rests."""
+        import ipywidgets
+        if self.kind == "choice":
+            return ipywidgets.Dropdown(options=self.values, value=self.value, description=self.label, style={"description_width": "initial"})
+        if self.kind == "switch":
+            return ipywidgets.Checkbox(value=self.value, description=self.label, indent=False)
+        slider = ipywidgets.IntSlider if isinstance(self.step, int) else ipywidgets.FloatSlider
+        return slider(min=self.min, max=self.max, step=self.step, value=self.value, description=self.label,
+                      continuous_update=quick, style={"description_width": "initial"})
+
+
+def slider(min, max, step, value, label):
+    """A number from min to max in steps; four ints make a slider of whole numbers."""
+    numbers = (min, max, step, value)
+    if any(isinstance(x, bool) or not isinstance(x, (int, float)) for x in numbers) or not (min <= value <= max and min < max and step > 0):
+        raise ValueError(say("control slider", label=label, min=min, max=max, step=step, value=value))
+    whole = all(isinstance(x, int) for x in numbers)
+    middle = min + round((max - min) / step / 2) * step
+    return Control("slider", label, *((value, (min, middle, max), step) if whole else (float(value), (float(min), float(middle), float(max)), float(step))))
+
+
+def choice(options, value, label):
+    if value not in options:
+        raise ValueError(say("control choice", label=label, value=value, options=list(options)))
+    return Control("choice", label, value, tuple(options))
+
+
+def switch(value, label):
+    return Control("switch", label, bool(value), (False, True))
+
+
+def states(controls):
+    """The states a test draws: the first one, then each control at its least, middle and greatest with the others untouched."""
+    first = {name: control.value for name, control in controls.items()}
+    yield first
+    for name, control in controls.items():
+        for value in dict.fromkeys((control.min, control.middle, control.max) if control.kind == "slider" else control.values):
+            yield first | {name: value}
+
+
+def describe(state, controls):
+    return ", ".join(f"{controls[name].label} = {'on' if value is True else 'off' if value is False else number(value)}" for name, value in state.items())
+
+
+class _Drawing:
+    """draw with its artists, its last duration, and frames turned into PNG bytes."""
+
+    def __init__(self, draw):
+        self.draw, self.artists, self.seconds = draw, {}, 0.0
+        self.takes_artists = len(inspect.signature(draw).parameters) > 1
+
+    def __call__(self, state):
+        began = time.perf_counter()
+        frame = self.draw(dict(state), self.artists) if self.takes_artists else self.draw(dict(state))
+        picture, text = pixels(frame[0]), str(frame[1])
+        self.seconds = time.perf_counter() - began
+        return picture, text
+
+
+def _filmstrip(drawing, first, film, controls):
+    import torch
+    from PIL import Image
+    frames, labels = [], []
+    for change in film:
+        unknown = set(change) - set(controls)
+        if unknown:
+            raise ValueError(say("film state", unknown=sorted(unknown), known=list(controls)))
+        picture, text = drawing(first | change)
+        scale = min(300 / picture.shape[1], 200 / picture.shape[0])
+        size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]       # (W, H)
+        frames.append(torch.from_numpy(pixels(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)).copy()))
+        labels.append(f"{describe(change or first, controls)}\n{text}")
+    columns = max(1, 930 // (frames[0].shape[1] + 12))
+    montage = grid(torch.stack(frames).permute(0, 3, 1, 2), columns, labels, height=1)     # (F, H, W, 3) -> (F, 3, H, W)
+    return png(montage, 40_000), "; ".join(label.replace("\n", ": ") for label in labels)
+
+
+def _folded(summary, picture, alt):
+    data = base64.b64encode(picture).decode()
+    return f'<details><summary>{html.escape(summary)}</summary><img src="data:image/png;base64,{data}" alt="{html.escape(alt, quote=True)}"></details>'
+
+
+def explore(draw, controls, film, alt, name=None):
+    """A picture with controls, drawn by `draw(state)` or `draw(state, artists)` -> Frame(picture, text).
+
+    controls: dict name -> slider(...), choice(...) or switch(...); film: 3 to 5 states (dicts of what differs from the first).
+    Draws the first frame and the film at once, so a drawing that raises stops the cell; REIDKIT_STRICT=1 draws every state of
+    `states(controls)` as well. REIDKIT_BUILD=1, REIDKIT_STATIC=1 or a missing ipywidgets: the plain picture instead of controls.
+    """
+    alt = need_alt(alt)
+    if not 3 <= len(film) <= 5:
+        raise ValueError(say("film length", count=len(film)))
+    drawing, first = _Drawing(draw), {key: control.value for key, control in controls.items()}
+    still, text = drawing(first)
+    strip, strip_alt = _filmstrip(drawing, first, film, controls)
+    quick = drawing.seconds <= 0.1                          # measured on a drawing whose artists are there already
+    if os.environ.get("REIDKIT_STRICT") == "1":
+        for state in states(controls):
+            drawing(state)
+    folded = _folded(say("film title", count=len(film)), strip, f"{alt} {strip_alt}")
+    if _static():
+        emit(f"[{name or 'explore'}] {alt}", metadata={"image/png": {"alt": alt}}, png=png(still))
+        names = ", ".join(control.label for control in controls.values())
+        readout = say("explore first", state=describe(first, controls), text=text)
+        emit(f"{readout}\n{say('explore live', names=names)}",
+             f"<p>{html.escape(readout)}</p><p><small>{html.escape(say('explore live', names=names))}</small></p>{folded}")
+        return
+    _live(drawing, controls, first, still, text, alt, quick)
+    emit(say("film plain", states=strip_alt), folded + _folded(say("still title"), png(still), alt))
+
+
+def _static():
+    if "1" in (os.environ.get("REIDKIT_BUILD"), os.environ.get("REIDKIT_STATIC")):
+        return True
+    try:
+        import ipywidgets  # noqa: F401
+    except ImportError:
+        return True
+    return False
+
+
+def _live(drawing, controls, first, still, text, alt, quick):
+    import ipywidgets
+    from IPython.display import display
+    image = ipywidgets.Image(value=png(still, None), format="png", tooltip=alt, layout={"max_width": "100%", "object_fit": "contain"})
+    readout = ipywidgets.HTML()
+    live = {key: control.live(quick) for key, control in controls.items()}
+
+    def read(words):
+        readout.value = f'<div class="reidkit-readout" role="status" aria-live="polite">{html.escape(words)}</div>'
+
+    def redraw(_=None):
+        state = {key: control.value for key, control in live.items()}
+        try:
+            picture, words = drawing(state)
+        except Exception as error:
+            read(say("explore error", state=describe(state, controls), kind=type(error).__name__, error=error))
+            raise                                           # the kernel's log keeps the full story
+        image.value = png(picture, None)
+        read(f"{describe(state, controls)}. {words}")
+
+    read(f"{describe(first, controls)}. {text}")
+    for control in live.values():
+        control.observe(redraw, "value")
+    buttons = [_next_button(controls, live, redraw)] if os.environ.get("REIDKIT_LECTURE_SEED") else []
+    box = ipywidgets.VBox([ipywidgets.HBox([*live.values(), *buttons], layout={"flex_flow": "row wrap"}), readout, image])
+    display(box.add_class("reidkit-explore"))
+
+
+def _next_button(controls, live, redraw):
+    """In a lecture copy: the next of a seeded row of examples, the same row in every lecture with that seed."""
+    import ipywidgets
+    chance = random.Random(int(os.environ["REIDKIT_LECTURE_SEED"]))
+    button = ipywidgets.Button(description=say("next example"), tooltip=say("next example"))
+
+    def step(_):
+        for key, control in live.items():                   # one drawing for the whole step, not one a control
+            control.unobserve(redraw, "value")
+            control.value = controls[key].random(chance)
+            control.observe(redraw, "value")
+        redraw()
+    button.on_click(step)
+    return button
