@@ -1,0 +1,51 @@
+"""Outside weights, loaded safely: safetensors, or torch files read with weights_only (a pickle can run any code)."""
+
+import pathlib
+import pickle
+
+import safetensors
+import safetensors.torch
+import torch
+
+from .files import sha256_file
+
+
+def load_trunk(model, path, sha256=None, size=None):
+    """Fill a trunk from a torchvision-style state dict in `path` (.safetensors, or .pth/.pt); returns the model.
+
+    size in bytes and sha256 (the full hex, or its beginning as in torchvision's file names) are compared first.
+    Classifier weights (fc.*) are ignored. FileNotFoundError, or ValueError naming what differs.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights at {str(path)!r}; give the path of a downloaded .pth or .safetensors file")
+    if size is not None and path.stat().st_size != size:
+        raise ValueError(f"{path.name} has {path.stat().st_size} bytes, expected {size}: an incomplete or other file; fetch it again")
+    if sha256 is not None and not (found := sha256_file(path)).startswith(sha256.lower()):
+        raise ValueError(f"{path.name} has SHA-256 {found}, expected {sha256}: a damaged or other file; fetch it again")
+    state = {name: value for name, value in _read(path).items() if not name.startswith("fc.")}
+    own = model.state_dict()
+    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in state if name not in own]
+    shapes = [f"{name} {tuple(state[name].shape)} for {tuple(own[name].shape)}" for name in own
+              if name in state and state[name].shape != own[name].shape]
+    if missing or unexpected or shapes:
+        found = "; ".join(f"{title}: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''} ({len(names)})" for title, names in
+                          (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes)) if names)
+        raise ValueError(f"{path.name} does not fit this trunk. {found}. Use the weights of the same architecture")
+    model.load_state_dict(state, strict=False)
+    return model
+
+
+def _read(path):
+    try:
+        if path.suffix == ".safetensors":
+            state = safetensors.torch.load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise ValueError(f"{path.name} cannot be read as weights ({str(error).splitlines()[0]}); expected a .safetensors file "
+                         f"or a torch file that holds tensors only") from None
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f"{path.name} holds no plain dict of tensors; save the trunk's state_dict() and nothing else")
+    return state
