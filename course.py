@@ -1,0 +1,181 @@
+"""Everything the course does, from a bare Python 3.11-3.13 on: `python course.py lab` (or `make lab`). Standard library only.
+
+    lab         set up, check the machine, open JupyterLab in work/ on chapter 0
+    test        set up, then every test (more words go to pytest: python course.py test -k world)
+    setup       only make .venv; --keep-torch takes the torch and torchvision that this Python has (a CUDA build, say)
+    update      bring newer chapters into work/, keep your answers
+    course      run every chapter into build/course/ (NAME=VALUE sets a parameter: PRESET=smoke)
+    lecture 01  build a lecture copy of a chapter and open it (--route 15 is the short one)
+    notebooks   rebuild the notebooks whose sources changed (or name chapters: notebooks 01; --all)
+    lint        style checks
+"""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "reidkit-setup"                              # hash of what the environment was made from
+WINDOWS = os.name == "nt"
+PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
+LOWEST, HIGHEST = (3, 11), (3, 13)
+
+
+class Stop(Exception):
+    """Ends the command with a sentence for the user."""
+
+
+def main(words):
+    commands = {"lab": lab, "test": test, "setup": setup, "update": update, "course": course, "lecture": lecture,
+                "notebooks": notebooks, "lint": lint}
+    if not words or words[0] in ("help", "-h", "--help"):
+        print(__doc__)
+        return 0
+    if words[0] not in commands:
+        print(f"no command {words[0]!r}; there are {', '.join(commands)}", file=sys.stderr)
+        return 2
+    try:
+        return commands[words[0]](words[1:]) or 0
+    except Stop as reason:
+        print(f"course.py: {reason}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+# ---- commands
+
+def setup(words=()):
+    """Make .venv, or find that it is what requirements.lock and pyproject.toml ask for (then this takes no time)."""
+    keep = "--keep-torch" in words
+    if STAMP.is_file() and PYTHON.exists() and STAMP.read_text(encoding="utf-8") in {_stamp(False), _stamp(True)} and not keep:
+        return
+    begin = time.perf_counter()
+    if not PYTHON.exists():
+        python = _fitting_python()
+        print(f"making .venv with {python}", flush=True)
+        _run([python, "-m", "venv", *(["--system-site-packages"] if keep else []), str(VENV)])
+    lock = ROOT / "requirements.lock"
+    if keep:
+        pins = [line for line in lock.read_text(encoding="utf-8").splitlines() if not line.startswith(("torch==", "torchvision=="))]
+        lock = VENV / "constraints-without-torch.txt"
+        lock.write_text("\n".join(pins) + "\n", encoding="utf-8")
+    print("installing what requirements.lock pins (a minute or two, once)", flush=True)
+    install = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "-c", str(lock)]
+    if not keep:                                            # pinned torch first: asked for by range, pip may take a build of many GB
+        _run([*install, "torch", "torchvision"])
+    _run([*install, "-e", ".[all]"])
+    _run([str(PYTHON), "-m", "pip", "check", "--disable-pip-version-check"])
+    STAMP.write_text(_stamp(keep), encoding="utf-8")
+    print(f"set up in {time.perf_counter() - begin:.0f} s", flush=True)
+
+
+def lab(words):
+    setup()
+    copies = _module("reidkit.teach.copies")
+    _run(copies)
+    if subprocess.run(_module("reidkit.teach.doctor"), cwd=ROOT, check=False).returncode:
+        print("the check found something (above); JupyterLab opens all the same", flush=True)
+    root = ["--allow-root"] if not WINDOWS and os.geteuid() == 0 else []      # in a container; it listens on this machine only
+    return _call([*_module("jupyterlab"), f"--ServerApp.root_dir={ROOT / 'work'}",
+                  "--LabApp.default_url=/lab/tree/00_start_here.ipynb", *root, *words])
+
+
+def test(words):
+    """One pytest run over tests/ and, through nbval, over the committed notebooks; an empty cache, so that training is live."""
+    setup()
+    if os.environ.get("REQUIRE_BROWSER") == "1":
+        _browser()
+    with tempfile.TemporaryDirectory(prefix="reidkit-test-", ignore_cleanup_errors=True) as cache:
+        surroundings = {"REIDKIT_CACHE_DIR": cache, "REIDKIT_PROGRESS": "off", "REIDKIT_STRICT": "1", "OMP_NUM_THREADS": "1",
+                        "MKL_NUM_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1", "PYTHONHASHSEED": "0"}
+        return _call([*_module("pytest"), "tests", "notebooks", "--nbval-lax", "--nbval-current-env",
+                      "--nbval-cell-timeout=600", *words], surroundings)
+
+
+def update(words):
+    setup()
+    return _call([*_module("reidkit.teach.copies"), "--update", *words])
+
+
+def course(words):
+    setup()
+    pairs = [part for word in words for part in (["-p", word] if "=" in word else [word])]
+    return _call([*_module("reidkit.teach.build"), "--course", *pairs])
+
+
+def lecture(words):
+    if not words:
+        raise Stop("name a chapter: make lecture CH=01, or python course.py lecture 01")
+    setup()
+    show = [] if "--open" in words else ["--open", "voila"]
+    return _call([*_module("reidkit.teach.lecture"), *words, *show])
+
+
+def notebooks(words):
+    setup()
+    return _call([*_module("reidkit.teach.build"), *words])
+
+
+def lint(words):
+    setup()
+    return _call([*_module("ruff"), "check", ".", *words])
+
+
+# ---- what they stand on
+
+def _module(name):
+    return [str(PYTHON), "-m", name]
+
+
+def _call(command, surroundings=None):
+    """Run a command in the project's folder; its exit status."""
+    sys.stdout.flush()
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **(surroundings or {})}, check=False).returncode
+
+
+def _run(command):
+    status = _call(command)
+    if status:
+        raise Stop(f"this ended with status {status}: {' '.join(map(str, command))}")
+
+
+def _stamp(keep):
+    """Line ends do not count, so that a clone on Windows agrees."""
+    sums = hashlib.sha256(repr((keep, sys.platform)).encode())
+    for name in ("requirements.lock", "pyproject.toml"):
+        sums.update((ROOT / name).read_text(encoding="utf-8").encode())
+    return sums.hexdigest()
+
+
+def _fitting_python():
+    """This Python if it is one that the course supports and can make environments, else the first on the path that is."""
+    names = [sys.executable, *(found for minor in range(HIGHEST[1], LOWEST[1] - 1, -1) if (found := shutil.which(f"python3.{minor}")))]
+    probe = f"import sys, ensurepip; raise SystemExit(not {LOWEST} <= sys.version_info[:2] <= {HIGHEST})"
+    for name in names:
+        if subprocess.run([name, "-c", probe], capture_output=True, check=False).returncode == 0:
+            return name
+    raise Stop(f"found no Python 3.{LOWEST[1]} to 3.{HIGHEST[1]} that can make environments (this is {sys.version.split()[0]}); "
+               "install one from python.org or your system's packages (Debian, Ubuntu: python3 and python3-venv)")
+
+
+def _browser():
+    """Debian's Chromium, installed where that may be done without asking anybody: as root, with apt-get."""
+    if any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        return
+    if WINDOWS or os.geteuid() != 0 or not shutil.which("apt-get"):
+        print("REQUIRE_BROWSER=1, but there is no Chromium and it cannot be installed from here; the browser test will fail", flush=True)
+        return
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    if _call(["apt-get", "update", "-qq"], quiet) or _call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], quiet):
+        print("installing Chromium failed; the browser test will fail", flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,129 @@
+"""The student's own copies in work/: made from the chapters without outputs, brought up to date without losing an answer.
+
+A copy remembers the hash of each cell as the course wrote it. On `update` a cell that only one side changed keeps that change;
+one that both changed keeps the student's answer (in a stub) or the course's text, with the other version beneath it.
+"""
+
+import argparse
+import datetime
+import shutil
+
+from .. import files
+from . import source
+from .messages import say
+
+
+def _read(path):
+    """The notebook, or None where the file holds none that the course made."""
+    import nbformat
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        return notebook if "cells" in notebook.metadata["reidkit"] else None
+    except Exception:                                       # whatever a broken file raises: it is set aside, not lost
+        return None
+
+
+def _write(path, notebook):
+    from .build import dump
+    files.write_atomic(path, dump(notebook))
+
+
+def touched(notebook):
+    """Whether the student changed, added or removed anything beside running cells."""
+    known = notebook.metadata["reidkit"]["cells"]
+    return {cell.id: source.source_hash(cell.source) for cell in notebook.cells} != dict(known)
+
+
+def merge(mine, fresh):
+    """(the newer chapter with the student's cells carried over, how many of them)"""
+    known, kept = mine.metadata["reidkit"]["cells"], 0
+    written = {cell.id: cell for cell in mine.cells}
+    cells = []
+    for cell in fresh.cells:
+        old, was = written.get(cell.id), known.get(cell.id)
+        cells.append(cell)
+        if old is None or was is None or source.source_hash(old.source) == was:
+            continue                                        # the student left it as it came, or it is new
+        kept += 1
+        course_changed, newer = source.source_hash(cell.source) != was, cell.source
+        if "stub" in source.tags(cell) or not course_changed:
+            cell.source = old.source
+            if cell.cell_type == old.cell_type == "code":
+                cell.outputs, cell.execution_count = old.outputs, old.execution_count
+            if course_changed:
+                cells.append(_note(cell.id, "course changed", newer))
+        else:
+            cells.append(_note(cell.id, "you changed", old.source))
+    added, after = [], None
+    for cell in mine.cells:                                 # cells of the student's own, and edited cells that the course dropped
+        gone = cell.id in known and all(cell.id != new.id for new in fresh.cells)
+        if cell.id not in known or (gone and source.source_hash(cell.source) != known[cell.id]):
+            if gone:
+                cell.metadata = {}
+            added.append((after, cell))
+        if not gone:
+            after = cell.id
+    for after, cell in added:
+        if any(cell.id == other.id for other in cells):     # a note of an earlier update, made again by this one
+            continue
+        kept += 1
+        place = next((index for index, other in enumerate(cells) if other.id == after), -1)
+        cells.insert(place + 1, cell)
+    fresh.cells = cells
+    return fresh, kept
+
+
+def _note(key, message, code):
+    from nbformat.v4 import new_markdown_cell
+    mark = source.source_hash(code)[:8]
+    return new_markdown_cell(f"{say(message)}\n\n```python\n{code.strip()}\n```", id=f"{key[:50]}-old-{mark}")
+
+
+def refresh(chapter, update=False, folder=None, now=None):
+    """Make the copy where there is none; with `update` bring a newer chapter in. Returns a line that says what was done."""
+    folder = folder or files.work_dir()
+    path = folder / f"{chapter.name}.ipynb"
+    fresh = source.notebook(chapter, "work")
+    if not path.exists():
+        _write(path, fresh)
+        return say("copied", name=chapter.name, folder=folder.name)
+    mine = _read(path)
+    if mine is None:
+        backup = _backup(path, folder, now)
+        _write(path, fresh)
+        return say("unreadable", name=chapter.name, backup=backup)
+    if mine.metadata["reidkit"].get("stamp") == chapter.stamp:
+        return say("current", name=chapter.name)
+    if not update:
+        return say("waiting", name=chapter.name)
+    if not touched(mine):
+        _write(path, fresh)
+        return say("replaced", name=chapter.name)
+    backup = _backup(path, folder, now)
+    merged, kept = merge(mine, fresh)
+    _write(path, merged)
+    return say("updated", name=chapter.name, kept=kept, backup=backup)
+
+
+def _backup(path, folder, now):
+    """Keep the file as it is under work/backups/DATE/, under a name that nothing has yet; returns it relative to work/."""
+    day = folder / "backups" / (now or datetime.datetime.now()).strftime("%Y-%m-%d_%H%M%S")
+    day.mkdir(parents=True, exist_ok=True)
+    place, count = day / path.name, 1
+    while place.exists():
+        place, count = day / f"{path.stem}-{count}{path.suffix}", count + 1
+    shutil.copy2(path, place)
+    return place.relative_to(folder).as_posix()
+
+
+def main(words=None):
+    parser = argparse.ArgumentParser(prog="python -m reidkit.teach.copies", description=__doc__.splitlines()[0])
+    parser.add_argument("--update", action="store_true", help="bring newer chapters in; answers are kept, with a dated backup")
+    asked = parser.parse_args(words)
+    for chapter in source.chapters():
+        print(refresh(chapter, asked.update))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
