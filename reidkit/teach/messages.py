@@ -70,6 +70,40 @@ MESSAGES = {
     # source
     "source where": "{path}, lines {first}-{last}",
     "source here": "this notebook",
+    # the doctor
+    "doctor bare": "✗ stops: {missing} is not installed; run `make setup`, or pip install -e .[course] in this environment",
+    "doctor ok": "✓ ok",
+    "doctor look": "! look",
+    "doctor stops": "✗ stops",
+    "doctor verdict ok": "Nothing stops the course.",
+    "doctor verdict stops": "{count} problems stop the course; mend them from the top.",
+    "doctor python": "use Python 3.11, 3.12 or 3.13: make a new environment with one of them and run `make setup` there",
+    "doctor torch": "the course needs torch 2.6 or newer: `make setup`, or pip install -U torch torchvision",
+    "doctor torchvision": "it was built for another torch: install the pair that requirements.lock names (`make setup`)",
+    "doctor packages": "`make setup`, or pip install -e .[course] in this environment",
+    "doctor widgets": "pip install -U ipywidgets jupyterlab in this environment, restart JupyterLab, reload the page; until then "
+                      "every widget shows its first frame and filmstrip",
+    "doctor server": "start JupyterLab from this environment (`make lab`): sliders need kernel and server to share it",
+    "doctor threads": "more threads than cores are slow: set THREADS in the chapter to the number of cores, or to 1",
+    "doctor memory": "close other programs; the laptop preset needs about 2 GB, the smoke preset 1 GB",
+    "doctor disk": "free some space, or delete data/cache/ (it is made again when needed)",
+    "doctor folder": "give yourself the right to write there, or point REIDKIT_CACHE_DIR and REIDKIT_WORK_DIR to folders of yours",
+    "doctor slow": "this machine is slow or busy now: close other programs, or start chapters with PRESET = \"smoke\"",
+    # the rerun tool
+    "rerun chapter": "no chapter {chapter!r}; there are {known}",
+    "rerun no parameters": "the chapter has no parameters: tag one cell `parameters` and annotate each, e.g. SEED: int = 0",
+    "rerun wish": "-p {wish} names no value; write -p NAME=VALUE or -p NAME=VALUE,VALUE",
+    "rerun unknown": "unknown parameter {parameter}; the chapter has {known}.{hint}",
+    "rerun twice": "parameter {parameter} is given twice; write all its values behind one -p, with commas",
+    "rerun annotate": "parameter {parameter} has no type; annotate it in the parameters cell, e.g. {parameter}: int = 0",
+    "rerun type": "{parameter} takes {kind}; {word!r} is none",
+    "rerun plan": "{total} runs: {kept} finished before, {missing} to do",
+    "rerun failed": "failed: {parameters}: {error}",
+    "rerun done": "{ok} runs finished, {failed} failed; table: {table}",
+    # lecture copies
+    "lecture notes": "Notes for the speaker",
+    "lecture made": "{path} is made, the route of {route} minutes; the notes alone: {notes}",
+    "lecture open": "open it with: {command}",
 }
 
 
