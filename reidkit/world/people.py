@@ -1,0 +1,153 @@
+"""People: bodies, faces, hair and what they wear, with the attributes a witness would name."""
+
+from dataclasses import dataclass
+
+import torch
+
+from .hashing import Rows, bell, hash32, pick, uniform
+from .places import NORMAL, Knobs
+
+# colour -> red, green, blue, how common above the waist, how common below
+COLOURS = {
+    "black": (.075, .075, .085, 16, 26), "grey": (.42, .42, .43, 13, 12), "white": (.88, .87, .85, 14, 4),
+    "brown": (.33, .22, .15, 5, 5), "beige": (.72, .63, .49, 6, 9), "red": (.68, .10, .11, 8, 1.5),
+    "orange": (.87, .43, .12, 3, .5), "yellow": (.88, .75, .20, 4, .5), "green": (.16, .40, .20, 6, 2),
+    "blue": (.20, .37, .68, 9, 16), "navy": (.10, .13, .27, 9, 16), "purple": (.36, .17, .44, 3, 1),
+    "pink": (.86, .52, .60, 4, 1),
+}
+ATTRIBUTES = {
+    "upper_colour": tuple(COLOURS), "lower_colour": tuple(COLOURS), "upper_kind": ("shirt", "jacket", "coat", "dress"),
+    "lower_kind": ("trousers", "shorts", "skirt"), "sleeves": ("short", "long"),
+    "pattern": ("plain", "horizontal stripes", "vertical stripes", "checks", "two-tone", "print"),
+    "hair_length": ("short", "medium", "long"), "bag": ("none", "hand bag", "backpack"), "hat": ("no", "yes"),
+    "facing": ("front", "right", "back", "left"),
+}
+SKINS = torch.tensor([[.93, .76, .66], [.87, .67, .54], [.76, .56, .42], [.58, .40, .28], [.36, .24, .17]])
+HAIRS = torch.tensor([[.06, .05, .05], [.13, .09, .07], [.25, .16, .10], [.42, .28, .15], [.70, .54, .30], [.58, .57, .56]])
+
+
+@dataclass(frozen=True)
+class People(Rows):
+    """N people; every field has N rows. Colours (3) are reflectances 0 .. 1, lengths fractions of the body's height.
+
+    build (width, 1 is average), curve (hips against waist), skin, hair, hair_length, hat (0 or 1), hat_colour; upper, upper2 (second
+    or inner colour), upper_kind, sleeves, pattern, period (of the pattern), hem_upper, lower, lower_kind, hem_lower, flare, loose,
+    legs (skin or tights), shoes, bag, bag_colour, bag_side (-1 or 1), upper_colour, lower_colour (into COLOURS).
+    """
+    key: torch.Tensor
+    build: torch.Tensor
+    curve: torch.Tensor
+    skin: torch.Tensor
+    hair: torch.Tensor
+    hair_length: torch.Tensor
+    hat: torch.Tensor
+    hat_colour: torch.Tensor
+    upper: torch.Tensor
+    upper2: torch.Tensor
+    upper_colour: torch.Tensor
+    upper_kind: torch.Tensor
+    sleeves: torch.Tensor
+    pattern: torch.Tensor
+    period: torch.Tensor
+    hem_upper: torch.Tensor
+    lower: torch.Tensor
+    lower_colour: torch.Tensor
+    lower_kind: torch.Tensor
+    hem_lower: torch.Tensor
+    flare: torch.Tensor
+    loose: torch.Tensor
+    legs: torch.Tensor
+    shoes: torch.Tensor
+    bag: torch.Tensor
+    bag_colour: torch.Tensor
+    bag_side: torch.Tensor
+
+    def attributes(self):
+        """name -> (N,) int64, an index into world.ATTRIBUTES[name]."""
+        return {name: getattr(self, name) for name in ATTRIBUTES if name != "facing"}
+
+
+def make_people(count, seed, knobs=NORMAL, place=None, first=0):
+    """`count` people, hashed from the seed and their number (from `first` on); a place's season and fashion decide what is common.
+
+    lookalike is the share of people who wear one of four outfits of this seed (and place): the same garments, in slightly different
+    shades; their bodies, hair, shoes and bags stay their own.
+    """
+    if not isinstance(knobs, Knobs):
+        raise ValueError(f"knobs are {knobs!r}; expected a world.Knobs, for example world.NORMAL")
+    key = hash32("person", seed, torch.arange(first, first + count))
+    outfit = hash32("outfit", seed, 0 if place is None else place.key, torch.floor(4 * uniform(1, "which outfit", key)[:, 0]).long())
+    dress_key = torch.where(uniform(1, "alike", key)[:, 0] < knobs.lookalike, outfit, key)
+    season = torch.full((count,), 0.5 if place is None else place.season)
+    fashion = torch.ones(2, len(COLOURS)) if place is None else place.palette
+    body = _body(key)
+    clothes = _clothes(dress_key, key, season, fashion, body["curve"], body["skin"])
+    return People(key=key, **body, **clothes, **_carried(key))
+
+
+def _body(key):
+    u, b = uniform(8, "body", key), bell(5, "body", key)
+    woman = (u[:, 0] < 0.5).float()
+    skin = SKINS[pick(u[:, 1], torch.tensor([3., 4., 3., 2., 2.]))] * (1 + 0.05 * b[:, :1])
+    hair = HAIRS[pick(u[:, 2], torch.tensor([5., 4., 4., 2., 2., 1.]))] * (1 + 0.12 * b[:, 1:2])
+    length = torch.where(woman > 0, pick(u[:, 3], torch.tensor([2., 3., 5.])), pick(u[:, 3], torch.tensor([9., 1., .4])))
+    return {"build": (1 - 0.06 * woman + 0.1 * b[:, 2]).clamp(0.76, 1.3), "curve": (woman + 0.15 * b[:, 3]).clamp(0, 1),
+            "skin": skin.clamp(0.05, 0.98), "hair": hair.clamp(0.02, 0.95), "hair_length": length}
+
+
+def _colour(u, weights, jitter):
+    """Bins (N,) and their colours (N, 3), a little different for everybody."""
+    table = torch.tensor(list(COLOURS.values()))
+    chosen = pick(u, weights)
+    return chosen, (table[chosen, :3] * (1 + 0.13 * jitter[:, :1]) + 0.016 * jitter[:, 1:4]).clamp(0.03, 0.96)
+
+
+def _clothes(dress, key, season, fashion, woman, skin):
+    u, own = uniform(20, "dress", dress), bell(12, "shade", key)
+    table = torch.tensor(list(COLOURS.values()))
+    upper_colour, upper = _colour(u[:, 0], table[:, 3] * fashion[0], own[:, :4])
+    lower_colour, lower = _colour(u[:, 1], table[:, 4] * fashion[1], own[:, 4:8])
+    _, upper2 = _colour(u[:, 2], table[:, 3] + 4, own[:, 8:12])
+    close = (upper2 - upper).abs().sum(1, keepdim=True) < 0.45                                  # a second colour must be seen
+    upper2 = torch.where(close, torch.where(upper.mean(1, keepdim=True) > 0.45, upper2 * 0.25, 0.5 + 0.45 * upper2), upper2)
+    warm, female = (u[:, 3] < season), woman > 0.5
+    kind = torch.where(warm, pick(u[:, 4], torch.tensor([8., 1., .1, 0.])), pick(u[:, 4], torch.tensor([4., 4., 3., 0.])))
+    kind = torch.where(female & (u[:, 5] < 0.14), 3, kind)
+    below = torch.where(female, pick(u[:, 6], torch.tensor([6., 1., 3.])), pick(u[:, 6], torch.tensor([6., 2., 0.])))
+    below = torch.where(~warm & (below == 1), 0, below)
+    below = torch.where(kind == 3, 2, below)
+    sleeves = torch.where((kind == 0) | (kind == 3), (u[:, 7] > 0.25 + 0.6 * season).long(), 1)
+    pattern = pick(u[:, 8], torch.tensor([9., 2., 1., 1.5, 2., 2.]))
+    pattern = torch.where((kind == 1) | (kind == 2), torch.where(pattern == 5, 0, pattern) * (u[:, 9] < 0.4), pattern)
+    hem_upper = torch.tensor([.520, .545, .68, .50])[kind] + torch.tensor([.05, .03, .12, .02])[kind] * (u[:, 10] - 0.4)
+    hem_lower = torch.tensor([1.2, .66, .66])[below] + torch.tensor([0., .10, .20])[below] * (u[:, 11] - 0.3)
+    flare = torch.tensor([0., 0., .055])[below] * u[:, 12]
+    tights = (below == 2) & (~warm | (u[:, 13] < 0.2))
+    legs = torch.where(tights[:, None], 0.06 + 0.14 * u[:, 14:15].expand(-1, 3), skin)
+    lower = torch.where((kind == 3)[:, None], upper, lower)
+    return {"upper": upper, "upper2": upper2, "upper_colour": upper_colour, "upper_kind": kind, "sleeves": sleeves, "pattern": pattern,
+            "period": 0.035 + 0.05 * u[:, 15], "hem_upper": hem_upper, "lower": lower,
+            "lower_colour": torch.where(kind == 3, upper_colour, lower_colour), "lower_kind": below, "hem_lower": hem_lower,
+            "flare": flare, "loose": 0.003 + 0.016 * u[:, 16] * (1 - 0.5 * woman), "legs": legs}
+
+
+def _carried(key):
+    u, jitter = uniform(6, "carried", key), bell(12, "carried", key)
+    table = torch.tensor(list(COLOURS.values()))
+    _, shoes = _colour(u[:, 0], torch.tensor([9., 3, 4, 3, 1, .7, .2, .2, .2, .5, 1, .2, .3]), jitter[:, :4])
+    _, bag_colour = _colour(u[:, 1], table[:, 3] * 0.5 + 3, jitter[:, 4:8])
+    _, hat_colour = _colour(u[:, 2], table[:, 3], jitter[:, 8:12])
+    return {"shoes": shoes, "bag": pick(u[:, 3], torch.tensor([5., 2., 3.])), "bag_colour": bag_colour,
+            "bag_side": torch.where(u[:, 4] < 0.5, -1.0, 1.0), "hat": (u[:, 5] < 0.12).long(), "hat_colour": hat_colour}
+
+
+def describe(people, index):
+    """A witness's words for one person: "red shirt with horizontal stripes, black shorts, long hair, backpack"."""
+    word = {name: ATTRIBUTES[name][int(value[index])] for name, value in people.attributes().items()}
+    pattern = {"plain": "", "print": " with a print", "two-tone": " in two colours"}.get(word["pattern"], f" with {word['pattern']}")
+    parts = [f"{word['upper_colour']} {word['upper_kind']}{pattern}"]
+    if word["upper_kind"] != "dress":
+        parts.append(f"{word['lower_colour']} {word['lower_kind']}")
+    parts.append(f"{word['hair_length']} hair")
+    parts += [word["bag"]] if word["bag"] != "none" else []
+    return ", ".join(parts + (["hat"] if word["hat"] == "yes" else []))

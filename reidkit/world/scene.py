@@ -1,0 +1,100 @@
+"""What is behind and before the person: wall and ground, lines, foliage, doors, passers-by, and what stands in the way."""
+
+import functools
+
+import torch
+import torch.nn.functional as F
+
+from .hashing import hash32, uniform
+from .shapes import Shape
+
+
+@functools.lru_cache(maxsize=8)
+def texture_tile(height, device):
+    """A square of smooth hashed noise of mean 0, cell sizes from 1/40 to 1/6 of the picture's height."""
+    side, total = 3 * height, torch.zeros(3 * height, 3 * height)
+    for cells, strength in ((6, 0.5), (14, 0.55), (40, 0.6)):
+        grid = uniform(3 * cells + 1, "texture", cells, torch.arange(3 * cells + 1)) - 0.5      # (c, c)
+        total += strength * 2 * F.interpolate(grid[None, None], (side, side), mode="bilinear", align_corners=True)[0, 0]
+    return total.to(device)
+
+
+def texture(key, size, device):
+    """A piece of the tile for each picture: key (B,) -> (B, H, W) of mean 0, about -0.8 .. 0.8."""
+    height, width = size
+    tile = texture_tile(height, str(device))
+    windows = tile.unfold(0, height, 1).unfold(1, width, 1)                                     # (rows, columns, H, W) view
+    start = hash32(key)                                                                         # on the key's device
+    return windows[start % windows.shape[0], (start >> 16) % windows.shape[1]]
+
+
+def backdrop(board, cameras, poses, grain):
+    """Fill colour and shade of the whole board. grain (B, H, W) from `texture`."""
+    height, width = board.labels.shape[1:]
+    r = (torch.arange(height, device=grain.device) + 0.5) / height                              # (H,) 0 top .. 1 bottom
+    q = (torch.arange(width, device=grain.device) + 0.5) / height                               # (W,) the same units
+    horizon = cameras.horizon[:, None]
+    floor = ((r - horizon) * height + 0.5).clamp(0, 1)                                          # (B, H)
+    rows = cameras.wall[:, :, None] * (1.1 - 0.25 * r) + 0 * floor[:, None]
+    ground = cameras.ground[:, :, None] * (0.75 + 0.35 * ((r - horizon) / (1 - horizon)).clamp(0, 1))[:, None]
+    rows = rows + (ground - rows) * floor[:, None]                                              # (B, 3, H)
+    board.colour.copy_(rows[..., None].expand_as(board.colour))
+    slide = (poses.stand * 1.7)[:, None]                                                        # (B, 1) where along the wall
+    for k in range(3):
+        x, wide, top, bottom, *colour, strength = cameras.boxes[:, k].unbind(1)
+        x, half = ((x + slide[:, 0]) % 1.0) * 0.9 - 0.2, 0.03 + 0.14 * wide * wide
+        low = torch.where(bottom < 0.6, cameras.horizon, cameras.horizon * (0.4 + 0.5 * bottom))
+        high = low - (0.12 + 0.6 * top)
+        across = ((half[:, None] - (q - x[:, None]).abs()) * height + 0.5).clamp(0, 1)          # (B, W)
+        down = ((low[:, None] - r) * height + 0.5).clamp(0, 1) * ((r - high[:, None]) * height + 0.5).clamp(0, 1) * strength[:, None]
+        tone = cameras.wall * 0.45 + 0.5 * torch.stack(colour, 1)[:, :1] ** 2 + 0.12 * torch.stack(colour, 1)
+        board.colour.lerp_(tone.clamp(0, 1)[:, :, None, None].expand_as(board.colour), (down[:, :, None] * across[:, None])[:, None])
+    _shade(board, cameras, grain, r, q + slide, floor)
+    for k in range(3):
+        _passer(board, cameras, poses.passers[:, k], r, k)
+
+
+def _shade(board, cameras, grain, r, q, floor):
+    """Texture everywhere, strong where leaves are; mortar or tile lines on the wall."""
+    leaves = (0.16 + 0.75 * cameras.foliage)[:, None] * (1 - 0.6 * floor)                       # (B, H)
+    torch.mul(grain, leaves[:, :, None], out=board.shade)
+    board.shade.add_(1)
+    size = cameras.line_size                                                                    # (B, 2) of a brick or tile
+    line = lambda at, period: (1 - ((at / period).frac() * period - 0.005).abs() / 0.008).clamp(0, 1)
+    down = line(r[None], size[:, :1] * 0.5) * (1 - floor)                                       # (B, H)
+    across = line(q, size[:, 1:])                                                               # (B, W)
+    lines = torch.maximum(down[:, :, None], across[:, None] * (1 - floor)[:, :, None])
+    board.shade.addcmul_(lines, (-0.28 * cameras.lines)[:, None, None].expand_as(lines))
+
+
+def _passer(board, cameras, passer, r, number):
+    """Somebody out of focus in the background."""
+    x, size, top, *tone, there = passer.unbind(1)
+    tall = 0.38 + 0.3 * size                                                                    # (B,) fractions of the picture's height
+    foot = cameras.horizon + 0.10 + 0.12 * size
+    t = (r - (foot - tall)[:, None]) / tall[:, None]                                            # (B, H) 0 head .. 1 feet
+    height, width = board.labels.shape[1:]
+    half = torch.where(t < 0.15, 0.055, torch.where(t < 0.5, 0.125, 0.10)) * tall[:, None] * height
+    cover = ((t * 8).clamp(0, 1) * ((1 - t) * 8).clamp(0, 1)) * ((there + 0.15 * number) < cameras.crowd)[:, None] * 0.9
+    centre = ((x[:, None] * 1.3 - 0.15) * width).expand_as(half)
+    m = (board.x - centre[:, :, None]).abs_().neg_().add_(half[:, :, None]).mul_(16 / height).add_(0.5).clamp_(0, 1).mul_(cover[:, :, None])
+    skin = torch.tensor([0.66, 0.5, 0.4], device=r.device)[None, :, None]
+    cloth, below = torch.stack([top, *tone], 1)[:, :3, None] ** 1.5 * 0.75 + 0.05, torch.stack(tone, 1)[:, :1, None] * 0.4 + 0.05
+    rows = torch.where(t[:, None] < 0.16, skin, torch.where(t[:, None] < 0.52, cloth, below))   # (B, 3, H)
+    board.colour.lerp_(rows[..., None].expand_as(board.colour), m[:, None])
+    board.shade.lerp_(torch.ones_like(m[:, :1, :1]).expand_as(m), m)
+
+
+def occlude(board, poses, grain):
+    """Something before the person: from below (a car, a hedge, a wall), a pole, or from one side. Hidden parts lose their label."""
+    height, width = board.labels.shape[1:]
+    kind, hides, x = poses.occluder[:, None], poses.hides[:, None], poses.occluder_x[:, None]
+    r = (torch.arange(height, device=grain.device) + 0.5) / height
+    below = (r - (1 - 0.36 * hides)) * (kind == 1) + (kind > 1) * 1.0 - (kind == 0) * 1.0                # (B, H) > 0: covered
+    cover = (below * height + 0.5).clamp(0, 1)
+    half = torch.where(kind == 1, 9.0, torch.where(kind == 2, 0.03 + 0.07 * hides, 0.08 + 0.24 * hides)) * width
+    centre = torch.where(kind == 3, (x > 0.5) * 1.0, 0.15 + 0.7 * x) * width
+    shape = Shape(centre.expand_as(cover), half.expand_as(cover), cover, slice(0, height))
+    hidden = board.labels
+    board.paint(shape, poses.occluder_colour, 0)
+    assert hidden is board.labels
