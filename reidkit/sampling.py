@@ -60,3 +60,13 @@ def domain_balanced_batches(ids, domains, P, K, seed, start=0):
     streams = [pk_batches(torch.where(domains.cpu() == name, ids.cpu(), hidden), P // len(names), K,
                           step_seed(seed, "domain", name), start) for name in names]
     return (torch.cat(parts) for parts in zip(*streams))
+
+
+def by_identity(data, people, pictures, seed, start):
+    """`fit`'s usual sampler: P x K over all identities of a record."""
+    return pk_batches(data.ids, people, pictures, seed, start)
+
+
+def by_domain(data, people, pictures, seed, start):
+    """`fit`'s sampler for many domains: each has the same share of every batch."""
+    return domain_balanced_batches(data.ids, data.domains, people, pictures, seed, start)

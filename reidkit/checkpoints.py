@@ -1,0 +1,144 @@
+"""Training runs on disk.
+
+A checkpoint is one safetensors file whose header carries a small JSON (step, history, ...) and a digest of everything: it is
+replaced in one step, so that weights and JSON can never come from two moments, and damage is noticed. Never a pickle.
+"""
+
+import json
+import pathlib
+import sys
+import time
+from dataclasses import dataclass, field
+
+import safetensors
+import safetensors.torch
+import torch
+from tqdm import tqdm
+
+from .files import atomic_path, digest, write_atomic
+from .runtime import versions
+
+
+def save(path, tensors, notes):
+    """Write a dict name -> tensor and json-able notes as one file, atomically."""
+    tensors = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+    notes = json.dumps(notes)
+    with atomic_path(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata={"notes": notes, "digest": _content(tensors, notes)})
+
+
+def load(path):
+    """(tensors, notes) of a file made by `save`; ValueError if it is damaged or of another kind."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        if header["digest"] != _content(tensors, header["notes"]):
+            raise ValueError("its content does not match its digest")
+        return tensors, json.loads(header["notes"])
+    except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
+        raise ValueError(f"checkpoint {pathlib.Path(path).name} is damaged ({error})") from None
+
+
+def _content(tensors, notes):
+    return digest(notes, *(part for name in sorted(tensors) for part in (name, tensors[name])))
+
+
+def optimiser_tensors(optimiser):
+    """The optimiser's state as a flat dict; parameters are counted through its groups."""
+    return {f"optimiser/{number}/{name}": value for number, parameter in enumerate(_parameters(optimiser))
+            for name, value in optimiser.state.get(parameter, {}).items() if isinstance(value, torch.Tensor)}
+
+
+def restore_optimiser(optimiser, tensors):
+    """Undo `optimiser_tensors`, with the memory layout of each parameter, so that the next step rounds as it would have."""
+    for number, parameter in enumerate(_parameters(optimiser)):
+        prefix = f"optimiser/{number}/"
+        state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        if state:
+            optimiser.state[parameter] = {name: torch.empty_like(parameter, requires_grad=False).copy_(value)
+                                          if value.shape == parameter.shape and name != "step" else value for name, value in state.items()}
+
+
+def _parameters(optimiser):
+    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
+
+
+def remove_leftovers(folder):
+    """Delete half-written files of an hour ago and checkpoints of runs that nobody resumed for a week."""
+    for pattern, age in ((".*.part", 3600), ("*.partial.safetensors", 7 * 86400)):
+        for path in folder.glob(pattern):
+            if path.exists() and time.time() - path.stat().st_mtime > age:
+                path.unlink(missing_ok=True)
+
+
+def say(message):
+    """Beside the progress bar, on stderr: what depends on the clock and on the cache is no output to compare."""
+    tqdm.write(message, file=sys.stderr)
+
+
+@dataclass
+class Run:
+    """A training run and its files: `store` is the result's path (None: nothing is kept), beside it a partial one until then."""
+    model: torch.nn.Module
+    optimiser: torch.optim.Optimizer
+    settings: dict
+    label: str
+    store: pathlib.Path | None
+    every: float                                            # seconds between checkpoints
+    step: int = 0                                           # the next one
+    seconds: float = 0.0
+    history: list = field(default_factory=list)
+
+    @property
+    def partial(self):
+        return self.store.with_suffix(".partial.safetensors")
+
+    def save(self):
+        checkpoint = model_tensors(self.model) | optimiser_tensors(self.optimiser)
+        save(self.partial, checkpoint, {"step": self.step, "seconds": self.seconds, "history": self.history})
+
+    def resume(self):
+        """Go back to the last checkpoint, if there is a sound one."""
+        if not self.store or not self.partial.exists():
+            return
+        try:
+            tensors, notes = load(self.partial)
+        except ValueError as error:
+            say(f"{self.label}: {error}; training from the beginning")
+            return
+        fill(self.model, tensors)
+        restore_optimiser(self.optimiser, tensors)
+        self.step, self.seconds, self.history = notes["step"], notes["seconds"], notes["history"]
+        say(f"{self.label}: going on after step {self.step} of {self.settings['steps']}")
+
+    def finish(self):
+        """Keep the result; the JSON beside it is for people, the weights' own header is what is read."""
+        if self.store:
+            notes = {"settings": self.settings, "seconds": self.seconds, "date": time.strftime("%Y-%m-%d"),
+                     "versions": versions(("torch", "torchvision")), "history": self.history}
+            save(self.store, model_tensors(self.model), notes)
+            write_atomic(self.store.with_suffix(".json"), json.dumps(notes, indent=1))
+            self.partial.unlink(missing_ok=True)
+
+    def load_result(self):
+        """True where the whole run could be loaded; a damaged file is named and counts as none."""
+        if not self.store or not self.store.exists():
+            return False
+        try:
+            tensors, notes = load(self.store)
+        except ValueError as error:
+            say(f"{self.label}: {error}; training again")
+            return False
+        fill(self.model, tensors)
+        self.seconds, self.history = notes["seconds"], notes["history"]
+        say(f"{self.label}: loaded, trained on {notes['date']} in {self.seconds:.0f} s (REIDKIT_CACHE=off trains afresh)")
+        return True
+
+
+def model_tensors(model):
+    return {f"model/{name}": value for name, value in model.state_dict().items()}
+
+
+def fill(model, tensors):
+    model.load_state_dict({name.removeprefix("model/"): value for name, value in tensors.items() if name.startswith("model/")})
