@@ -196,10 +196,13 @@ def main(words=None):
     bad = 0
     for chapter in todo:
         begin = time.perf_counter()
-        found = build(chapter)
-        print("\n".join([f"{chapter.name}: built in {time.perf_counter() - begin:.0f} s", *(f"  ! {line}" for line in found)]))
-        bad += len(found)
-    print(f"{len(todo)} of {len(every)} chapters built; {bad} problems")
+        try:
+            found = build(chapter)
+        except Exception as error:                          # the other chapters still get built
+            found = ["not built", *re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()[-25:]]
+        print("\n".join([f"{chapter.name}: {time.perf_counter() - begin:.0f} s", *(f"  ! {line}" for line in found)]))
+        bad += bool(found)
+    print(f"{len(todo)} of {len(every)} chapters run; {bad} with problems")
     return int(bool(bad))
 
 

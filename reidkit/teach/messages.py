@@ -107,6 +107,6 @@ MESSAGES = {
 }
 
 
-def say(name, **values):
+def say(name, /, **values):
     """The sentence called `name` with its blanks filled in."""
     return MESSAGES[name].format(**values)

@@ -93,7 +93,7 @@ def ask(key, question, options):
         import ipywidgets
         from IPython import get_ipython
         from IPython.display import display
-        live = active() and get_ipython() is not None
+        live = active() and os.environ.get("REIDKIT_STATIC") != "1" and get_ipython() is not None
     except ImportError:
         live = False
     if not live:

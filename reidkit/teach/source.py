@@ -69,7 +69,8 @@ def stamp(text, number):
 
 def read(path):
     """Parse one chapter; ValueError names the file and the cell whose header, key or exercise group is at fault."""
-    import jupytext                                         # 1.5 s: only builders and boards need it
+    import jupytext  # 1.5 s: only builders and boards need it
+
     path = pathlib.Path(path)
     text = path.read_text(encoding="utf-8")
     notebook = jupytext.reads(text, fmt="py:percent")
@@ -152,8 +153,7 @@ def _folded(cells):
 def check_lines(stub):
     """The statements of a stub cell that call its check: the part that a solution leaves standing."""
     lines = stub.splitlines()
-    calls = [node for node in ast.parse(stub).body
-             if any(isinstance(part, ast.Name) and part.id == "check" for part in ast.walk(node))]
+    calls = [node for node in ast.parse(stub).body if _calls_check(node)]
     return "\n".join(line for node in calls for line in lines[node.lineno - 1:node.end_lineno])
 
 
@@ -164,23 +164,31 @@ def _solved(chapter, cell):
 
 
 def with_stubs(chapter, answers):
-    """The notebook with other code in its stubs, checks kept: a dict exercise -> code, or "raise": every function that a
-    stub defines raises instead. For tests of Run All; nothing else of the chapter changes."""
+    """The notebook with other code in its stubs, checks kept: a dict exercise -> code, or for every exercise "raise" (what the
+    stub defines raises) or "wrong" (it gives 0.5). For tests of Run All; nothing else of the chapter changes."""
+    if not isinstance(answers, dict):
+        answers = {name: _spoilt(chapter.cell(f"{name}-stub").source, answers) for name in chapter.exercises}
     made = notebook(chapter)
     for cell in made.cells:
-        name = cell.id[:-5]
-        if "stub" in tags(cell) and (answers == "raise" or name in answers):
-            code = _raising(cell.source) if answers == "raise" else answers[name]
-            cell.source = code.rstrip() + "\n\n" + check_lines(cell.source)
+        if "stub" in tags(cell) and cell.id[:-5] in answers:
+            cell.source = answers[cell.id[:-5]].rstrip() + "\n\n" + check_lines(cell.source)
     return made
 
 
-def _raising(stub):
-    class Raise(ast.NodeTransformer):
-        def visit_FunctionDef(self, node):                  # noqa: N802, the name that ast asks for
-            node.body = ast.parse("raise RuntimeError('planted')").body
+def _spoilt(stub, how):
+    body = {"raise": "raise RuntimeError('planted')", "wrong": "return 0.5"}[how]
+
+    class Spoil(ast.NodeTransformer):
+        def visit_FunctionDef(self, node):
+            node.body = ast.parse(body).body
             return node
-    tree = ast.parse(stub)
-    kept = [node for node in tree.body
-            if not any(isinstance(part, ast.Name) and part.id == "check" for part in ast.walk(node))]
-    return ast.unparse(Raise().visit(ast.Module(body=kept, type_ignores=[])))
+
+        def visit_Assign(self, node):
+            node.value = ast.Constant("planted")
+            return node
+    kept = [node for node in ast.parse(stub).body if not _calls_check(node)]
+    return ast.unparse(Spoil().visit(ast.Module(body=kept, type_ignores=[])))
+
+
+def _calls_check(node):
+    return any(isinstance(part, ast.Name) and part.id == "check" for part in ast.walk(node))

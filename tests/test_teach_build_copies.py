@@ -1,0 +1,140 @@
+"""Working copies: made without outputs, brought up to date, and an answer survives."""
+
+import datetime
+
+import chapter_demo
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+from reidkit.teach import copies, source
+
+ANSWER = "def add_one(x):\n    return 1 + x\n\ncheck.add_one(add_one)"
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
+    monkeypatch.setenv("REIDKIT_WORK_DIR", str(tmp_path / "work"))
+    chapter_demo.write(tmp_path)
+    assert copies.main([]) == 0
+    return tmp_path
+
+
+def mine(desk):
+    return nbformat.read(desk / "work" / "91_tiny.ipynb", as_version=4)
+
+
+def save(desk, notebook):
+    nbformat.write(notebook, desk / "work" / "91_tiny.ipynb")
+
+
+def cell(notebook, key):
+    return next(cell for cell in notebook.cells if cell.id == key)
+
+
+def change(desk, *pairs):
+    """A newer chapter: the source with these words replaced; then `update`. Returns what update said."""
+    text = chapter_demo.SOURCE
+    for old, new in pairs:
+        assert old in text
+        text = text.replace(old, new)
+    chapter_demo.write(desk, text)
+    return copies.refresh(source.chapters()[0], update=True)
+
+
+def test_a_copy_has_no_outputs_and_is_not_made_twice(desk, capsys):
+    notebook = mine(desk)
+    nbformat.validate(notebook)
+    assert all(not cell.get("outputs") for cell in notebook.cells)
+    save(desk, notebook)
+    copies.main([])
+    assert "up to date" in capsys.readouterr().out
+
+
+def test_an_untouched_copy_is_replaced(desk):
+    notebook = mine(desk)
+    cell(notebook, "table").outputs = [nbformat.v4.new_output("stream", name="stdout", text="ran")]      # run, not changed
+    save(desk, notebook)
+    assert "replaced" in change(desk, ("# # A tiny chapter", "# # A better chapter"))
+    assert cell(mine(desk), "title").source == "# A better chapter"
+    assert not (desk / "work" / "backups").exists()
+
+
+def test_lab_leaves_an_old_copy_and_says_so(desk, capsys):
+    chapter_demo.write(desk, chapter_demo.SOURCE.replace("# # A tiny", "# # A better"))
+    copies.main([])
+    assert "make update" in capsys.readouterr().out
+    assert cell(mine(desk), "title").source == "# A tiny chapter"
+
+
+def test_answers_and_own_cells_survive_a_changed_source(desk):
+    notebook = mine(desk)
+    stub = cell(notebook, "add-one-stub")
+    stub.source, stub.execution_count = ANSWER, 7
+    place = [c.id for c in notebook.cells].index("table")
+    notebook.cells[place + 1:place + 1] = [new_markdown_cell("my note", id="n1"), new_code_cell("1 + 1", id="n2")]
+    save(desk, notebook)
+    before = (desk / "work" / "91_tiny.ipynb").read_bytes()
+    said = change(desk, ("# # A tiny", "# # A better"), ('# %% key="table"', '# %% [markdown] key="new"\n# new\n\n# %% key="table"'))
+    after = mine(desk)
+    assert [c.id for c in after.cells] == ["title", "parameters", "setup", "add-one", "add-one-stub", "add-one-hints",
+                                           "add-one-solution", "new", "table", "n1", "n2", "claim"]
+    assert cell(after, "title").source == "# A better chapter"
+    assert cell(after, "add-one-stub").source == ANSWER and cell(after, "add-one-stub").execution_count == 7
+    assert cell(after, "n1").source == "my note" and "3 of your cells" in said
+    backups = list((desk / "work" / "backups").rglob("*.ipynb"))
+    assert len(backups) == 1 and backups[0].read_bytes() == before
+    assert "up to date" in copies.refresh(source.chapters()[0], update=True)
+
+
+def test_an_answer_survives_a_changed_stub_and_a_second_update(desk):
+    notebook = mine(desk)
+    cell(notebook, "add-one-stub").source = ANSWER
+    save(desk, notebook)
+    change(desk, ('"""One more."""', '"""One more than x."""'))
+    after = mine(desk)
+    place = [c.id for c in after.cells].index("add-one-stub")
+    assert after.cells[place].source == ANSWER
+    assert "One more than x." in after.cells[place + 1].source and "changed" in after.cells[place + 1].source
+    change(desk, ('"""One more."""', '"""One more than x."""'), ("# # A tiny", "# # A better"))
+    again = mine(desk)
+    assert cell(again, "add-one-stub").source == ANSWER and cell(again, "title").source == "# A better chapter"
+    assert sum("One more than x." in c.source for c in again.cells) == 1
+
+
+def test_an_edited_cell_is_kept_or_shown_beneath(desk):
+    notebook = mine(desk)
+    cell(notebook, "parameters").source = "SEED: int = 5"
+    cell(notebook, "table").source = "print('mine')"
+    save(desk, notebook)
+    change(desk, ("range(4)", "range(5)"))
+    after = mine(desk)
+    assert cell(after, "parameters").source == "SEED: int = 5"                  # only the student changed it
+    place = [c.id for c in after.cells].index("table")
+    assert "range(5)" in after.cells[place].source and "print('mine')" in after.cells[place + 1].source
+
+
+def test_an_edited_cell_that_the_course_dropped_stays(desk):
+    notebook = mine(desk)
+    cell(notebook, "table").source = "print('mine')"
+    save(desk, notebook)
+    start, end = chapter_demo.SOURCE.index('# %% key="table"'), chapter_demo.SOURCE.index('# %% key="claim"')
+    change(desk, (chapter_demo.SOURCE[start:end], ""))
+    assert cell(mine(desk), "table").source == "print('mine')"
+
+
+def test_a_broken_file_is_set_aside(desk):
+    (desk / "work" / "91_tiny.ipynb").write_text("{half", encoding="utf-8")
+    said = copies.refresh(source.chapters()[0])
+    assert "no readable notebook" in said and len(mine(desk).cells) == 9
+    assert [path.read_text() for path in (desk / "work" / "backups").rglob("*.ipynb")] == ["{half"]
+
+
+def test_two_backups_in_one_second(desk):
+    now = datetime.datetime(2030, 1, 2, 3, 4, 5)
+    names = []
+    for _ in range(2):
+        (desk / "work" / "91_tiny.ipynb").write_text("{half", encoding="utf-8")
+        names.append(copies.refresh(source.chapters()[0], now=now))
+    assert len(list((desk / "work" / "backups" / "2030-01-02_030405").iterdir())) == 2
