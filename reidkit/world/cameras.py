@@ -79,7 +79,7 @@ def _background(place, key, clutter):
     amount = table[pick(u[:, 0], place.kinds)] * min(clutter, 1.6)      # (N, 4)
     base = uniform(6, "ground and wall", place.key)
     grey = (0.2 + 0.6 * base[[0, 3]] + 0.12 * b[:, :2]).clamp(0.08, 0.92)                       # (N, 2) brightness of both
-    tint = 0.10 * (base[[1, 2, 4, 5]] - 0.5) + 0.035 * b[:, 2:6]                                # (N, 4) red and blue of both
+    tint = 0.18 * (base[[1, 2, 4, 5]] - 0.5) + 0.035 * b[:, 2:6]                                # (N, 4) red and blue of both
     wall = torch.stack([grey[:, 0] + tint[:, 0], grey[:, 0], grey[:, 0] + tint[:, 1]], 1)
     ground = torch.stack([0.85 * grey[:, 1] + tint[:, 2], 0.85 * grey[:, 1], 0.85 * grey[:, 1] + tint[:, 3]], 1)
     leaf = torch.tensor([0.22, 0.34, 0.16]) * (0.6 + u[:, 1:2])                                 # bushes are green, lawns too

@@ -44,7 +44,7 @@ def develop(raw, cameras, key):
     image.mul_(contrast).add_(0.5 - 0.5 * contrast + scalar(cameras.brightness))
     soften(image, cameras)
     image.add_(grain(key, raw.shape[1:], raw.device).mul_(scalar(cameras.noise)))
-    compress(image, scalar(cameras.compression))
+    compress(image, scalar(cameras.compression * min(height / 128, 1)))
     return image.mul_(255).add_(0.5).clamp_(0, 255.5).to(torch.uint8)
 
 

@@ -12,9 +12,9 @@ FAMILIES = ("train", "validation", "unseen", "demo")        # unseen: looked at 
 # What a camera's imaging chain consists of: name -> (values, neutral, spread of places, spread of cameras, low, high).
 # gain, white_balance, gamma and resolution move in powers of two around the neutral value, the others additively.
 STYLE = {
-    "gain":          (1, 1.10, 0.42, 0.26, 0.45, 2.2),       # factor on the light
-    "white_balance": (3, 1.00, 0.27, 0.15, 0.45, 2.0),       # factor on red, green, blue
-    "gamma":         (1, 1.00, 0.38, 0.20, 0.50, 2.0),       # exponent of the tone curve
+    "gain":          (1, 1.08, 0.34, 0.22, 0.45, 2.2),       # factor on the light
+    "white_balance": (3, 1.00, 0.23, 0.13, 0.45, 2.0),       # factor on red, green, blue
+    "gamma":         (1, 1.00, 0.32, 0.17, 0.50, 2.0),       # exponent of the tone curve
     "hue":           (1, 0.00, 0.030, 0.014, -0.12, 0.12),   # turns about the grey axis
     "saturation":    (1, 0.95, 0.24, 0.15, 0.15, 1.6),
     "contrast":      (1, 1.00, 0.16, 0.11, 0.5, 1.5),
@@ -22,7 +22,7 @@ STYLE = {
     "blur":          (1, 0.60, 0.50, 0.40, 0.0, 2.6),        # standard deviation in rows of a 128-row picture
     "noise":         (1, 0.020, 0.018, 0.012, 0.0, 0.09),    # standard deviation, pictures in 0 .. 1
     "resolution":    (1, 96., 0.45, 0.40, 32., 128.),        # rows really resolved
-    "compression":   (1, 0.020, 0.022, 0.016, 0.0, 0.09),    # detail below this is lost from 8 x 8 blocks
+    "compression":   (1, 0.014, 0.012, 0.010, 0.0, 0.05),    # detail below this is lost from 8 x 8 blocks
     "light":         (2, 0.00, 0.15, 0.28, -0.8, 0.8),       # brightness slope downwards, to the right
 }
 POWERS = ("gain", "white_balance", "gamma", "resolution")

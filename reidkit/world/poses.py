@@ -16,7 +16,7 @@ class Poses(Rows):
 
     facing (radians: 0 front, pi/2 walking to the right, pi back), phase of the walk (radians), stride and swing (0 .. 1.3 of legs
     and arms), elbow (radians of bend), lean; top and scale (fractions of the picture's height: where the head begins, how much
-    the body fills), x (fraction of its width); occluder: 0 none, 1 from below, 2 a pole, 3 from the side; hides (0 .. 1) how
+    the body fills), x (fraction of its width), stretch (crops made twice as tall as wide broaden people); occluder: 0 none, 1 from below, 2 a pole, 3 from the side; hides (0 .. 1) how
     much; occluder_x and occluder_colour (3); stand: the piece of background behind; passers (3, 6): x, depth and colours.
     """
     key: torch.Tensor
@@ -29,6 +29,7 @@ class Poses(Rows):
     top: torch.Tensor
     scale: torch.Tensor
     x: torch.Tensor
+    stretch: torch.Tensor
     occluder: torch.Tensor
     hides: torch.Tensor
     occluder_x: torch.Tensor
@@ -61,8 +62,9 @@ def make_poses(count, seed, knobs=NORMAL, cameras=None, first=0):
     scale = (0.895 + 0.022 * error[:, 0]).clamp(0.74, 1.12)
     return Poses(
         key=key, facing=facing, phase=6.2831853 * u[:, 2], stride=(0.55 + 0.6 * u[:, 3]) * (1 - 0.8 * still),
-        swing=(0.3 + 0.8 * u[:, 4]) * (1 - 0.7 * still), elbow=0.1 + 0.35 * u[:, 5] + 1.1 * (u[:, 6] < 0.12), lean=0.02 * b[:, 1],
+        swing=(0.3 + 0.8 * u[:, 4]) * (1 - 0.7 * still), elbow=0.1 + 0.35 * u[:, 5] + 0.6 * (u[:, 6] < 0.15), lean=0.02 * b[:, 1],
         top=(0.5 - scale / 2 + 0.014 * error[:, 1]).clamp(-0.14, 0.22), scale=scale, x=(0.5 + 0.028 * error[:, 2]).clamp(0.3, 0.7),
+        stretch=(1.16 + 0.05 * error[:, 3]).clamp(0.9, 1.45),
         occluder=torch.where(u[:, 7] < 0.22 * knobs.occlusion, 1 + torch.floor(3 * u[:, 8]).long(), 0),
         hides=(0.2 + 0.8 * u[:, 9]) * min(knobs.occlusion, 1.5), occluder_x=u[:, 10],
         occluder_colour=uniform(3, "occluder", key) * 0.35 + 0.5 * u[:, 11:12] ** 2 + 0.03, stand=u[:, 12],

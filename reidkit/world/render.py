@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 
 from . import scene
-from .body import Person, walk
+from .body import Person
 from .cameras import CHAIN
+from .figure import walk
 from .hashing import hash32
 from .imaging import develop
 from .shapes import Board
@@ -35,8 +36,8 @@ def draw(people, cameras, poses, size):
     board = Board(cameras, poses, joints["drop"], size, device)
     grain = scene.texture(hash32(cameras.key, poses.key), size, device)
     scene.backdrop(board, cameras, poses, grain)
-    Person(board, people, poses, joints, cameras.sun[:, None, None]).paint()
-    board.shade.add_(grain.mul_(0.14).mul_(board.labels.clamp(max=1)))                          # folds
+    Person(board, people, joints, cameras.sun[:, None, None]).paint()
+    board.shade.add_(grain.mul(0.1).mul_(board.labels.clamp(max=1)))                            # folds
     scene.occlude(board, poses, grain)
     return board.colour.mul_(board.shade[:, None]).clamp_(0, 1), board.labels.to(torch.uint8)
 

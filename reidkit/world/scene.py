@@ -56,14 +56,17 @@ def backdrop(board, cameras, poses, grain):
 
 def _shade(board, cameras, grain, r, q, floor):
     """Texture everywhere, strong where leaves are; mortar or tile lines on the wall."""
-    leaves = (0.16 + 0.75 * cameras.foliage)[:, None] * (1 - 0.6 * floor)                       # (B, H)
+    leaves = (0.09 + 0.85 * cameras.foliage ** 2)[:, None] * (1 - 0.6 * floor)                       # (B, H)
     torch.mul(grain, leaves[:, :, None], out=board.shade)
     board.shade.add_(1)
     size = cameras.line_size                                                                    # (B, 2) of a brick or tile
     line = lambda at, period: (1 - ((at / period).frac() * period - 0.005).abs() / 0.008).clamp(0, 1)
     down = line(r[None], size[:, :1] * 0.5) * (1 - floor)                                       # (B, H)
-    across = line(q, size[:, 1:])                                                               # (B, W)
-    lines = torch.maximum(down[:, :, None], across[:, None] * (1 - floor)[:, :, None])
+    odd = ((r[None] / size[:, :1]).frac() < 0.5) * (cameras.lines > 0.8)[:, None] * (1 - floor)  # (B, H) each second row of bricks
+    shifted, straight = line(q + size[:, 1:] / 2, size[:, 1:]), line(q, size[:, 1:])            # (B, W)
+    lines = shifted[:, None] * odd[:, :, None]
+    lines.add_(straight[:, None] * (1 - floor - odd).clamp(min=0)[:, :, None])
+    lines = torch.maximum(lines, down[:, :, None])
     board.shade.addcmul_(lines, (-0.28 * cameras.lines)[:, None, None].expand_as(lines))
 
 
@@ -74,27 +77,36 @@ def _passer(board, cameras, passer, r, number):
     foot = cameras.horizon + 0.10 + 0.12 * size
     t = (r - (foot - tall)[:, None]) / tall[:, None]                                            # (B, H) 0 head .. 1 feet
     height, width = board.labels.shape[1:]
-    half = torch.where(t < 0.15, 0.055, torch.where(t < 0.5, 0.125, 0.10)) * tall[:, None] * height
+    half = 0.05 + 0.075 * ((t - 0.13) * 14).clamp(0, 1) - 0.045 * ((t - 0.45) * 3).clamp(0, 1)  # head, shoulders, legs
+    half = half * (tall * height)[:, None]
     cover = ((t * 8).clamp(0, 1) * ((1 - t) * 8).clamp(0, 1)) * ((there + 0.15 * number) < cameras.crowd)[:, None] * 0.9
     centre = ((x[:, None] * 1.3 - 0.15) * width).expand_as(half)
     m = (board.x - centre[:, :, None]).abs_().neg_().add_(half[:, :, None]).mul_(16 / height).add_(0.5).clamp_(0, 1).mul_(cover[:, :, None])
     skin = torch.tensor([0.66, 0.5, 0.4], device=r.device)[None, :, None]
-    cloth, below = torch.stack([top, *tone], 1)[:, :3, None] ** 1.5 * 0.75 + 0.05, torch.stack(tone, 1)[:, :1, None] * 0.4 + 0.05
-    rows = torch.where(t[:, None] < 0.16, skin, torch.where(t[:, None] < 0.52, cloth, below))   # (B, 3, H)
+    tint = torch.stack([top, *tone], 1)[:, :3, None]                                            # (B, 3, 1)
+    cloth, below = 0.05 + 0.6 * tint[:, :1] ** 2 + 0.25 * (tint - 0.5) * tint[:, 1:2], 0.05 + 0.3 * tint[:, 2:] ** 2
+    soft = lambda edge: ((t - edge) * 20 + 0.5).clamp(0, 1)[:, None]                            # (B, 1, H) out of focus
+    rows = skin + (cloth - skin) * soft(0.155)
+    rows = (rows + (below - rows) * soft(0.52)).clamp(0, 1)                                     # (B, 3, H)
     board.colour.lerp_(rows[..., None].expand_as(board.colour), m[:, None])
     board.shade.lerp_(torch.ones_like(m[:, :1, :1]).expand_as(m), m)
 
 
 def occlude(board, poses, grain):
-    """Something before the person: from below (a car, a hedge, a wall), a pole, or from one side. Hidden parts lose their label."""
+    """Something before the person: from below (a wall, a car, a hedge), a pole, or from one side. Hidden parts lose their label."""
     height, width = board.labels.shape[1:]
     kind, hides, x = poses.occluder[:, None], poses.hides[:, None], poses.occluder_x[:, None]
     r = (torch.arange(height, device=grain.device) + 0.5) / height
-    below = (r - (1 - 0.36 * hides)) * (kind == 1) + (kind > 1) * 1.0 - (kind == 0) * 1.0                # (B, H) > 0: covered
-    cover = (below * height + 0.5).clamp(0, 1)
+    edge = torch.where(kind == 1, r - (1 - 0.36 * hides), torch.where(kind == 0, -1.0, 1.0))            # (B, H) above 0: covered
     half = torch.where(kind == 1, 9.0, torch.where(kind == 2, 0.03 + 0.07 * hides, 0.08 + 0.24 * hides)) * width
     centre = torch.where(kind == 3, (x > 0.5) * 1.0, 0.15 + 0.7 * x) * width
-    shape = Shape(centre.expand_as(cover), half.expand_as(cover), cover, slice(0, height))
-    hidden = board.labels
-    board.paint(shape, poses.occluder_colour, 0)
-    assert hidden is board.labels
+    leafy = (kind != 2) & (x * 4 % 1 < 0.4)                                                             # (B, 1) a hedge, a bush
+    rough = torch.where(leafy, 0.12, 0.0)[:, :, None] * grain                                           # (B, H, W) its outline
+    m = ((edge[:, :, None] + rough * (kind == 1)[:, :, None]) * height + 0.5).clamp_(0, 1)
+    across = (half + 0.5)[:, :, None] - (board.x - centre[:, :, None]).abs_()                           # (B, 1, W)
+    m.mul_((across + rough * (0.7 * height)).clamp_(0, 1))
+    leaf = torch.tensor([0.17, 0.28, 0.12], device=grain.device) * (0.6 + x)
+    colour = torch.where(leafy, leaf, poses.occluder_colour)
+    board.colour.lerp_(colour[:, :, None, None].expand_as(board.colour), m[:, None])
+    board.shade.lerp_(grain.mul(torch.where(leafy, 0.9, 0.2)[:, :, None]).add_(1), m)
+    board.labels.mul_(1 - m.round_())

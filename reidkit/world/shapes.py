@@ -38,7 +38,7 @@ class Board:
         t = (rows - top) / tall - drop.float()[:, None]                                         # (B, H)
         lift = cameras.elevation[:, None]
         self.y = t - lift * t * (1 - t)                                                         # from above: large head, short legs
-        self.unit = tall / (1 - lift * (1 - 2 * t.clamp(0, 1)))
+        self.unit = tall * poses.stretch[:, None] / (1 - lift * (1 - 2 * t.clamp(0, 1)))
         self.axis = (poses.x + cameras.shift[:, 0])[:, None] * width + (cameras.roll + poses.lean)[:, None] * (0.5 - t) * tall
         self.sharp = tall                                                                       # rows a body height
         self.x = torch.arange(width, device=device) + 0.5
