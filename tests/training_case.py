@@ -3,6 +3,7 @@
 import sys
 import time
 
+import pytest
 import torch
 from torch import nn
 
@@ -53,6 +54,22 @@ def train(model=None, functions=(both,), **changes):
     model = net() if model is None else model
     history = fit(model, people(), *functions, **settings | changes)
     return model, history
+
+
+def same(one, other):
+    one, other = one.state_dict(), other.state_dict()
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Nothing is read from or written to the course's own cache; one thread, so that numbers are those of other processes."""
+    monkeypatch.setenv("REIDKIT_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("REIDKIT_CACHE", raising=False)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def slow(output, batch):

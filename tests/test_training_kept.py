@@ -1,0 +1,193 @@
+"""What fit keeps: found again, never that of another run, and a killed run ends with the same bits."""
+
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+import torch
+from training_case import Net, both, net, own_cache, same, train  # noqa: F401 a fixture
+
+from reidkit import augment, losses, sampling
+from reidkit.fingerprints import describe
+
+
+def kept(tmp_path):
+    return sorted(path.name for path in (tmp_path / "fits").iterdir())
+
+
+def test_second_call_loads(tmp_path, capsys):
+    first, history = train(cache="kept")
+    assert len(kept(tmp_path)) == 2 and all(name.startswith("kept-") for name in kept(tmp_path))       # no partial one is left
+    again, loaded = train(cache="kept")
+    assert loaded.loaded and same(first, again) and list(loaded) == list(history) and not again.training
+    assert "kept: loaded, trained on" in capsys.readouterr().err
+    assert json.loads(next((tmp_path / "fits").glob("*.json")).read_text())["settings"]["steps"] == 60
+    train(cache="other name")
+    assert len(kept(tmp_path)) == 4
+
+
+def test_cache_off_trains_afresh_and_keeps_nothing(tmp_path, monkeypatch):
+    train(cache="off", steps=2)
+    monkeypatch.setenv("REIDKIT_CACHE", "off")
+    before = kept(tmp_path)
+    assert not train(cache="off", steps=2)[1].loaded and not train(cache="off2", steps=2)[1].loaded
+    assert kept(tmp_path) == before
+
+
+def scaled(factor):
+    def weighed(output, batch):
+        return {"identity": factor * losses.cross_entropy(output.logits, batch.ids).mean()}
+    return weighed
+
+
+SCALE = 1.0
+
+
+def names_a_global(output, batch):
+    return {"identity": SCALE * losses.cross_entropy(output.logits, batch.ids).mean()}
+
+
+def test_never_a_stale_result(monkeypatch):
+    def loaded(functions=(both,), model=None, **changes):
+        return train(model, functions, cache="stale", **{"steps": 2} | changes)[1].loaded
+    assert not loaded() and loaded()
+    for changes in ({"steps": 3}, {"rate": 0.02}, {"seed": 1}, {"augment": augment.flip}, {"schedule": "step"}, {"freeze": None},
+                    {"augment": partial(augment.flip, probability=0.1)}, {"sampler": sampling.by_domain}, {"weight_decay": 0.0},
+                    {"model": net(1)}, {"functions": (scaled(1.0),)}, {"functions": (scaled(2.0),)}, {"functions": (names_a_global,)}):
+        assert not loaded(**changes), changes
+    assert loaded(functions=(scaled(2.0),)) and loaded(functions=(names_a_global,))
+    monkeypatch.setattr(sys.modules[__name__], "SCALE", 3.0)
+    assert not loaded(functions=(names_a_global,))
+    wet = net()
+    wet.trunk[3].p = 0.5                                    # no weight differs, the model does
+    assert not loaded(model=wet)
+    torch.set_num_threads(2)
+    assert not loaded()
+    torch.set_num_threads(1)
+    assert loaded()
+
+
+def test_describe_is_the_same_in_every_process():
+    program = ("import sys; sys.path.insert(0, 'tests'); from training_case import Net, net, both; from functools import partial;"
+               "from reidkit import fingerprints as f; from reidkit.files import digest;"
+               "print(digest(f.describe([both, Net, net(), partial(both, x={'a', 'b', 'c'}), lambda v: v in {'a', 'b', 'c'}])))")
+    seen = {subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": str(seed)}, check=True,
+                           capture_output=True, text=True).stdout for seed in (1, 2)}
+    assert len(seen) == 1
+
+
+def test_describe_sees_what_matters():
+    def made(body):
+        space = {}
+        exec(body, space)
+        return describe(space["f"])
+    assert made("def f(x):\n    return x + 1") == made("def f(x):\n    # why\n    return x + 1")
+    assert made("def f(x):\n    return x + 1") != made("def f(x):\n    return x + 2")
+    assert made("k = 1\ndef f(x):\n    return (lambda y: y + k)(x)") != made("k = 2\ndef f(x):\n    return (lambda y: y + k)(x)")
+
+    class Other(Net):
+        margin = 0.3
+    first = describe(Other)
+    Other.margin = 0.4
+    assert describe(Other) != first != describe(Net)
+    loop = []
+    loop.append(loop)
+    assert describe(loop) == ["again"]
+
+
+def test_a_damaged_result_is_named_and_trained_again(tmp_path, capsys):
+    first, _ = train(cache="hurt", steps=3)
+    path = next((tmp_path / "fits").glob("*.safetensors"))
+    whole = path.read_bytes()
+    for damage in (whole[:-40], whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:], b""):
+        path.write_bytes(damage)
+        again, history = train(cache="hurt", steps=3)
+        assert not history.loaded and same(first, again) and "is damaged" in capsys.readouterr().err
+        assert train(cache="hurt", steps=3)[1].loaded
+
+
+def test_leftovers_are_removed_when_they_are_old(tmp_path):
+    (tmp_path / "fits").mkdir()
+    old, new = tmp_path / "fits" / ".x.safetensors.1.part", tmp_path / "fits" / "y-1.partial.safetensors"
+    for path in (old, new):
+        path.write_bytes(b"x")
+    os.utime(old, (time.time() - 7200,) * 2)
+    train(cache="z", steps=1)
+    assert not old.exists() and new.exists()
+
+
+# resume
+
+def stoppable(output, batch):
+    stop = pathlib.Path(os.environ["STOP_FILE"])
+    if batch.step == 10 and stop.exists():
+        stop.unlink()
+        os.kill(os.getpid(), signal.SIGINT)                 # what Ctrl-C and Jupyter's stop button send
+    return both(output, batch)
+
+
+@pytest.mark.parametrize("cache", ["stopped", None])
+def test_interrupt_keeps_a_checkpoint_and_the_same_call_goes_on(tmp_path, monkeypatch, capsys, cache):
+    stop = tmp_path / "stop"
+    monkeypatch.setenv("STOP_FILE", str(stop))
+    call = partial(train, functions=(stoppable,), steps=30, cache=cache, checkpoint_every=1e9)
+    whole, _ = train(functions=(stoppable,), steps=30)
+    stop.touch()
+    model, before = net(), signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        call(model)
+    assert signal.getsignal(signal.SIGINT) is before
+    said = capsys.readouterr().err
+    if cache is None:
+        assert "stopped after step 11 of 30; nothing is kept" in said
+        return
+    assert "stopped after step 11 of 30; the same call goes on" in said and same(model, net())
+    assert [name for name in kept(tmp_path) if "partial" in name]
+    _, history = call(model)                                # the very same object, as when a notebook's cell runs again
+    assert "going on after step 11 of 30" in capsys.readouterr().err
+    assert same(model, whole) and history.column("step") == list(range(30))
+    assert not [name for name in kept(tmp_path) if "partial" in name]
+
+
+def test_a_damaged_checkpoint_is_named_and_costs_only_time(tmp_path, monkeypatch, capsys):
+    stop = tmp_path / "stop"
+    monkeypatch.setenv("STOP_FILE", str(stop))
+    whole, _ = train(functions=(stoppable,), steps=20)
+    stop.touch()
+    with pytest.raises(KeyboardInterrupt):
+        train(functions=(stoppable,), steps=20, cache="c")
+    path = next((tmp_path / "fits").glob("*.partial.safetensors"))
+    path.write_bytes(path.read_bytes()[:-8])
+    assert same(train(functions=(stoppable,), steps=20, cache="c")[0], whole)
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
+    """SIGKILL, twice, at whatever it is doing; each process after it runs the same call."""
+    program = [sys.executable, str(pathlib.Path(__file__).with_name("training_case.py")), str(tmp_path / "weights.pt")]
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
+    dice, kills = random.Random(), 0
+    for _ in range(2):
+        with subprocess.Popen(program, env=environment, stderr=subprocess.DEVNULL) as process:
+            seen = None
+            while process.poll() is None and (seen is None or time.monotonic() < seen):
+                if seen is None and list((tmp_path / "fits").glob("*.partial.safetensors")):
+                    seen = time.monotonic() + (dice.uniform(0, 0.4) if not kills else dice.uniform(1.5, 3))
+                time.sleep(0.003)
+            process.kill()
+        kills += process.returncode == -signal.SIGKILL
+        if process.returncode == 0:
+            break
+    assert kills >= 1
+    done = subprocess.run(program, env=environment, check=True, capture_output=True, text=True)
+    assert "going on after step" in done.stderr or "loaded" in done.stderr
+    whole, _ = train()
+    found = torch.load(tmp_path / "weights.pt", weights_only=True)
+    assert all(torch.equal(value, found[name]) for name, value in whole.state_dict().items())
