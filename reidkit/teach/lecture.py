@@ -25,7 +25,7 @@ HTML('''<style>
 {{ font-size: 150% !important; line-height: 1.4 !important; }}
 .jp-OutputArea-output img {{ min-width: 60%; }}
 .widget-label {{ width: auto !important; }}
-.widget-slider, .widget-dropdown {{ width: 30em !important; }}
+.widget-slider {{ width: 30em !important; }}
 </style>''')"""
 
 

@@ -40,10 +40,14 @@ class Control:
         return value if isinstance(self.step, int) else round(value, 10)
 
     def live(self, quick):
-        """The ipywidgets control; a slow drawing waits until the slider rests."""
+        """The ipywidgets control; a slow drawing waits until the slider rests.
+
+        A choice is a slider over words: JupyterLab takes the arrow keys (and letters) away from a drop-down list, not from a slider.
+        """
         import ipywidgets
         if self.kind == "choice":
-            return ipywidgets.Dropdown(options=self.values, value=self.value, description=self.label, style={"description_width": "initial"})
+            return ipywidgets.SelectionSlider(options=self.values, value=self.value, description=self.label,
+                                              continuous_update=quick, style={"description_width": "initial"})
         if self.kind == "switch":
             return ipywidgets.Checkbox(value=self.value, description=self.label, indent=False)
         slider = ipywidgets.IntSlider if isinstance(self.step, int) else ipywidgets.FloatSlider
@@ -164,12 +168,13 @@ def _static():
 def _live(drawing, controls, first, still, text, alt, quick):
     import ipywidgets
     from IPython.display import display
-    image = ipywidgets.Image(value=png(still, None), format="png", tooltip=alt, layout={"max_width": "100%", "object_fit": "contain"})
-    readout = ipywidgets.HTML()
+    image = ipywidgets.Image(value=png(still, None), format="png", layout={"max_width": "100%", "object_fit": "contain"})
+    readout = ipywidgets.HTML()         # tells a screen reader what the picture shows: an Image has no alt text (nor a tooltip, 8.1)
+    hidden = f'<span style="position: absolute; clip-path: inset(50%)">{html.escape(alt)}</span>'
     live = {key: control.live(quick) for key, control in controls.items()}
 
     def read(words):
-        readout.value = f'<div class="reidkit-readout" role="status" aria-live="polite">{html.escape(words)}</div>'
+        readout.value = f'{hidden}<div role="status" aria-live="polite">{html.escape(words)}</div>'
 
     def redraw(_=None):
         state = {key: control.value for key, control in live.items()}

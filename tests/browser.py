@@ -1,0 +1,139 @@
+"""A real JupyterLab or Voila and a real browser for the widget tests; skipped with a reason where one is missing."""
+
+import contextlib
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+CHROMIUM = os.environ.get("REIDKIT_CHROMIUM", "/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def need_browser():
+    """Skip with the reason, or fail with it where REQUIRE_BROWSER=1."""
+    reason = "" if os.path.exists(CHROMIUM) else f"no browser at {CHROMIUM} (set REIDKIT_CHROMIUM)"
+    try:
+        import playwright  # noqa: F401
+    except ImportError:
+        reason = "playwright is not installed: pip install -e .[browser]"
+    if reason and os.environ.get("REQUIRE_BROWSER") == "1":
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+
+
+@contextlib.contextmanager
+def served(folder, *words, port_word, ready):
+    """A server of this Python on a free port, its settings inside `folder`; yields the address and ends the server."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    places = {name: str(folder / f".{name}") for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTERLAB_SETTINGS_DIR",
+                                                          "JUPYTERLAB_WORKSPACES_DIR", "REIDKIT_WORK_DIR")}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | places | {"PYTHONPATH": path, "JUPYTER_PREFER_ENV_PATH": "1", "OMP_NUM_THREADS": "1"}
+    news = folder / ".JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    news.parent.mkdir(parents=True)
+    news.write_text('{"fetchNews": "false"}')           # else a question about news lies over the page
+    with open(folder / "server.log", "w") as log:
+        server = subprocess.Popen([sys.executable, "-m", *words, f"{port_word}={port}"], stdout=log, stderr=log, env=environment)
+        try:
+            until = time.monotonic() + 90
+            while True:
+                try:
+                    urllib.request.urlopen(address + ready, timeout=5)
+                    break
+                except OSError:
+                    if server.poll() is not None or time.monotonic() > until:
+                        pytest.fail(f"the server did not come up: {(folder / 'server.log').read_text()[-1500:]}")
+                    time.sleep(0.25)
+            yield address
+        finally:
+            server.terminate()
+            try:
+                server.wait(15)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def lab(folder):
+    return served(folder, "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--IdentityProvider.token=t",
+                  "--ServerApp.port_retries=0", "--LabApp.news_url=", f"--ServerApp.root_dir={folder}",
+                  "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+                  port_word="--ServerApp.port", ready="/api/status?token=t")
+
+
+def voila(notebook):
+    return served(notebook.parent, "voila", str(notebook), "--no-browser", "--Voila.ip=127.0.0.1",
+                  port_word="--port", ready="/voila/static/voila.js")
+
+
+@contextlib.contextmanager
+def page():
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        try:
+            yield browser.new_page(viewport={"width": 1280, "height": 1000})
+        finally:
+            browser.close()
+
+
+def run_all(page, address, name, timeout=180):
+    """Open a notebook in JupyterLab and run it to its end."""
+    page.goto(f"{address}/lab/tree/{name}?token=t&reset", timeout=90_000)
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
+    idle = r"() => /\|\s*Idle/.test(document.querySelector('#jp-main-statusbar')?.innerText || '')"
+    started = r"() => /\[(\*|\d+)\]/.test(document.querySelector('.jp-CodeCell .jp-InputPrompt')?.innerText || '')"
+    page.wait_for_function(idle, timeout=60_000)        # Lab drops "Run All" without a word while the session is connecting
+    for _ in range(5):
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        with contextlib.suppress(Exception):
+            page.wait_for_function(started, timeout=4_000)
+            break
+    else:
+        pytest.fail("Run All never started a cell")
+    page.wait_for_function(idle, timeout=timeout * 1000)
+
+
+def move_every_control(page, least=1):
+    """Move each control of each widget by the keyboard -> number of controls; the picture and the readout must change each time."""
+    page.locator(".reidkit-explore").first.wait_for(timeout=120_000)
+    moved = 0
+    for box in page.locator(".reidkit-explore").all():
+        box.scroll_into_view_if_needed()
+        for selector, keys in ((".noUi-handle", ("ArrowRight", "ArrowLeft")), ("input[type=checkbox]", ("Space", "Space"))):
+            for control in box.locator(selector).all():
+                assert _changes(page, box, control, keys), f"no key of {keys} on {selector} changed picture and readout"
+                moved += 1
+    assert moved >= least, f"{moved} controls were found, at least {least} expected"
+    return moved
+
+
+def _changes(page, box, control, keys, seconds=15):
+    for key in keys:                                    # at its end a control moves the other way only
+        before = look(box)
+        control.focus()
+        page.keyboard.press(key)
+        until = time.monotonic() + seconds / len(keys)
+        while time.monotonic() < until:
+            now = look(box)
+            if now[0] != before[0] and now[1] != before[1]:
+                return True
+            page.wait_for_timeout(50)
+    return False
+
+
+def look(box):
+    """(address of the picture, text of the readout) of one widget."""
+    return box.locator("img").first.get_attribute("src"), box.locator("[role=status]").inner_text()

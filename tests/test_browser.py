@@ -1,0 +1,61 @@
+"""Widgets in a real browser: every control of every chapter by keyboard in JupyterLab, one lecture copy in Voila."""
+
+import json
+
+import pytest
+from browser import lab, look, move_every_control, need_browser, page, run_all, voila
+from demo import write_demo
+
+from reidkit.teach import lecture, source
+
+
+def chapters():
+    found = [path.name for path in sorted(source.folder().glob("[0-9]*.py")) if "teach.explore(" in path.read_text(encoding="utf-8")]
+    return ["demo", *found]
+
+
+def working_copy(name, folder):
+    """The chapter's working copy in `folder`, with the smoke preset and one thread set in its parameters cell."""
+    import nbformat
+    path = write_demo(folder) if name == "demo" else source.folder() / name
+    notebook = source.notebook(source.read(path), "work")
+    cell = next(cell for cell in notebook.cells if "parameters" in source.tags(cell))
+    cell.source += "\nTHREADS = 1" if name == "demo" else '\nPRESET, THREADS = "smoke", 1'
+    nbformat.write(notebook, folder / "chapter.ipynb")
+    return "chapter.ipynb"
+
+
+@pytest.mark.parametrize("name", chapters())
+def test_every_control_moves_picture_and_readout(name, tmp_path):
+    need_browser()
+    notebook = working_copy(name, tmp_path)
+    with lab(tmp_path) as address, page() as view:
+        run_all(view, address, notebook)
+        move_every_control(view, least=3 if name == "demo" else 1)
+        shown = view.locator(".jp-OutputArea-output").all_inner_texts()
+    if name == "demo":
+        text = "\n".join(shown)
+        assert "the score is positive [held]" in text and '"state"' not in text        # the sentence, not its JSON
+
+
+def test_lecture_copy_in_voila(tmp_path, monkeypatch):
+    need_browser()
+    monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
+    path, notes = lecture.write(source.read(write_demo(tmp_path)), route=45, seed=3)
+    monkeypatch.delenv("REIDKIT_HOME")
+    with voila(path) as address, page() as view:
+        view.goto(address, timeout=120_000)
+        move_every_control(view, least=3)
+        box = view.locator(".reidkit-explore").first
+        seen = {look(box)[1]}
+        for _ in range(4):
+            button = box.get_by_role("button", name="Next example")
+            button.focus()
+            view.keyboard.press("Enter")
+            view.wait_for_timeout(700)
+            seen.add(look(box)[1])
+        text = view.locator("body").inner_text()
+    assert len(seen) >= 4, seen                                     # other examples, one a press
+    assert "def draw" not in text and "nobody's screen" not in text and "Exercise" not in text
+    assert "Notes for the speaker" in text and "Ask the room" in notes.read_text(encoding="utf-8")
+    assert json.loads(path.read_text(encoding="utf-8"))["metadata"]["reidkit"]["route"] == 45
