@@ -151,6 +151,21 @@ def test_constant_features_do_not_score(width, count, monkeypatch):
         assert found.first_ranks.equal(others + 1)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rounding_of_a_product_does_not_break_ties(dtype, monkeypatch):
+    """Equal pictures whose scores differ in the last digits, as at the edge of a block of a matrix product."""
+    exact = retrieval.scoring.Scorer.scores
+    def rounded(self, rows):
+        scores = exact(self, rows)
+        draw = torch.Generator().manual_seed(int(rows[0]))
+        return scores + torch.randint(-3, 4, scores.shape, generator=draw) * torch.finfo(dtype).eps / 2
+    monkeypatch.setattr(retrieval.scoring.Scorer, "scores", rounded)
+    ids = torch.arange(200) % 5
+    found = evaluate(torch.eye(5, 64, dtype=dtype)[:1].repeat(5, 1), torch.arange(5), torch.zeros(5).long(),
+                     torch.eye(5, 64, dtype=dtype)[:1].repeat(200, 1), ids, torch.ones(200).long())
+    assert found.first_ranks.tolist() == [161] * 5
+
+
 def test_random_features_score_the_share_of_positives():
     draw = torch.Generator().manual_seed(0)
     queries, gallery = 3000, 200

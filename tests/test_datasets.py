@@ -1,0 +1,318 @@
+"""Records: labels follow pictures. Readers: right labels from names, and an error that helps for everything that is wrong."""
+
+import dataclasses
+import os
+import pathlib
+from types import SimpleNamespace
+
+import numpy
+import pytest
+import torch
+from PIL import Image
+
+from reidkit import datasets
+from reidkit.datasets import Exam, ReIDData, journey, parse, read, readers
+
+MARKET = {
+    "bounding_box_train": ["0007_c1s1_000001_01.jpg", "0002_c2s1_000451_03.jpg", "0002_c1s1_000451_03.jpg"],
+    "query": ["0003_c1s1_000001_00.jpg", "0009_c6s4_000001_00.jpg"],
+    "bounding_box_test": ["-1_c3s1_000401_03.jpg", "0000_c1s1_000151_01.jpg", "0003_c1s2_000002_00.jpg",
+                          "0003_c5s1_000003_00.jpg", "0009_c6s1_000005_00.jpg"],
+}
+
+
+def paint(path, shade=128, size=(8, 16)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (shade, 2, 3)).save(path)
+
+
+def market(root, change=()):
+    for folder, names in {**MARKET, **dict(change)}.items():
+        for name in names:
+            paint(root / folder / name)
+    return root
+
+
+def pku(root, people=("001", "004", "009", "010", "011"), cameras=("01", "02"), poses=2):
+    for number, person in enumerate(people):
+        for camera in cameras:
+            for pose in range(1, poses + 1):
+                paint(root / person / f"{camera}_{pose}.png", 10 * number + pose)
+    return root
+
+
+def record(count=6, name="six"):
+    return ReIDData(torch.arange(count * 3 * 4 * 2, dtype=torch.uint8).reshape(count, 3, 4, 2), torch.arange(count) % 3 * 5 + 2,
+                    torch.arange(count) % 2, torch.zeros(count).long(), torch.arange(count * 8, dtype=torch.uint8).reshape(count, 4, 2),
+                    {"bag": torch.arange(count)}, name)
+
+
+# --- records
+
+@pytest.mark.parametrize("index, chosen", [
+    (slice(1, 4), [1, 2, 3]), ([5, 0, 5], [5, 0, 5]), (torch.tensor([2, 1]), [2, 1]), (numpy.array([3]), [3]), (4, [4]), ([], []),
+    (torch.tensor([True, False, False, True, False, False]), [0, 3]), ([False, True, False, False, False, True], [1, 5]),
+])
+def test_every_label_follows_its_picture(index, chosen):
+    data, part = record(), record()[index]
+    assert len(part) == len(chosen) and part.name == data.name
+    for label in ("images", "ids", "cameras", "domains", "masks"):
+        assert getattr(part, label).equal(getattr(data, label)[chosen])
+    assert part.attributes["bag"].tolist() == chosen
+    assert data.pictures(index).equal(part.images)
+
+
+def test_cat_joins_what_all_parts_have():
+    one, two = record(), dataclasses.replace(record(3), masks=None, attributes={})
+    both = ReIDData.cat([one, two])
+    assert len(both) == 9 and both.ids.tolist() == one.ids.tolist() + two.ids.tolist()
+    assert both.masks is None and both.attributes == {} and both.name == "six+six"
+    assert ReIDData.cat([one, one], "twice").attributes["bag"].tolist() == [*range(6)] * 2
+    with pytest.raises(ValueError, match="one picture size"):
+        ReIDData.cat([one, dataclasses.replace(one, images=torch.zeros(6, 3, 5, 2).byte(), masks=None)])
+    with pytest.raises(ValueError, match="at least one"):
+        ReIDData.cat([])
+
+
+def test_relabelled_is_sorted_and_numbers_leave_junk_out():
+    data = dataclasses.replace(record(), ids=torch.tensor([40, -1, 7, 40, 7, 100]))
+    assert data.relabelled().ids.tolist() == [2, 0, 1, 2, 1, 3]
+    assert data.numbers() == {"pictures": 6, "ids": 3, "cameras": 2, "domains": 1}
+
+
+def test_fingerprint_sees_every_change():
+    base = record()
+    changed = [dataclasses.replace(base, ids=base.ids + 1), dataclasses.replace(base, cameras=base.cameras + 1),
+               dataclasses.replace(base, images=base.images + 1), dataclasses.replace(base, masks=None),
+               dataclasses.replace(base, attributes={"bag": base.ids}), base[1:]]
+    assert len({data.fingerprint() for data in [base, *changed]}) == 7 and record().fingerprint() == base.fingerprint()
+
+
+def test_fingerprint_of_files(tmp_path):
+    data = read("market1501", market(tmp_path)).query
+    first = data.fingerprint()
+    assert first == read("market1501", tmp_path).query.fingerprint()
+    assert first != read("market1501", tmp_path, size=(16, 8)).query.fingerprint()
+    os.utime(data.images[0], (1, 1))
+    assert first != data.fingerprint()
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(ids=torch.zeros(5).long()), "ids is torch.int64 \\(5,\\); expected an int64 tensor of shape \\(6,\\)"),
+    (dict(cameras=torch.zeros(6)), "cameras is torch.float32"),
+    (dict(domains=[0] * 6), "domains is list"),
+    (dict(attributes={"bag": torch.zeros(2).long()}), "bag is"),
+    (dict(images=torch.zeros(6, 3, 4, 2)), "expected uint8"),
+    (dict(images=torch.zeros(6, 4, 2).byte()), "expected uint8 \\(N, 3, H, W\\)"),
+    (dict(masks=torch.zeros(6, 2, 4).byte()), "masks is torch.uint8 \\(6, 2, 4\\); expected uint8 \\(6, 4, 2\\)"),
+    (dict(images=tuple("abcdef"), size=None, masks=None), "size=\\(height, width\\)"),
+])
+def test_records_that_do_not_fit(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(record(), **change)
+
+
+def test_pictures_on_disk_are_decoded_at_their_size(tmp_path):
+    for shade in (10, 200):
+        paint(tmp_path / f"{shade}.png", shade, size=(8, 16))
+    Image.new("L", (30, 20), 77).save(tmp_path / "grey.png")
+    paths = tuple(tmp_path / name for name in ("10.png", "200.png", "grey.png"))
+    zeros = torch.zeros(3).long()
+    data = ReIDData(paths, zeros, zeros, zeros, size=(6, 4))
+    assert data.pictures().shape == (3, 3, 6, 4) and data.pictures()[:, 0, 0, 0].tolist() == [10, 200, 77]
+    assert data.pictures(torch.tensor([1]))[0, :, 2, 2].tolist() == [200, 2, 3]
+    assert data[[2, 0]].pictures()[:, 0, 5, 3].tolist() == [77, 10] and data.pictures([]).shape == (0, 3, 6, 4)
+    loaded = data.in_memory()
+    assert loaded.loaded and not data.loaded and loaded.images.equal(data.pictures())
+    assert ReIDData.cat([data, loaded]).images[:, 0, 0, 0].tolist() == [10, 200, 77] * 2
+    assert ReIDData.cat([data, data]).images == paths * 2
+
+
+# --- readers
+
+def test_market_labels(tmp_path):
+    splits = read("market1501", market(tmp_path))
+    assert splits.train.ids.tolist() == [2, 2, 7] and splits.train.cameras.tolist() == [0, 1, 0]        # in sorted order
+    assert splits.gallery.ids.tolist() == [-1, 0, 3, 3, 9] and splits.gallery.cameras.tolist() == [2, 0, 0, 4, 5]
+    assert splits.query.ids.tolist() == [3, 9] and splits.query.pictures().shape == (2, 3, 128, 64)
+    assert splits.note == ("A sample of the set: 3 train, 2 query, 5 gallery pictures. "
+                           "1 of 2 queries have no match in another camera.")
+    assert isinstance(splits.exam, Exam) and splits.exam.gallery is splits.gallery
+
+
+def test_market_inside_its_own_folder_and_with_litter(tmp_path):
+    root = market(tmp_path / "Market-1501-v15.09.15")
+    (root / "query" / "Thumbs.db").write_bytes(b"x")
+    (root / "query" / "._0003_c1s1_000001_00.jpg").write_bytes(b"x")
+    (root / "query" / "readme.txt").write_bytes(b"x")
+    assert len(read("market1501", tmp_path).query) == len(read("market1501", str(root)).query) == 2
+
+
+def test_pku_halves(tmp_path):
+    whole = read("pku-reid", pku(tmp_path))
+    assert whole.train.numbers()["pictures"] == 0 and (whole.query.cameras == 0).all() and (whole.gallery.cameras == 1).all()
+    assert whole.query.ids.tolist() == [1, 1, 4, 4, 9, 9, 10, 10, 11, 11] == whole.gallery.ids.tolist()
+    assert whole.query.attributes["pose"].tolist() == [1, 2] * 5 and whole.query.size == (128, 48)
+    development, report = (read("pku-reid", tmp_path, half=half) for half in ("development", "report"))
+    assert development.query.ids.unique().tolist() == [1, 9, 11] and report.gallery.ids.unique().tolist() == [4, 10]
+    assert development.note.startswith("development half, 3 people.")
+
+
+def fails(error, *words, name="market1501", **more):
+    """read() fails with this error, all these words in it, and the expected tree."""
+    def check(path):
+        with pytest.raises(error) as caught:
+            read(name, path, **more)
+        for word in (*words, str(path), readers.LAYOUTS[name].tree):
+            assert word in str(caught.value)
+    return check
+
+
+def test_wrong_paths(tmp_path):
+    fails(FileNotFoundError, "is no folder")(tmp_path / "nowhere")
+    fails(FileNotFoundError, "holds no folder 'bounding_box_train', 'query', 'bounding_box_test'")(tmp_path)
+    market(tmp_path / "a", {"query": []})
+    fails(FileNotFoundError, "holds no folder 'query'")(tmp_path / "a")
+    fails(FileNotFoundError, "no picture", "of camera 1", name="pku-reid")(tmp_path)
+
+
+def test_empty_folder(tmp_path):
+    market(tmp_path, {"query": []})
+    (tmp_path / "query").mkdir()
+    (tmp_path / "query" / "Thumbs.db").write_bytes(b"x")
+    fails(FileNotFoundError, "there is no picture in", "query")(tmp_path)
+
+
+@pytest.mark.parametrize("bad", ["0003_c7s1_000001_00.jpg", "3.jpg", "x0003_c1s1_000001_00.jpg", "0003_c1s1_000001_00.jpg.png"])
+def test_names_that_do_not_parse(tmp_path, bad):
+    names = [bad, *(f"strange {number}.jpg" for number in range(5))]
+    market(tmp_path, {"query": [*MARKET["query"], *names]})
+    fails(ValueError, "6 of 8 picture names", ", ".join(map(repr, sorted(names)[:3])))(tmp_path)
+    paint(pku(tmp_path / "pku") / "001" / "03_1.png")
+    fails(ValueError, "1 of 21 picture names", "'001/03_1.png'", name="pku-reid")(tmp_path / "pku")
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture at all", None])
+def test_unreadable_pictures(tmp_path, content):
+    victim = market(tmp_path) / "query" / MARKET["query"][0]
+    Image.fromarray(numpy.random.default_rng(0).integers(0, 255, (128, 64, 3), dtype=numpy.uint8)).save(victim)
+    victim.write_bytes(victim.read_bytes()[:1500] if content is None else content)          # None: cut short
+    data = read("market1501", tmp_path).query
+    for fetch in (data.pictures, data.in_memory, lambda: data.pictures(torch.tensor([0]))):
+        with pytest.raises(ValueError) as caught:
+            fetch()
+        for words in (str(victim), "cannot be read", "copy it again", readers.LAYOUTS["market1501"].tree):
+            assert words in str(caught.value)
+    assert len(data.pictures([1])) == 1
+
+
+def test_no_match_in_another_camera(tmp_path):
+    market(tmp_path / "a", {"bounding_box_test": ["0003_c1s1_000002_00.jpg", "0009_c6s1_000005_00.jpg", "-1_c2s1_000005_00.jpg"]})
+    fails(ValueError, "share ids in the same camera only")(tmp_path / "a")
+    market(tmp_path / "b", {"bounding_box_test": ["0004_c1s1_000002_00.jpg", "0000_c2s1_000002_00.jpg"]})
+    fails(ValueError, "share no id")(tmp_path / "b")
+
+
+def test_published_counts(tmp_path, monkeypatch):
+    """A sample is read with a note; what looks like the set, but is not whole, is refused unless strict=False."""
+    market(tmp_path)
+    fails(ValueError, "train: found 3 pictures of 2 ids", "12936 of 751", strict=True)(tmp_path)
+    counts = {"train": (3, 2), "query": (2, 2), "gallery": (5, 3)}              # ids: junk left out, distractors in
+    def publish(**change):
+        layout = dataclasses.replace(readers.LAYOUTS["market1501"], counts={**counts, **change})
+        monkeypatch.setitem(readers.LAYOUTS, "market1501", layout)
+    publish()
+    assert "sample" not in read("market1501", tmp_path).note and read("market1501", tmp_path, strict=True)
+    publish(gallery=(50, 3), query=(200, 2), train=(300, 2))                    # one split holds a tenth
+    fails(ValueError, "train: found 3 pictures of 2 ids, the published set has 300 of 2", "strict=False")(tmp_path)
+    assert len(read("market1501", tmp_path, strict=False).gallery) == 5
+    publish(gallery=(51, 3), query=(200, 2), train=(300, 2))
+    assert "sample" in read("market1501", tmp_path).note
+    publish(gallery=(5, 4))
+    fails(ValueError, "gallery: found 5 pictures of 3 ids")(tmp_path)
+
+
+def test_unknown_set_or_half(tmp_path):
+    with pytest.raises(ValueError, match="'market1501', 'pku-reid'"):
+        read("market", tmp_path)
+    with pytest.raises(ValueError, match="'development' or 'report'"):
+        read("pku-reid", tmp_path, half="first")
+    with pytest.raises(ValueError, match="expected 'all': its splits are the published ones"):
+        read("market1501", tmp_path, half="report")
+
+
+# --- real pictures
+
+def real(name):
+    root = os.environ.get("REIDKIT_DATA_ROOT")
+    folder = pathlib.Path(root or ".", name)
+    if not root or not folder.is_dir():
+        if os.environ.get("REQUIRE_DATA") == "1":
+            pytest.fail(f"REQUIRE_DATA=1, but there is no folder {name} under REIDKIT_DATA_ROOT={root!r}")
+        pytest.skip(f"no folder {name} under REIDKIT_DATA_ROOT={root!r}")
+    return folder
+
+
+def test_real_market_sample():
+    splits = read("market1501", real("market1501-sample"), size=(64, 32))
+    assert [len(data) for data in (splits.train, splits.query, splits.gallery)] == [32, 32, 32]
+    assert "2 of 32 queries have no match" in splits.note and splits.train.in_memory().images.shape == (32, 3, 64, 32)
+    assert set(splits.train.cameras.tolist()) == set(range(6))
+
+
+def test_real_pku():
+    whole = read("pku-reid", real("pku-reid"), strict=True)
+    assert whole.note == "" and whole.query.numbers()["ids"] == 74 and len(whole.gallery) == 592
+    halves = [read("pku-reid", real("pku-reid"), half=half) for half in ("development", "report")]
+    people = [set(half.query.ids.tolist()) for half in halves]
+    assert [len(ids) for ids in people] == [37, 37] and not people[0] & people[1]
+    assert min(people[0]) == whole.query.ids.min()                              # position 0 is in the development half
+    twins = whole.query[(whole.query.ids == 85) & torch.isin(whole.query.attributes["pose"], torch.tensor([4, 5]))].pictures()
+    assert twins[0].equal(twins[1])                                             # a known quirk of the set
+
+
+# --- the journey
+
+@pytest.mark.parametrize("spec, parsed", [
+    ("world", ("world", None)), ("market1501:/data/Market", ("market1501", "/data/Market")),
+    ("market1501:C:\\data\\Market", ("market1501", "C:\\data\\Market")), ("pku-reid: ~/pku ", ("pku-reid", "~/pku")),
+])
+def test_data_parameter(spec, parsed):
+    assert parse(spec) == parsed
+
+
+@pytest.mark.parametrize("spec", ["", "World", "world:", "world:/x", "market1501", "market1501:", "pku-reid: ", "duke:/x", None, 3])
+def test_data_parameter_errors_name_the_forms(spec):
+    with pytest.raises(ValueError, match="'world', 'market1501:PATH' or 'pku-reid:PATH'"):
+        parse(spec)
+
+
+TINY = SimpleNamespace(size=(64, 32), places=2, people=3, cameras=2, pictures=2, unseen_places=1, exam_people=2)
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("REIDKIT_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def test_journey_in_the_drawn_world(own_cache):
+    trip = journey("world", TINY, seed=3)
+    assert trip.train.numbers() == {"pictures": 24, "ids": 6, "cameras": 4, "domains": 2} and not trip.real
+    assert len(trip.home.query) == 8 and trip.home.query.numbers()["domains"] == 2
+    assert len(trip.away.query) == 4 and trip.train.images.shape[1:] == (3, 64, 32)
+    assert not trip.train.images.equal(journey("world", TINY, seed=4).train.images)
+    assert trip.home.query.images[:4].ne(trip.away.query.images).any()
+
+
+def test_journeys_with_real_people(own_cache, tmp_path):
+    trip = journey(f"market1501:{market(tmp_path / 'market')}", TINY)
+    assert trip.real and len(trip.train) == 3 and trip.home.gallery.images.shape == (5, 3, 64, 32) and len(trip.away.query) == 4
+    assert "Market-1501" in trip.note and "sample" in trip.note
+    trip = journey(f"pku-reid:{pku(tmp_path / 'pku')}", TINY)
+    assert trip.real and len(trip.train) == 24 and trip.away.gallery.images.shape == (10, 3, 64, 32)
+    with pytest.raises(FileNotFoundError, match="bounding_box_train"):
+        journey(f"market1501:{tmp_path}", TINY)
+
+
+def test_public_names():
+    assert all(hasattr(datasets, name) for name in datasets.__all__)

@@ -1,0 +1,146 @@
+"""Files are whole or absent, digests tell content apart, a run knows what it stands on."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from reidkit import files, runtime
+
+
+def test_folders_hang_together():
+    root = files.project_root()
+    assert (root / "reidkit" / "files.py").is_file()
+    assert files.data_dir() == root / "data" and files.results_dir() == root / "data" / "results"
+
+
+def test_folders_follow_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
+    monkeypatch.delenv("REIDKIT_CACHE_DIR", raising=False)
+    monkeypatch.delenv("REIDKIT_WORK_DIR", raising=False)
+    assert files.project_root() == tmp_path and files.work_dir() == tmp_path / "work"
+    assert files.cache_dir() == tmp_path / "data" / "cache" and files.cache_dir().is_dir()
+    monkeypatch.setenv("REIDKIT_CACHE_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("REIDKIT_WORK_DIR", str(tmp_path / "mine"))
+    assert files.cache_dir() == tmp_path / "elsewhere" and files.work_dir() == tmp_path / "mine"
+    monkeypatch.setenv("REIDKIT_HOME", str(tmp_path / "gone"))
+    with pytest.raises(FileNotFoundError, match="REIDKIT_HOME"):
+        files.project_root()
+
+
+def test_write_atomic(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    files.write_atomic(path, "grün")
+    assert path.read_bytes() == "grün".encode()
+    files.write_atomic(path, b"\x00\n")
+    assert path.read_bytes() == b"\x00\n" and [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file modes of POSIX")
+def test_written_files_follow_the_usual_mask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        files.write_atomic(tmp_path / "a", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path):
+    path = tmp_path / "a.txt"
+    files.write_atomic(path, "old")
+    with pytest.raises(RuntimeError):
+        with files.atomic_path(path) as temporary:
+            assert temporary.parent == tmp_path
+            temporary.write_text("half of the new")
+            raise RuntimeError
+    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+def test_a_kill_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    files.write_atomic(path, "old")
+    code = ("import os, signal, sys; from reidkit import files\n"
+            "with files.atomic_path(sys.argv[1]) as temporary:\n"
+            "    temporary.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)")
+    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=files.project_root())
+    assert done.returncode == -signal.SIGKILL and path.read_text() == "old"
+
+
+def test_sha256_file(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert files.sha256_file(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    (tmp_path / "big").write_bytes(b"a" * (3 << 20))
+    assert files.sha256_file(tmp_path / "big") == "6f850bc94ae6f7de14297c01616c36d712d22864497b28a63b81d776b035e656"
+
+
+def test_digest_tells_content_apart():
+    numbers = torch.arange(6)
+    different = [(1,), (1, 2), (12,), ("1",), (None,), (1.0,), ([1],), ({"a": 1},), (numbers,), (numbers.float(),),
+                 (numbers.view(2, 3),), (numbers.view(3, 2),), (numbers.flip(0),), (numbers, numbers), (numbers.bfloat16(),)]
+    assert len({files.digest(*parts) for parts in different}) == len(different)
+    assert files.digest({"a": 1, "b": 2}) == files.digest({"b": 2, "a": 1})
+    assert files.digest(numbers.view(2, 3).T) == files.digest(numbers.view(2, 3).T.contiguous())
+    assert files.digest("reidkit", 1) == subprocess.run(        # the same in every process
+        [sys.executable, "-c", "from reidkit import files; print(files.digest('reidkit', 1), end='')"],
+        cwd=files.project_root(), capture_output=True, text=True, check=True).stdout
+
+
+def test_pick_device():
+    assert runtime.pick_device("cpu") == torch.device("cpu")
+    assert runtime.pick_device() == torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for wrong in ("gpu", "cuda:99", "", 3.5):
+        with pytest.raises(ValueError, match="cannot be used here .*use 'auto' or 'cpu'"):
+            runtime.pick_device(wrong)
+
+
+def test_set_threads():
+    before = torch.get_num_threads()
+    try:
+        assert runtime.set_threads(1) == 1 == torch.get_num_threads() and runtime.set_threads() == 1
+        for wrong in (-1, 1.0, "2", True, 5000):
+            with pytest.raises(ValueError, match="whole number from 0"):
+                runtime.set_threads(wrong)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_versions_and_commit(tmp_path, monkeypatch):
+    found = runtime.versions(("torch", "no-such-package"))
+    assert found["torch"] == torch.__version__.split("+")[0] or found["torch"] == torch.__version__
+    assert found["no-such-package"] == "not installed" and found["python"].count(".") == 2
+    monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
+    assert runtime.git_commit() == "unknown"
+    def git(*words):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=tmp_path, check=True, capture_output=True)
+    git("init", "-q"), (tmp_path / "a").write_text("1"), git("add", "a"), git("commit", "-qm", "a")
+    clean = runtime.git_commit()
+    assert len(clean) == 10
+    (tmp_path / "a").write_text("2")
+    assert runtime.git_commit() == clean + "+"
+
+
+def test_device_name():
+    assert "CPU" in runtime.device_name("cpu") and f"{torch.get_num_threads()} threads" in runtime.device_name("cpu")
+
+
+def test_import_is_light():
+    """The package imports nothing heavy, and the ground floors need no Jupyter, matplotlib, torchvision or pandas."""
+    code = ("import sys, reidkit; assert 'torch' not in sys.modules\n"
+            "import reidkit.files, reidkit.runtime, reidkit.datasets, reidkit.retrieval, reidkit.world\n"
+            "heavy = {'torchvision', 'matplotlib', 'ipywidgets', 'umap', 'pandas', 'IPython', 'jupyter_core', 'numba', 'sklearn'}\n"
+            "print(sorted(heavy & set(sys.modules)))")
+    done = subprocess.run([sys.executable, "-c", code], cwd=files.project_root(), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_nothing_is_read_from_the_working_directory(tmp_path):
+    """Folders are found the same way from notebooks/, work/ or anywhere else."""
+    done = subprocess.run([sys.executable, "-c", "from reidkit import files; print(files.project_root(), end='')"], cwd=tmp_path,
+                          env={**os.environ, "PYTHONPATH": str(files.project_root())}, capture_output=True, text=True, check=True)
+    assert pathlib.Path(done.stdout) == files.project_root()
