@@ -20,9 +20,9 @@
 # | **Afterwards you can** | say what the course is about · use its exercises, widgets and predictions · lecture from it and rerun it · say what drawn people avoid and what they hide |
 #
 # **Recall** comes here in later chapters: three questions on what you learnt before, answers folded. Try the form:
-# <details><summary>1. What does `torch.cdist(a, b)` return?</summary>The matrix of distances between every row of a and every row of b.</details>
-# <details><summary>2. What does `x[:, None] == x[None]` return for a vector x?</summary>A square table of booleans: which entries are equal to which.</details>
-# <details><summary>3. What does `model.eval()` change?</summary>Dropout is off and batch norm uses its stored statistics. Chapter 2 shows why that matters here.</details>
+# <details><summary>1. What does <code>torch.cdist(a, b)</code> return?</summary>The matrix of distances between every row of a and every row of b.</details>
+# <details><summary>2. What does <code>x[:, None] == x[None]</code> return for a vector x?</summary>A square table of booleans: which entries are equal to which.</details>
+# <details><summary>3. What does <code>model.eval()</code> change?</summary>Dropout is off and batch norm uses its stored statistics. Chapter 2 shows why that matters here.</details>
 
 # %% key="parameters" tags=["parameters"]
 PRESET: str = "laptop"   # smoke (seconds) | laptop (minutes) | gpu (bigger network, bigger pictures)
@@ -49,15 +49,16 @@ run = teach.start("00", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THRE
 # %% key="picture" tags=["slide"]
 crowd = world.sample([("train", 0)], people=12, cameras=4, pictures=1, size=(128, 64), seed=run.seed)
 wanted = crowd[(crowd.ids == crowd.ids[0]) & (crowd.cameras == 0)]
-others = crowd[crowd.cameras > 0]
-shuffled = others[torch.randperm(len(others), generator=torch.Generator().manual_seed(run.seed))[:16]]
+others = crowd[crowd.cameras > 0]                                       # 12 people x 3 other cameras, person by person
+pile = torch.cat([torch.arange(3), 3 + torch.randperm(33, generator=torch.Generator().manual_seed(run.seed))[:13]])
+shuffled = others[pile[torch.randperm(16, generator=torch.Generator().manual_seed(run.seed + 1))]]
 teach.show(c00.search_picture(wanted.images[0], shuffled.images), name="00-search",
            alt="Left a query, one drawn person; right a gallery of sixteen drawn people from three other cameras, in no order.",
            caption="What you see: the query on the left, a gallery on the right. How often does she appear? The next cell tells.")
 
 # %% key="answer" tags=["check"]
 places = [i + 1 for i, who in enumerate(shuffled.ids.tolist()) if who == wanted.ids[0]]
-print(f"She stands at place {' and '.join(map(str, places)) or 'none'} of {len(shuffled)} (rows of eight, counted from the top left).")
+print(f"She stands at places {', '.join(map(str, places))} of {len(shuffled)} (rows of eight, counted from the top left).")
 
 # %% [markdown] key="question" tags=["slide"]
 # ## The question of this course
@@ -170,10 +171,10 @@ def cross_camera_pairs(ids, cameras):
 # A name or type that the chapter does not have stops the run before it starts. These are the parameters of chapter 1:
 
 # %% key="rerun-parameters" tags=["check"]
-from reidkit.teach import rerun
+from reidkit.teach import rerun, source
 
-for name, (kind, default, comment) in rerun.parameters("01").items():
-    print(f"{name:8} {kind:4} {default!r:10} {comment}")
+for name, about in rerun.declared(source.notebook(rerun.find("01"))).items():
+    print(f"{name:8} {about['inferred_type_name']:4} {about['default']:10} {about['help']}")
 
 # %% [markdown] key="doctor-text"
 # ## Is everything all right here?
@@ -240,7 +241,7 @@ teach.progress()
 #
 # </details>
 
-# %% key="claims" tags=["claim"]
+# %% key="claims" tags=["claim", "check"]
 again, again_masks = c00.one_person_many_cameras(seed=run.seed)
 teach.claim("The same seed draws the same picture", measured=(again.int() - drawn.int()).abs().max().item(), holds=lambda gap: gap == 0,
             unit="grey levels", run=run, presets=("smoke", "laptop", "gpu"))

@@ -224,11 +224,9 @@ for name, exam in [("home", journey.home), ("away", journey.away)]:
 def strips(name, exam, how_many=3):
     """Ranked strips of the worst queries that have a match: where did it go wrong?"""
     q, g = features[name]
-    worst = scores[name].average_precisions.nan_to_num(2).argsort()[:how_many].tolist()
-    rows = []
-    for i in worst:
-        order, right = retrieval.ranking(q[i], exam.query.ids[i], exam.query.cameras[i], g, exam.gallery.ids, exam.gallery.cameras, top=8)
-        rows.append(teach.strip(exam.query.pictures([i])[0], exam.gallery.pictures(order), right))
+    worst = scores[name].average_precisions.nan_to_num(2).argsort()[:how_many]
+    order, right = retrieval.ranking(q[worst], exam.query.ids[worst], exam.query.cameras[worst], g, exam.gallery.ids, exam.gallery.cameras, top=8)
+    rows = [teach.strip(exam.query.pictures(worst[i:i + 1]), exam.gallery.pictures(order[i]), right[i]) for i in range(how_many)]
     return np.concatenate(rows)
 
 if run.data == "world":       # strips of real people stay on your own screen

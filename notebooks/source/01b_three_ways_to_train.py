@@ -1,0 +1,275 @@
+# ---
+# jupyter:
+#   reidkit:
+#     chapter: "01b"
+#     title: Three ways to train, and one way to collapse
+#     minutes_study: 45
+#     minutes_compute: 2
+#     prerequisites: ["01"]
+# ---
+
+# %% [markdown] key="title" tags=["slide"]
+# # 1b · Three ways to train, and one way to collapse
+#
+# **Promise:** you will train one network three ways, as a classifier of people, as a judge of pairs and as a reader of attributes, see which one retrieves best, then break the triplet loss on purpose and repair it.
+#
+# | | |
+# |---|---|
+# | **Study** | 45 minutes, of which the computer needs about 2 · an optional companion to chapter 1 |
+# | **You need** | chapter 1 |
+# | **Afterwards you can** | write the three losses · say what each one asks of a feature · recognise a collapsed triplet loss from its curve and repair it |
+#
+# **Recall from chapter 1.**
+# <details><summary>1. Training and exam share no person. Why is a classifier useful at all, then?</summary>Its last layer is thrown away; the feature below it is compared. To tell many people apart, that feature must say what they look like.</details>
+# <details><summary>2. What is junk?</summary>Same identity and same camera as the query, or id −1.</details>
+# <details><summary>3. A network gives every picture the same feature. What is its honest rank-1?</summary>Zero: a tie must never help.</details>
+
+# %% key="parameters" tags=["parameters"]
+PRESET: str = "laptop"   # smoke (seconds) | laptop (minutes) | gpu (bigger network, bigger pictures)
+SEED: int = 0            # people, order of the batches and first weights all follow from it
+DATA: str = "world"      # "world", "market1501:PATH" or "pku-reid:PATH"
+DEVICE: str = "auto"     # "auto", "cpu" or "cuda"
+THREADS: int = 2         # CPU threads; the same number gives the same digits on one machine
+WAYS: str = "identity verification"   # which ways to train live; + joins losses: "identity+triplet"
+
+# %% key="setup" tags=["setup", "skip"]
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+
+from reidkit import datasets, losses, recipes, teach, world
+from reidkit.methods import three_ways
+from reidkit.teach.chapters import c01b
+from reidkit.teach.checks import c01b as check
+
+run = teach.start("01b", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
+ways = WAYS.split()
+_ = [three_ways.way_losses(way) for way in ways]                        # an unknown way stops here
+
+# %% [markdown] key="goal" tags=["slide"]
+# ## Where this chapter ends
+#
+# One trunk, one feature, the same pictures, the same number of steps. Only the question that the loss asks differs. The table was recorded over several seeds; below you train two of its rows yourself.
+
+# %% key="goal-picture" tags=["slide"]
+table = teach.recorded("01b_ways")
+fig, shown = c01b.ways_picture(table)
+teach.show(fig, name="01b-goal", alt="Dot plot of rank-1 at home and in unseen places for networks trained in six ways, with intervals over seeds.",
+           caption=f"What you see: new people in the training places (filled) and in unseen places (open); whiskers are 95 % t intervals over seeds. {table.provenance()}")
+
+# %% [markdown] key="identification" tags=["slide"]
+# ## 1. "Who is this?" Identification
+#
+# Treat every training person as a class: cross-entropy over $C$ people, $\;L=-\log p_y$. Each picture is compared with *all* class weights at once, so every step teaches much. But nothing ever compares two pictures directly, and the classes are gone on exam day.
+#
+# A network that knows nothing gives every class the same probability, so its loss is $\log C$. A curve that stays there means that the pipeline is broken, not that the task is hard.
+
+# %% key="load" tags=["check"]
+journey = datasets.journey(run.data, run.preset, seed=run.seed, device=run.device)
+people = len(journey.train.ids.unique())
+print(f"{people} training people: chance loss {torch.tensor(float(people)).log():.2f}. Market-1501 has 751: {torch.tensor(751.).log():.2f}.")
+
+# %% key="by-hand" tags=["check"]
+logits = torch.tensor([[2.0, 0.0, 0.0]])                                # (1, 3): three people, fairly sure of the first
+p = logits.softmax(1)
+print(f"loss -log p_y: {-p[0, 0].log():.4f}, with a smoothed label: {losses.cross_entropy(logits, torch.tensor([0]), smoothing=0.1)[0]:.4f}")
+print("gradient on the logits, p - onehot:", [round(x, 3) for x in (p[0] - torch.tensor([1.0, 0, 0])).tolist()])
+
+# %% [markdown] key="verification" tags=["slide"]
+# ## 2. "Are these the same?" Verification
+#
+# Now the question of the exam itself, for a pair of pictures. Two forms:
+#
+# - **Contrastive:** $\;y\,d^2+(1-y)\,[m-d]_+^2$. Same person: come together. Strangers: keep at least $m$ apart, and beyond that I do not care.
+# - **Pair classifier:** a logit $w\cdot(a-b)^2+b$ and a yes-or-no cross-entropy. It learns *which* channels matter for a difference.
+#
+# Pairs grow with the square of the batch, and nearly all of them are strangers. In a batch of P people with K pictures, a picture has $K-1$ partners among $PK-1$ others. So weigh the two kinds equally, or the loss learns to say "no".
+
+# %% key="rare" tags=["check"]
+for P, K in [(16, 4), (4, 16), (8, 2)]:
+    first, second, same = losses.pairs(torch.arange(P).repeat_interleave(K))
+    print(f"P={P:2} K={K:2}: {len(same):4} pairs, {100 * same.float().mean():4.1f} % show one person")
+
+# %% [markdown] key="contrastive" tags=["exercise"]
+# ### Exercise 1b.1 · Repair the contrastive loss
+# *8 minutes · easy.* This loss makes strangers *closer* and never stops pushing. Two mistakes. Find them with the two cases that you can do in your head: identical pictures of one person, identical pictures of strangers.
+
+# %% key="contrastive-stub" tags=["exercise", "stub", "check"]
+def contrastive(d, same, margin=1.0):
+    """d: (n,) distances of pairs, same: (n,) bool -> (n,) loss of each pair: y d^2 + (1 - y) [m - d]_+^2."""
+    return torch.where(same, d ** 2, (d - margin) ** 2)
+
+check.contrastive(contrastive)
+
+# %% [markdown] key="contrastive-hint1" tags=["hint"]
+# Strangers five apart: what should their loss be, and what is it here?
+
+# %% [markdown] key="contrastive-hint2" tags=["hint"]
+# $[x]_+$ is `x.clamp_min(0)`. Where does it belong, and with which sign inside?
+
+# %% [markdown] key="contrastive-hint3" tags=["hint"]
+# Strangers: `(margin - d).clamp_min(0) ** 2`.
+
+# %% key="contrastive-solution" tags=["solution"]
+def contrastive(d, same, margin=1.0):
+    """d: (n,) distances of pairs, same: (n,) bool -> (n,) loss of each pair: y d^2 + (1 - y) [m - d]_+^2."""
+    return torch.where(same, d ** 2, (margin - d).clamp_min(0) ** 2)
+
+# %% [markdown] key="attributes" tags=["slide"]
+# ## 3. "What is she wearing?" Attributes
+#
+# Predict hair, sleeves, colours, bag: one small classifier each, $\;L=\frac1M\sum_m L_m$. People who differ in an attribute move apart, and the machine can say *why* two pictures match. But strangers who dress alike are the same to it. And accuracy flatters: when most people carry no bag, "no bag" is right most of the time. Print **balanced** accuracy, the mean over the values of an attribute.
+
+# %% key="attribute-table"
+c01b.attribute_table(journey.train)
+
+# %% key="ask-ways" tags=["prediction"]
+teach.ask("01b-ways", "Same trunk, same pictures, same steps. Which way retrieves best at home?", ["identification", "verification", "attributes", "all alike"])
+
+# %% key="fit" tags=["slide"]
+scores, histories = {}, {}
+for way in ways:
+    result = recipes.train_way(way, journey, run.preset, seed=run.seed, device=run.device)
+    scores[way], histories[way] = result.scores, result.history
+    print(f"{way:14} home {result.scores['home']}\n{'':14} away {result.scores['away']}")
+
+# %% key="curves"
+fig, ax = plt.subplots(figsize=(6, 2.8))
+for way, history in histories.items():
+    parts = [name for name in way.split("+")]
+    total = torch.tensor([sum(row[name] for name in parts) for row in history])
+    ax.plot([row["step"] for row in history], total / total[0], label=way)
+ax.set(xlabel="step", ylabel="loss / its first value", ylim=(0, None))
+ax.legend()
+teach.show(fig, name="01b-curves", alt="Loss curves of the ways trained live, each divided by its first value.",
+           caption="What you see: each loss relative to its start. Losses of different questions cannot be compared with each other; the exam can.")
+
+# %% [markdown] key="triplet" tags=["slide"]
+# ## 4. The triplet loss, and how it collapses
+#
+# The triplet asks only for *order*: my farthest own picture must be closer than my nearest stranger, by a margin $m$:
+#
+# $$L_a=\Big[\,m+\max_{p}d(a,p)-\min_{n}d(a,n)\Big]_+$$
+#
+# **Batch-hard** takes the worst of each. That is strong, and dangerous: early on, the hardest stranger is nearly always closer than the farthest own picture. The quickest way to shrink *that* difference is to shrink everything. When all features are one point, every distance is zero, the loss is exactly $m$, and the gradient is gone. **The curve freezes at the margin.**
+
+# %% [markdown] key="batch-hard" tags=["exercise"]
+# ### Exercise 1b.2 · Batch-hard mining
+# *10 minutes · medium.* From the table of distances to the hardest positive and the hardest negative of each anchor.
+
+# %% key="batch-hard-stub" tags=["exercise", "stub", "check"]
+def batch_hard(distance, ids):
+    """distance: (B, B), ids: (B,) -> hardest positive (B,), hardest negative (B,) distances of each anchor."""
+    ...
+
+check.batch_hard(batch_hard)
+
+# %% [markdown] key="batch-hard-hint1" tags=["hint"]
+# The table "same person" has the anchor itself on its diagonal: does it matter for a maximum?
+
+# %% [markdown] key="batch-hard-hint2" tags=["hint"]
+# Hide what must not win: with 0 before a maximum, with infinity before a minimum. `masked_fill` does it.
+
+# %% [markdown] key="batch-hard-hint3" tags=["hint"]
+# `distance.masked_fill(~same, 0).amax(1)`, and the mirror image of it for strangers.
+
+# %% key="batch-hard-solution" tags=["solution"]
+def batch_hard(distance, ids):
+    """distance: (B, B), ids: (B,) -> hardest positive (B,), hardest negative (B,) distances of each anchor."""
+    same = ids[:, None] == ids[None]
+    return distance.masked_fill(~same, 0).amax(1), distance.masked_fill(same, float("inf")).amin(1)
+
+# %% key="ask-collapse" tags=["prediction"]
+teach.ask("01b-collapse", "Batch-hard alone, a large learning rate, 120 steps. The loss will ...", ["fall towards zero", "freeze at the margin", "grow"])
+
+# %% key="collapse" tags=["slide"]
+lab = {name: c01b.collapse_lab(run, **settings) for name, settings in c01b.COLLAPSE_ROWS.items()}
+fig = c01b.collapse_picture(lab)
+teach.show(fig, name="01b-collapse", alt="Triplet loss and mean pairwise distance by step: one run freezes at the margin with distances near zero, the repaired runs do not.",
+           caption="What you see: left the loss with the margin as a dashed line, right the mean distance between pictures of the batch. A loss *at* the margin with distances at zero is a collapse.")
+
+# %% [markdown] key="rescue" tags=["exercise"]
+# ### Exercise 1b.3 · Rescue it
+# *10 minutes · run an experiment.* Below are the settings of the collapsed run. Change as few as you can so that the loss ends clearly below the margin and the features stay apart. `rate`: learning rate; `warmup`: steps until it is reached; `mining`: "hard" or "weighted" (all pairs count, hard ones more); `identity`: True adds the identity loss.
+
+# %% key="rescue-stub" tags=["exercise", "stub", "check"]
+def rescue():
+    """-> dict of settings for c01b.collapse_lab: rate, warmup, mining, identity."""
+    return c01b.COLLAPSED
+
+check.rescue(rescue)
+
+# %% [markdown] key="rescue-hint1" tags=["hint"]
+# What made the first steps so large and so wrong?
+
+# %% [markdown] key="rescue-hint2" tags=["hint"]
+# "weighted" lets every pair count, so that one wrong extreme no longer decides.
+
+# %% [markdown] key="rescue-hint3" tags=["hint"]
+# Try `{**c01b.COLLAPSED, "rate": ...}` with a rate ten times smaller.
+
+# %% key="rescue-solution" tags=["solution"]
+def rescue():
+    """-> dict of settings for c01b.collapse_lab: rate, warmup, mining, identity."""
+    return {**c01b.COLLAPSED, "rate": c01b.COLLAPSED["rate"] / 30}
+
+# %% key="triplet-explorer" tags=["widget", "slide"]
+draw, controls = c01b.triplet_explorer()
+teach.explore(draw, controls, film=[{"spread": 0.2}, {"spread": 1.0}, {"margin": 0.6}, {"loss": "weighted"}], name="01b-triplet",
+              alt="Points of three people on a plane with arrows along which the triplet loss moves them; loss and active anchors in the readout.")
+
+# %% key="claims" tags=["claim", "slide"]
+end = {name: {key: sum(row[key][-10:]) / 10 for key in row} for name, row in lab.items()}       # means of the last ten steps
+repairs = [name for name in lab if name not in ("collapsed", "with identity loss")]
+teach.claim("A collapsed batch-hard loss freezes at its margin", measured=abs(end["collapsed"]["loss"] - 0.3), holds=lambda gap: gap < 0.01,
+            unit="away from 0.3", run=run)
+teach.claim("... and its features are one point", measured=end["collapsed"]["distance"] / lab["collapsed"]["distance"][0],
+            holds=lambda share: share < 0.01, unit="of the first mean distance", run=run)
+teach.claim("A small rate, a warm-up and weighted mining all end below the margin", measured=max(end[name]["loss"] for name in repairs),
+            holds=lambda loss: loss < 0.25, unit="the largest of their losses", run=run)
+teach.claim("An identity loss keeps the features apart but leaves the triplet loss above its margin",
+            measured=min(end["with identity loss"]["distance"] - 0.05, end["with identity loss"]["loss"] - 0.3), holds=lambda room: room > 0,
+            unit="room to spare", run=run)
+teach.claim("Identification retrieves better at home than attributes alone", recorded=teach.recorded("01b_ways", "identity_minus_attributes"),
+            holds=lambda gap: gap > 0, unit="points of rank-1", run=run)
+teach.record(**{f"{way}_{exam}_rank1": 100 * scores[way][exam].cmc[1] for way in ways for exam in ("home", "away")})
+
+# %% [markdown] key="paper" tags=["slide"]
+# ## What papers measured
+#
+# Zheng, Zheng and Yang (TOMM 2018) trained identification and verification together. Read the gaps, not the levels: their people are real.
+
+# %% key="paper-table"
+row = lambda way: f"{table.mean(f'{way}_home_rank1'):.1f}"
+teach.compare_with_paper([
+    ("rank-1: identification alone", 73.69, "Zheng et al., ICCV 2017 (LSRO), Market-1501", row("identity"), None, "other people, other sizes"),
+    ("rank-1: identification + verification", 79.51, "the same table", row("identity+verification"), None, "other people, other sizes"),
+    ("gain of adding verification", 79.51 - 73.69, "difference of the two", round(table.mean("identity+verification_home_rank1") - table.mean("identity_home_rank1"), 1),
+     lambda paper, ours: (paper > 0) == (ours > 0), "direction only"),
+], title="Together or alone?")
+
+# %% [markdown] key="end" tags=["slide"]
+# ## What this does not show
+#
+# Few people, short training: identification needs more people to shine, and verification more pairs. Drawn attributes are exact; on real sets they are given per person, so a bag that is hidden is still labelled. The learning rate was the same for all ways, chosen for none of them.
+#
+# ## In five lines
+#
+# 1. Identification compares a picture with all people at once; verification compares two pictures; attributes say what is worn.
+# 2. Nearly all pairs are strangers: balance them.
+# 3. A triplet asks for order only; batch-hard takes the worst case of each anchor.
+# 4. A triplet loss that sits at its margin has collapsed: look at the distances, not at the loss alone.
+# 5. A smaller step, a warm-up or softer mining repairs it; an identity loss only keeps the features apart.
+#
+# ## References
+#
+# - Z. Zheng, L. Zheng, Y. Yang. *A Discriminatively Learned CNN Embedding for Person Re-identification.* ACM TOMM 2018. Identification and verification together.
+# - Z. Zheng, L. Zheng, Y. Yang. *Unlabeled Samples Generated by GAN Improve the Person Re-identification Baseline in vitro.* ICCV 2017. The numbers above.
+# - Y. Lin, L. Zheng, Z. Zheng, Y. Wu, Z. Hu, C. Yan, Y. Yang. *Improving Person Re-identification by Attribute and Identity Learning.* Pattern Recognition 95, 2019, arXiv 1703.07220.
+# - R. Hadsell, S. Chopra, Y. LeCun. *Dimensionality Reduction by Learning an Invariant Mapping.* CVPR 2006.
+# - A. Hermans, L. Beyer, B. Leibe. *In Defense of the Triplet Loss for Person Re-identification.* arXiv 1703.07737, 2017. Batch-hard, and its collapse.
+#
+# **Next:** chapter 2, what batch and instance statistics remember.
+
+# %% [markdown] key="notes" tags=["notes"]
+# *For lecturers.* 15 minutes: the three questions, then the collapse picture; ask what the loss curve alone would have told. 45 minutes: solve 1b.2 at the board, let groups compete in 1b.3 for the fewest changed settings.

@@ -1,0 +1,181 @@
+"""Exercises and widgets of the chapters: solutions pass, planted wrong answers fail for the right reason, widgets draw every state."""
+
+import importlib
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from reidkit import world
+from reidkit.datasets.record import Exam
+from reidkit.teach import source, widgets
+from reidkit.teach.chapters import c00, c01, c01b
+from reidkit.teach.start import Run
+
+WRONG = {                                                   # exercise -> [(answer, a word of the verdict)]
+    "00-same-person": [
+        ("def same_person(ids): return (ids[:, None] == ids[None]).float()", "booleans"),
+        ("def same_person(ids): return ids == ids", "shape"),
+        ("def same_person(ids): return (ids[:, None] == ids[None]) & ~torch.eye(len(ids), dtype=torch.bool)", "diagonal"),
+        ("def same_person(ids): return torch.eye(len(ids), dtype=torch.bool)", "person 3"),
+    ],
+    "00-cross-camera-pairs": [
+        ("def f(ids, cameras): return ((ids[:, None] == ids[None]) & (cameras[:, None] != cameras[None])).sum().item()", "halve"),
+        ("def f(ids, cameras): return ((ids[:, None] == ids[None]).sum().item() - len(ids)) // 2", "two cameras"),
+        ("def f(ids, cameras): return torch.tensor(3)", "Python int"),
+        ("def f(ids, cameras): return 3", "no pair"),
+    ],
+    "01-keep": [
+        ("def keep(i, c, ids, cams): return ids != -1", "junk rule"),
+        ("def keep(i, c, ids, cams): return (cams != c) & (ids != -1)", "stranger in the query's camera"),
+        ("def keep(i, c, ids, cams): return ~((ids == i) & (cams == c))", "-1"),
+        ("def keep(i, c, ids, cams): return ~((ids <= 0) | ((ids == i) & (cams == c)))", "distractor"),
+        ("def keep(i, c, ids, cams): return (ids == -1) | ((ids == i) & (cams == c))", "junk rule"),
+        ("def keep(i, c, ids, cams): return [True] * len(ids)", "tensor"),
+        ("def keep(i, c, ids, cams): return ~((ids == -1) | ((ids == 1) & (cams == 0)))", "query_id"),
+    ],
+    "01-average-precision": [
+        ("def ap(right): return (right.cumsum(0) / torch.arange(1, len(right) + 1))[right].sum().item() / len(right)", ""),
+        ("def ap(right): return (right.cumsum(0) / torch.arange(1, len(right) + 1))[right].mean()", "float"),
+        ("def ap(right): return (right.cumsum(0) / torch.arange(1, len(right) + 1)).mean().item()", ""),
+        ("def ap(right):\n    r = torch.nonzero(right).squeeze(1).tolist()\n"
+         "    return sum(((i + 1) / (k + 1) + (1 if k == 0 else i / k)) / 2 for i, k in enumerate(r)) / len(r)", "trapezoid"),
+    ],
+    "01-first-rank": [
+        ("def f(s, right): return 1 + (s > s[right].max()).sum().item() + 0", "constant"),
+        ("def f(s, right): return (s >= s[right].max()).sum().item()", "push each other"),
+        ("def f(s, right): return 1 + (s[~right] >= s[right].max()).sum()", "Python int"),
+        ("def f(s, right): return 1 + (s[~right] <= s[right].max()).sum().item()", "rank is 3"),
+    ],
+    "01b-contrastive": [
+        ("def f(d, same, margin=1.0): return torch.where(same, d ** 2, (d - margin).clamp_min(0) ** 2)", "far enough"),
+        ("def f(d, same, margin=1.0): return torch.where(same, d, (margin - d).clamp_min(0) ** 2)", "0.25"),
+        ("def f(d, same, margin=1.0): return torch.where(same, d ** 2, (1 - d).clamp_min(0) ** 2)", "margin of 2"),
+        ("def f(d, same, margin=1.0): return torch.where(same, d ** 2, (margin - d).clamp_min(0) ** 2).mean()", "one value a pair"),
+    ],
+    "01b-batch-hard": [
+        ("def f(d, ids):\n    same = ids[:, None] == ids[None]\n    return d.masked_fill(~same, 1e9).amin(1), d.masked_fill(same, 1e9).amin(1)", "anchor itself"),
+        ("def f(d, ids):\n    same = ids[:, None] == ids[None]\n    return d.masked_fill(~same, 0).amax(1), d.masked_fill(same, 0).amax(1)", "nearest stranger"),
+        ("def f(d, ids): return d.amax(1)", "two tensors"),
+        ("def f(d, ids):\n    same = ids[:, None] == ids[None]\n    return d.amax(1), d.masked_fill(same, 1e9).amin(1)", "farthest picture"),
+    ],
+    "01b-rescue": [
+        ("def f(): return {'rate': 0.1}", "keys"),
+        ("def f():\n    from reidkit.teach.chapters import c01b\n    return dict(c01b.COLLAPSED)", "at least one"),
+        ("def f():\n    from reidkit.teach.chapters import c01b\n    return {**c01b.COLLAPSED, 'mining': 'soft'}", "hard"),
+        ("def f():\n    from reidkit.teach.chapters import c01b\n    return {**c01b.COLLAPSED, 'rate': 0.1}", "one point"),
+    ],
+}
+
+
+def checks(number):
+    return {value.key: value for value in vars(importlib.import_module(f"reidkit.teach.checks.c{number}")).values() if hasattr(value, "key")}
+
+
+def defined(code):
+    names = {"torch": torch, "c01b": c01b}
+    before = set(names)
+    exec(code, names)
+    return next(value for name, value in names.items() if name not in before and callable(value))
+
+
+@pytest.fixture(autouse=True)
+def no_progress(monkeypatch):
+    monkeypatch.setenv("REIDKIT_PROGRESS", "off")
+
+
+@pytest.mark.parametrize("key, code, word", [(key, *answer) for key, answers in WRONG.items() for answer in answers])
+def test_a_wrong_answer_fails_and_learns_why(key, code, word, capsys):
+    verdict = checks(key.partition("-")[0])[key](defined(code))
+    said = capsys.readouterr().out
+    assert verdict.state == "wrong", said
+    assert word in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("key", list(WRONG))
+def test_the_solution_passes_and_the_stub_does_not(key, capsys):
+    number, _, name = key.partition("-")
+    chapter = next(chapter for chapter in source.chapters() if chapter.number == number)
+    check = checks(number)[key]
+    assert check(defined(chapter.cell(f"{name}-solution").source)).state == "well done", capsys.readouterr().out
+    stub = chapter.cell(f"{name}-stub").source.replace(source.check_lines(chapter.cell(f"{name}-stub").source), "")
+    assert check(defined(stub)).state in ("not yet", "wrong")
+
+    def raising(*_, **__):
+        raise RuntimeError("planted")
+    assert check(raising).state == "error"
+
+
+def test_every_exercise_has_planted_wrong_answers():
+    assert set(WRONG) == set(itertools.chain.from_iterable(checks(chapter.number) for chapter in source.chapters()))
+
+
+# ---- widgets: least, middle and greatest of every control
+
+class Preset:
+    size, name = (64, 32), "smoke"
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    exam = world.exam([("demo", 0)], people=5, cameras=3, pictures=2, size=(64, 32), cache=False)
+    features = [torch.nn.functional.normalize(part.images.float().flatten(1) - 90, dim=1) for part in (exam.query, exam.gallery)]
+    return exam, *features
+
+
+def frames(draw, controls):
+    kept = {}
+    for state in widgets.states(controls):
+        frame = draw(state, kept)
+        from reidkit.teach.figures import pixels
+        picture = np.array(pixels(frame.picture))
+        assert picture.dtype == np.uint8 and picture.std() > 5
+        yield state, picture, frame.text
+
+
+def test_world_walk_shows_what_was_asked_for():
+    seen = list(frames(*c00.world_walk()))
+    first = seen[0]
+    for state, picture, text in seen[1:]:
+        changed = [name for name in state if state[name] != first[0][name]]
+        assert np.array_equal(picture, first[1]) == (not changed), changed
+        assert f"place {state['place']}, camera {state['camera']}" in text
+
+
+def test_the_ranking_explorer_leaves_out_a_camera(drawn):
+    exam, query, gallery = drawn
+    draw, controls = c01.ranking_explorer(exam, query, gallery)
+    texts = [text for _, _, text in frames(draw, controls)]
+    assert all("AP" in text or "does not count" in text for text in texts)
+    lonely = Exam(exam.query, exam.gallery[exam.gallery.cameras < 2])
+    draw, controls = c01.ranking_explorer(lonely, query, gallery[exam.gallery.cameras < 2])
+    state = {"query": 0, "without": "1"}                    # camera 0's own pictures are junk, camera 1 is left out: nothing is right
+    assert "does not count" in draw(state).text
+
+
+def test_the_world_explorer_finds_the_untouched_picture_identical():
+    from reidkit.methods.baseline import Baseline
+    torch.manual_seed(0)
+    draw, controls = c01.world_explorer(Baseline(4).eval(), Run("01", Preset, 0, "world", "cpu", 1), people=3)
+    seen = list(frames(draw, controls))
+    assert "similarity 1.00" in seen[0][2]
+    changed = {name for state, picture, _ in seen for name in state if state[name] != seen[0][0][name] and not np.array_equal(picture, seen[0][1])}
+    assert changed == set(controls)                         # every control changes the picture
+
+
+def test_the_triplet_explorer_counts_active_anchors():
+    draw, controls = c01b.triplet_explorer()
+    assert len(list(frames(draw, controls))) > 8
+    far = draw({"apart": 2.0, "spread": 0.0, "margin": 0.3, "loss": "hard"}, {})
+    assert "0 of 12 anchors are active" in far.text
+    one_point = draw({"apart": 0.0, "spread": 0.0, "margin": 0.3, "loss": "hard"}, {})
+    assert "mean loss 0.300" in one_point.text and "12 of 12" in one_point.text
+
+
+def test_the_search_picture_and_the_map():
+    drawn, masks = c00.one_person_many_cameras()
+    assert drawn.shape == (16, 3, 128, 64) and (masks == masks[:, :1]).all()
+    assert c00.search_picture(drawn[0], drawn[1:9]).shape[2] == 3
+    figure, ready = c00.course_map()
+    assert {"00", "01", "01b"} <= set(ready)
