@@ -43,7 +43,7 @@ class Person:
     def _shadow(self):
         shape = self.shapes["shadow"]
         m = self.board.across(shape).abs_().neg_().add_(shape.half[:, shape.rows, None]).mul_(0.15).clamp_(0, 0.5)
-        self.board.shade[:, shape.rows].mul_(1 - m.mul_(shape.cover[:, shape.rows, None]))
+        self.board.darken(shape.rows, m.mul_(shape.cover[:, shape.rows, None]))
 
     def _cloth(self):
         """The upper garment's cloth as a plane of colour (B, 3, h, W) over the rows self.rows, neck to a dress's hem."""
@@ -142,4 +142,4 @@ class Person:
         self._lay("brim", p.hat_colour * 0.7, HEAD, p.hat * (self.f > -0.3).float())
         eyes = self.shapes["eyes"]
         m = self._pair(eyes, 0.019 * self.f.clamp(min=0), 0.009 * self.seen, eyes.cover * (self.f > -0.1)[:, None])
-        board.shade[:, eyes.rows].mul_(1 - m.mul_(0.55))
+        board.darken(eyes.rows, m.mul_(0.55))

@@ -70,7 +70,7 @@ def neutral(cameras):
 def _geometry(key):
     u, b = uniform(3, "geometry", key), bell(6, "geometry", key)
     return {"viewpoint": (u[:, 0] - 0.5) * 6.2831853, "elevation": 0.16 * u[:, 1], "scale": 1 + 0.02 * b[:, 0],
-            "shift": 0.012 * b[:, 1:3], "roll": 0.02 * b[:, 3], "sun": 0.25 * b[:, 4]}
+            "shift": 0.012 * b[:, 1:3], "roll": 0.02 * b[:, 3], "sun": 0.14 * b[:, 4]}
 
 
 def _background(place, key, clutter):

@@ -49,14 +49,14 @@ def outlines(people, joints):
     knots = max(len(outline) for outline in limbs.values())
     padded = [list(zip(*(limbs[name] + [limbs[name][-1]] * (knots - len(limbs[name]))))) for name in LIMBS]
     ovals = _head(people, joints) | _carried(people, joints) | _feet(joints)
-    return _stack(joints["f"], padded), _stack(joints["f"], [ovals[name] for name in BOUNDS if name not in LIMBS])
+    return _stack(joints["f"], padded).float(), _stack(joints["f"], [ovals[name] for name in BOUNDS if name not in LIMBS]).float()
 
 
 def _stack(like, shapes):
-    """Nested lists of numbers and (B,) tensors -> (B, S, ..., K) float32."""
+    """Nested lists of numbers and (B,) tensors -> (B, S, ..., K)."""
     if isinstance(shapes, (list, tuple)):
         return torch.stack([_stack(like, shape) for shape in shapes], 1)
-    return (shapes if isinstance(shapes, torch.Tensor) else torch.full_like(like, shapes)).float()
+    return shapes if isinstance(shapes, torch.Tensor) else torch.full_like(like, shapes)
 
 
 def _slant(upper, lower):
@@ -90,11 +90,11 @@ def _trunk(people, joints):
     middle, spread = (knees[0] + knees[1]) / 2, (knees[0] - knees[1]).abs() / 2 + 0.045 * build
     thigh = lambda y: ((y - 0.5) / THIGH).clamp(0, 1.2)                                         # how far down the thigh a hem hangs
     wide = lambda y, least: torch.maximum(least, spread * thigh(y))                             # and so how far the legs push it
-    flare, coat = people.flare.double(), torch.where(people.upper_kind == 2, 0.020, 0.002).double()
+    flare, coat = people.flare.double(), torch.where(people.upper_kind == 2, 0.014, 0.002).double()
     torso = [(0.148, 0.006 * s, _section(joints, 0.030, 0.034)), (0.168, 0.004 * s, half(0.070, 0.045)), (0.180, 0.0, half(0.096, 0.054)),
              (0.20, 0.004 * s, half(0.112, 0.060)), (0.27, 0.008 * s, half(0.107 - 0.004 * curve, 0.072)), (0.40, 0.0, half(waist, 0.062)),
-             (torch.minimum(hem - 0.01, 0.49 + 0 * hem), -0.004 * s, half(hips, 0.070)),
-             (hem, middle * thigh(hem) - 0.004 * s, wide(hem, half(hips, 0.070) + coat))]
+             (torch.minimum(hem - 0.01, 0.49 + 0 * hem), -0.004 * s, half(hips, 0.070) + coat / 2),
+             (hem, middle * thigh(hem), wide(hem, half(hips, 0.070) + coat + flare * (people.upper_kind == 2)))]
     skirt = [(0.42, 0.0, half(waist, 0.062)), (0.46, 0.0, half(hips - 0.006, 0.066)), (0.51, -0.004 * s, half(hips + 0.004, 0.074)),
              (0.56, middle * 0.2, half(hips + 0.006, 0.076) + 0.3 * flare), (low, middle * thigh(low), wide(low, half(hips, 0.080) + flare))]
     seat = [(0.42, 0.0, half(waist, 0.060)), (0.45, 0.0, half(hips - 0.006, 0.066)), (0.52, -0.006 * s, half(hips, 0.072)),

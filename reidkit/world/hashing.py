@@ -58,7 +58,7 @@ class Rows:
         """Rows by int, slice, list, boolean or int64 tensor; an int gives a table of one row."""
         if isinstance(index, (list, tuple)):
             index = torch.as_tensor(index)
-        chosen = torch.arange(len(self))[index].reshape(-1)
+        chosen = index if isinstance(index, slice) else torch.arange(len(self))[index].reshape(-1)
         return replace(self, **{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
 
     def to(self, device):

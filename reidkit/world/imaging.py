@@ -36,7 +36,7 @@ def develop(raw, cameras, key):
     for c in range(3):
         plane = torch.mul(raw[:, 0], matrix[:, c, 0, None, None], out=image[:, c])
         for k in (1, 2):
-            plane.add_(raw[:, k] * matrix[:, c, k, None, None])
+            plane.addcmul_(raw[:, k], matrix[:, c, k, None, None])
     slope = lambda count, k: 1 + cameras.light[:, k, None] * ((torch.arange(count, device=raw.device) + 0.5) / count - 0.5)
     light = slope(height, 0)[:, :, None] * slope(width, 1)[:, None]                             # (B, H, W)
     image.mul_(light[:, None]).clamp_(1e-4, 1).pow_(scalar(cameras.gamma))
@@ -83,7 +83,7 @@ def _taps(image, dim, apart, weight):
     torch.add(image.narrow(dim, 0, inner), image.narrow(dim, 2 * apart, inner), out=both.narrow(dim, apart, inner))
     torch.add(image.narrow(dim, apart, apart), first, out=both.narrow(dim, 0, apart))
     torch.add(image.narrow(dim, size - 2 * apart, apart), last, out=both.narrow(dim, size - apart, apart))
-    image.mul_(1 - 2 * weight).add_(both.mul_(weight))
+    image.mul_(1 - 2 * weight).addcmul_(both, weight)
 
 
 def compress(image, threshold):

@@ -37,9 +37,9 @@ def draw(people, cameras, poses, size):
     grain = scene.texture(hash32(cameras.key, poses.key), size, device)
     scene.backdrop(board, cameras, poses, grain)
     Person(board, people, joints, cameras.sun[:, None, None]).paint()
-    board.shade.add_(grain.mul(0.1).mul_(board.labels.clamp(max=1)))                            # folds
+    board.dark.add_(grain.mul(-0.1).mul_(board.labels.clamp(max=1)))                            # folds
     scene.occlude(board, poses, grain)
-    return board.colour.mul_(board.shade[:, None]).clamp_(0, 1), board.labels.to(torch.uint8)
+    return board.light(), board.labels.to(torch.uint8)
 
 
 def _check(people, cameras, poses, size):

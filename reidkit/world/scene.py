@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from .hashing import hash32, uniform
-from .shapes import Shape
+from .shapes import LIGHT
 
 
 @functools.lru_cache(maxsize=8)
@@ -29,7 +29,7 @@ def texture(key, size, device):
 
 
 def backdrop(board, cameras, poses, grain):
-    """Fill colour and shade of the whole board. grain (B, H, W) from `texture`."""
+    """Fill colour and dark of the whole board. grain (B, H, W) from `texture`."""
     height, width = board.labels.shape[1:]
     r = (torch.arange(height, device=grain.device) + 0.5) / height                              # (H,) 0 top .. 1 bottom
     q = (torch.arange(width, device=grain.device) + 0.5) / height                               # (W,) the same units
@@ -57,8 +57,8 @@ def backdrop(board, cameras, poses, grain):
 def _shade(board, cameras, grain, r, q, floor):
     """Texture everywhere, strong where leaves are; mortar or tile lines on the wall."""
     leaves = (0.09 + 0.85 * cameras.foliage ** 2)[:, None] * (1 - 0.6 * floor)                       # (B, H)
-    torch.mul(grain, leaves[:, :, None], out=board.shade)
-    board.shade.add_(1)
+    torch.mul(grain, -leaves[:, :, None], out=board.dark)
+    board.dark.add_(LIGHT - 1)
     size = cameras.line_size                                                                    # (B, 2) of a brick or tile
     line = lambda at, period: (1 - ((at / period).frac() * period - 0.005).abs() / 0.008).clamp(0, 1)
     down = line(r[None], size[:, :1] * 0.5) * (1 - floor)                                       # (B, H)
@@ -67,7 +67,7 @@ def _shade(board, cameras, grain, r, q, floor):
     lines = shifted[:, None] * odd[:, :, None]
     lines.add_(straight[:, None] * (1 - floor - odd).clamp(min=0)[:, :, None])
     lines = torch.maximum(lines, down[:, :, None])
-    board.shade.addcmul_(lines, (-0.28 * cameras.lines)[:, None, None].expand_as(lines))
+    board.dark.add_(lines.mul_((0.28 * cameras.lines)[:, None, None]))
 
 
 def _passer(board, cameras, passer, r, number):
@@ -89,7 +89,7 @@ def _passer(board, cameras, passer, r, number):
     rows = skin + (cloth - skin) * soft(0.155)
     rows = (rows + (below - rows) * soft(0.52)).clamp(0, 1)                                     # (B, 3, H)
     board.colour.lerp_(rows[..., None].expand_as(board.colour), m[:, None])
-    board.shade.lerp_(torch.ones_like(m[:, :1, :1]).expand_as(m), m)
+    board.dark.lerp_(m.new_full((1, 1, 1), LIGHT - 1).expand_as(m), m)
 
 
 def occlude(board, poses, grain):
@@ -108,5 +108,5 @@ def occlude(board, poses, grain):
     leaf = torch.tensor([0.17, 0.28, 0.12], device=grain.device) * (0.6 + x)
     colour = torch.where(leafy, leaf, poses.occluder_colour)
     board.colour.lerp_(colour[:, :, None, None].expand_as(board.colour), m[:, None])
-    board.shade.lerp_(grain.mul(torch.where(leafy, 0.9, 0.2)[:, :, None]).add_(1), m)
+    board.dark.lerp_(grain.mul(torch.where(leafy, -0.9, -0.2)[:, :, None]).add_(LIGHT - 1), m)
     board.labels.mul_(1 - m.round_())

@@ -21,8 +21,11 @@ class Shape:
     rows: slice
 
 
+LIGHT = 1.06                                                # light where nothing is dark
+
+
 class Board:
-    """B pictures in the making: colour (B, 3, H, W), shade (B, H, W) a factor on it, labels (B, H, W) float.
+    """B pictures in the making: colour (B, 3, H, W), dark (B, H, W) the light it lacks, labels (B, H, W) float.
 
     y (B, H) is the body's own coordinate of each row (0 top of the head, 1 sole), unit (B, H) pixels a body height across, axis
     (B, H) the column of the body's axis.
@@ -43,7 +46,7 @@ class Board:
         self.sharp = tall                                                                       # rows a body height
         self.x = torch.arange(width, device=device) + 0.5
         self.colour = torch.empty(count, 3, height, width, device=device)
-        self.shade = torch.empty(count, height, width, device=device)
+        self.dark = torch.empty(count, height, width, device=device)
         self.labels = torch.zeros(count, height, width, device=device)
 
     def window(self, first, last):
@@ -80,6 +83,15 @@ class Board:
         centre = self.axis[:, None] + x * self.unit[:, None]
         return [Shape(centre[:, s], half[:, s], cover[:, s], self.window(*bounds[s])) for s in range(len(bounds))]
 
+    def darken(self, rows, share):
+        """Take away a share (B, h, W) of the light."""
+        dark = self.dark[:, rows]
+        dark.lerp_(dark.new_full((1, 1, 1), LIGHT).expand_as(dark), share)
+
+    def light(self):
+        """(B, 3, H, W): colours in their light. Uses the board up."""
+        return self.colour.mul_(self.dark.neg_().add_(LIGHT)[:, None]).clamp_(0, 1)
+
     def across(self, shape):
         """Signed distance of each pixel from the shape's centre line, pixels: (B, h, W) of its window."""
         return self.x - shape.centre[:, shape.rows, None]
@@ -91,15 +103,14 @@ class Board:
         """
         rows, s = shape.rows, self.across(shape)
         cover = shape.cover if weight is None else shape.cover * (weight if weight.ndim == 2 else weight[:, None])
-        m = torch.abs(s).neg_().add_(shape.half[:, rows, None] + 0.5).clamp_(0, 1).mul_(cover[:, rows, None])
+        m = torch.abs(s)
+        torch.sub(shape.half[:, rows, None] + 0.5, m, out=m).clamp_(0, 1).mul_(cover[:, rows, None])
         if colour.ndim < 4:
             colour = colour[:, :, None, None] if colour.ndim == 2 else colour[:, :, rows, None]
         self.colour[:, :, rows].lerp_(colour.expand(*colour.shape[:2], *m.shape[1:]), m[:, None])
         if light is not None:
-            n = s.mul_(1 / shape.half[:, rows, None].clamp_min(1)).sub_(light)
-            n.mul_(n).mul_(-depth).add_(1.06).clamp_(min=0.45)
-            self.shade[:, rows].lerp_(n, m)
+            slope = depth ** 0.5
+            n = s.mul_(slope / shape.half[:, rows, None].clamp_min(3)).sub_(slope * light)
+            self.dark[:, rows].lerp_(n.mul_(n), m)
         if label is not None:
-            hard = m.round_()
-            part = self.labels[:, rows]
-            part.mul_(1 - hard).add_(hard, alpha=label)
+            self.labels[:, rows].lerp_(self.labels.new_full((1, 1, 1), label).expand_as(m), m.round_())

@@ -1,0 +1,162 @@
+"""Whole drawn sets: labels, the cache that is never stale, and knobs that do what they say."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import safetensors
+import torch
+
+from reidkit import files, world
+from reidkit.world import sets
+
+PLACES = [("train", 0), ("train", 1)]
+SMALL = dict(people=3, cameras=2, pictures=2, size=(64, 32))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("REIDKIT_CACHE_DIR", str(tmp_path))
+
+
+def kept():
+    return sorted((files.cache_dir() / "world").glob("*.safetensors"))
+
+
+def same(a, b):
+    return a.fingerprint() == b.fingerprint()
+
+
+# ---- labels
+
+def test_labels_of_a_set():
+    data = world.sample(PLACES, **SMALL)
+    assert len(data) == 2 * 3 * 2 * 2 and data.images.shape[1:] == (3, 64, 32) and data.masks.shape == (24, 64, 32)
+    assert data.numbers() == {"pictures": 24, "ids": 6, "cameras": 4, "domains": 2}
+    assert all(len(set(data.domains[data.ids == i].tolist())) == 1 for i in range(6))             # nobody is in two places
+    assert all(len(set(data.domains[data.cameras == c].tolist())) == 1 for c in range(4))
+    later = world.sample(PLACES, first_person=6, **SMALL)
+    assert later.ids.min() == 6 and not torch.equal(later.images, data.images)
+    assert len(torch.unique(data.images.reshape(24, -1), dim=0)) == 24                            # no picture twice
+
+
+def test_an_exam_asks_for_new_people_in_the_same_cameras():
+    exam, train = world.exam(PLACES, **SMALL), world.sample(PLACES, **SMALL)
+    assert len(exam.query) == len(exam.gallery) == 12
+    pairs = set(zip(exam.query.ids.tolist(), exam.query.cameras.tolist()))
+    assert len(pairs) == 12                                 # one picture of each person in each camera
+    looks = lambda data: {tuple(row) for row in torch.stack([data.attributes[k] for k in sorted(data.attributes) if k != "facing"], 1).tolist()}
+    assert len(looks(train) & looks(exam.gallery)) <= 1
+    assert not torch.equal(torch.cat([exam.query.images, exam.gallery.images]).sort(0).values, train.images.sort(0).values)
+
+
+# ---- the cache
+
+def test_the_second_call_reads_the_file(monkeypatch):
+    first = world.sample(PLACES, **SMALL)
+    assert len(kept()) == 1
+    with safetensors.safe_open(kept()[0], "pt") as stream:
+        assert json.loads(stream.metadata()["recipe"])["people"] == 3
+    monkeypatch.setattr(sets, "_draw", lambda *_: pytest.fail("drawn again"))
+    again = world.sample(PLACES, **SMALL)
+    assert same(first, again) and torch.equal(first.masks, again.masks) and first.name == again.name
+
+
+def test_without_cache_nothing_is_written():
+    assert same(world.sample(PLACES, cache=False, **SMALL), world.sample(PLACES, cache=False, **SMALL))
+    assert not (files.cache_dir() / "world").exists()
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"people": 4}, {"size": (96, 32)}, {"knobs": world.HARD}, {"first_person": 9}])
+def test_a_changed_argument_draws_afresh(change):
+    first = world.sample(PLACES, **SMALL)
+    assert not same(first, world.sample(PLACES, **(SMALL | change))) and len(kept()) == 2
+
+
+def test_changed_drawing_code_draws_afresh(monkeypatch):
+    world.sample(PLACES, **SMALL)
+    monkeypatch.setattr(sets, "source_hash", lambda: "other code")
+    world.sample(PLACES, **SMALL)
+    assert len(kept()) == 2
+
+
+def test_the_source_hash_follows_every_file_of_the_world(monkeypatch, tmp_path):
+    for name in ("sets.py", "body.py"):
+        (tmp_path / name).write_text("a = 1\n")
+    monkeypatch.setattr(sets, "__file__", str(tmp_path / "sets.py"))
+    before = sets.source_hash()
+    (tmp_path / "body.py").write_text("a = 2\n")
+    assert sets.source_hash() != before
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_damaged_file_is_noticed_and_replaced(damage):
+    first = world.sample(PLACES, **SMALL)
+    path = kept()[0]
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[-5000] ^= 0x40                              # inside the tensors: lengths and header stay right
+    path.write_bytes({"cut": bytes(content[:len(content) // 2]), "flip": bytes(content), "empty": b""}[damage])
+    assert same(world.sample(PLACES, **SMALL), first)
+    assert len(path.read_bytes()) == len(content)
+
+
+# ---- the knobs
+
+def styles(knobs, family="train", cameras=6):
+    """Log gain and white balance of the cameras of six places: (6, cameras, 4)."""
+    sets_ = [world.make_cameras(world.make_place(family, i), cameras, 0, knobs) for i in range(6)]
+    return torch.stack([torch.cat([c.gain[:, None], c.white_balance], 1).log() for c in sets_])
+
+
+def test_camera_and_place_shift():
+    within, between = lambda s: float(s.var(1).mean()), lambda s: float(s.mean(1).var(0).mean())
+    normal, same_cameras = styles(world.NORMAL), styles(world.Knobs(camera_shift=0))
+    assert within(same_cameras) < 1e-9 < 0.01 < within(normal) < within(styles(world.Knobs(camera_shift=2)))
+    same_places = styles(world.Knobs(place_shift=0), cameras=40)
+    assert between(same_places) < 0.1 * between(normal) and between(styles(world.Knobs(place_shift=2))) > 2 * between(normal)
+
+
+def scene(knobs, count=150):
+    place = world.make_place("demo", 3)
+    people, cameras = world.make_people(count, 1, knobs, place), world.make_cameras(place, count, 0, knobs)
+    return people, cameras, world.make_poses(count, 1, knobs)
+
+
+def test_clutter_adds_structure_behind_people():
+    busy = []
+    for amount in (0.0, 1.0):
+        people, cameras, poses = scene(world.Knobs(clutter=amount, occlusion=0))
+        drawn = world.render(people, cameras, poses, (64, 32))
+        behind = (drawn.masks == 0)[:, None, :, 1:] & (drawn.masks == 0)[:, None, :, :-1]
+        step = (drawn.raw[..., 1:] - drawn.raw[..., :-1]).abs() * behind
+        busy.append(float(step.sum() / behind.sum()))
+    assert busy[1] > 1.5 * busy[0]
+
+
+def test_occlusion_hides_and_misalignment_moves():
+    seen, places = {}, {}
+    for amount in (0.0, 1.0, 2.0):
+        people, cameras, poses = scene(world.Knobs(occlusion=amount, misalignment=0))
+        seen[amount] = float((world.render(people, cameras, poses, (64, 32), raw=False).masks > 0).float().mean())
+        poses = scene(world.Knobs(misalignment=amount))[2]
+        places[amount] = float(poses.top.std()), float(poses.scale.std()), float(poses.x.std())
+    assert seen[0.0] > seen[1.0] * 1.02 > seen[2.0] * 1.04
+    assert max(places[0.0]) < 1e-6 and all(a < b for a, b in zip(places[1.0], places[2.0]))
+
+
+def test_lookalikes_share_outfits_and_keep_their_bodies():
+    outfits = lambda people: len({tuple(row) for row in torch.stack(
+        [people.upper_colour, people.pattern, people.sleeves, people.lower_colour], 1).tolist()})
+    place = world.make_place("demo", 0)
+    own, alike = (world.make_people(60, 1, world.Knobs(lookalike=amount), place) for amount in (0.0, 1.0))
+    assert outfits(own) > 25 and outfits(alike) <= 12
+    assert torch.equal(own.hair, alike.hair) and torch.equal(own.shoes, alike.shoes)
+    assert len(torch.unique(alike.upper, dim=0)) > 40       # shades differ in fine details
+
+
+def test_dress_follows_the_season():
+    place = world.make_place("demo", 0)
+    cold, warm = (world.make_people(200, 1, place=replace(place, season=season)) for season in (0.0, 1.0))
+    assert (cold.lower_kind == 1).sum() == 0 and (warm.lower_kind == 1).sum() > 10
+    assert (cold.sleeves == 1).float().mean() > (warm.sleeves == 1).float().mean() + 0.2
