@@ -10,6 +10,7 @@ import types
 
 import nbformat
 import pytest
+from planted import with_stubs
 
 from reidkit.teach import build, source
 
@@ -155,7 +156,7 @@ def test_with_planted_answers(chapter, how, expected, tmp_path):
     """Run All reaches the end whatever the answers are, and no check takes them for right."""
     if not chapter.exercises:
         pytest.skip("the chapter has no exercise")
-    states = verdicts(run(source.with_stubs(chapter, how), tmp_path, PRESET="smoke", SEED=1))
+    states = verdicts(run(with_stubs(chapter, how), tmp_path, PRESET="smoke", SEED=1))
     assert set(states) == {f"{name}-stub" for name in chapter.exercises} and set(states.values()) <= expected, states
 
 
@@ -164,4 +165,4 @@ def test_a_planted_defect_is_seen(tmp_path):
     import chapter_demo
     chapter = source.read(chapter_demo.write(tmp_path, chapter_demo.SOURCE.replace("return x + 1", "return x - 1")))
     assert verdicts(run(source.notebook(chapter, "solution"), tmp_path, SEED=1)) == {"add-one-stub": "wrong"}
-    assert verdicts(run(source.with_stubs(chapter, "raise"), tmp_path)) == {"add-one-stub": "error"}
+    assert verdicts(run(with_stubs(chapter, "raise"), tmp_path)) == {"add-one-stub": "error"}

@@ -145,7 +145,7 @@ def test_files_and_functions_are_short(path):
 
 # ---- floors
 
-FLOORS = [("files", "runtime"), ("datasets.record",), ("world", "datasets"), ("sampling", "augment", "layers", "losses"),
+FLOORS = [("files", "runtime", "fingerprints"), ("datasets.record",), ("world", "datasets"), ("sampling", "augment", "layers", "losses"),
           ("_vision", "backbones", "weights"), ("methods",), ("training", "checkpoints", "retrieval", "measures"), ("recipes",), ("teach",)]
 WING_ONLY = {"ipywidgets", "matplotlib", "umap", "IPython", "jupytext", "nbformat", "nbclient", "nbconvert", "papermill"}
 

@@ -10,6 +10,7 @@ import chapter_demo
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from planted import with_stubs
 
 from reidkit.teach import build, source
 
@@ -61,7 +62,7 @@ def test_solution_form_runs_the_very_code_that_is_folded(project):
 
 @pytest.mark.parametrize(("how", "line"), [("raise", "raise RuntimeError('planted')"), ("wrong", "return 0.5")])
 def test_planted_stubs(project, how, line):
-    stub = next(cell for cell in source.with_stubs(source.chapters()[0], how).cells if cell.id == "add-one-stub")
+    stub = next(cell for cell in with_stubs(source.chapters()[0], how).cells if cell.id == "add-one-stub")
     assert stub.source == f"def add_one(x):\n    {line}\n\ncheck.add_one(add_one)"
 
 

@@ -79,9 +79,9 @@ def _note(key, message, code):
     return new_markdown_cell(f"{say(message)}\n\n```python\n{code.strip()}\n```", id=f"{key[:50]}-old-{mark}")
 
 
-def refresh(chapter, update=False, folder=None, now=None):
+def refresh(chapter, update=False):
     """Make the copy where there is none; with `update` bring a newer chapter in. Returns a line that says what was done."""
-    folder = folder or files.work_dir()
+    folder = files.work_dir()
     path = folder / f"{chapter.name}.ipynb"
     fresh = source.notebook(chapter, "work")
     if not path.exists():
@@ -89,7 +89,7 @@ def refresh(chapter, update=False, folder=None, now=None):
         return say("copied", name=chapter.name, folder=folder.name)
     mine = _read(path)
     if mine is None:
-        backup = _backup(path, folder, now)
+        backup = _backup(path, folder)
         _write(path, fresh)
         return say("unreadable", name=chapter.name, backup=backup)
     if mine.metadata["reidkit"].get("stamp") == chapter.stamp:
@@ -99,19 +99,16 @@ def refresh(chapter, update=False, folder=None, now=None):
     if not touched(mine):
         _write(path, fresh)
         return say("replaced", name=chapter.name)
-    backup = _backup(path, folder, now)
+    backup = _backup(path, folder)
     merged, kept = merge(mine, fresh)
     _write(path, merged)
     return say("updated", name=chapter.name, kept=kept, backup=backup)
 
 
-def _backup(path, folder, now):
-    """Keep the file as it is under work/backups/DATE/, under a name that nothing has yet; returns it relative to work/."""
-    day = folder / "backups" / (now or datetime.datetime.now()).strftime("%Y-%m-%d_%H%M%S")
-    day.mkdir(parents=True, exist_ok=True)
-    place, count = day / path.name, 1
-    while place.exists():
-        place, count = day / f"{path.stem}-{count}{path.suffix}", count + 1
+def _backup(path, folder):
+    """Keep the file as it is under work/backups/DATE_TIME/ (to the microsecond, so that nothing is there yet) -> its place."""
+    place = folder / "backups" / datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S_%f") / path.name
+    place.parent.mkdir(parents=True)
     shutil.copy2(path, place)
     return place.relative_to(folder).as_posix()
 

@@ -3,11 +3,11 @@
 REIDKIT_PROGRESS=off (gallery builds, tests, papermill) reads and writes nothing.
 """
 
-import html
 import json
 import os
 
 from .. import files
+from .display import emit, table
 from .messages import say
 
 SIGNS = {"well done": "✓", "wrong": "✗", "error": "✗", "not yet": "○"}
@@ -49,38 +49,17 @@ def note(key, state):
     _save(change)
 
 
-class Board:
-    """The exercises of all chapters and where you stand; a table in a notebook, plain lines elsewhere."""
-
-    def __init__(self, rows):
-        self.rows = rows                                    # (chapter, exercise, state), in reading order
-
-    def __str__(self):
-        lines = [say("board row", sign=SIGNS[state], chapter=chapter, exercise=name, state=state) for chapter, name, state in self.rows]
-        return "\n".join([*lines, self.total()])
-
-    __repr__ = __str__
-
-    def total(self):
-        return say("board", done=sum(state == "well done" for _, _, state in self.rows), total=len(self.rows))
-
-    def _repr_html_(self):
-        rows = "".join(f"<tr><td>{html.escape(chapter)}</td><td>{html.escape(name)}</td><td>{SIGNS[state]} {state}</td></tr>"
-                       for chapter, name, state in self.rows)
-        head = "<tr><th>chapter</th><th>exercise</th><th>state</th></tr>"
-        return f"<table><caption>{self.total()}</caption>{head}{rows}</table>"
-
-
 def progress():
-    """The board over every exercise of every chapter."""
+    """Show the board: every exercise of every chapter, and where you stand."""
     from . import source
-    seen = load()["exercises"]
-
-    def state(key):
-        entry = seen.get(key, {})
-        return "well done" if entry.get("done") else entry.get("state", "not yet")
-    return Board([(chapter.number, name, state(f"{chapter.number}-{name}"))
-                  for chapter in source.chapters() for name in chapter.exercises])
+    seen, rows = load()["exercises"], []
+    for chapter in source.chapters():
+        for name in chapter.exercises:
+            entry = seen.get(f"{chapter.number}-{name}", {})
+            state = "well done" if entry.get("done") else entry.get("state", "not yet")
+            rows.append([chapter.number, name, f"{SIGNS[state]} {state}"])
+    done = sum("well done" in state for _, _, state in rows)
+    emit(*table(say("board headers").split("|"), rows, say("board", done=done, total=len(rows))))
 
 
 def ask(key, question, options):
@@ -99,11 +78,14 @@ def ask(key, question, options):
     if not live:
         print("\n".join([question, *(f"  ○ {option}" for option in options)]))
         return guess
-    buttons = ipywidgets.RadioButtons(options=options, value=guess if guess in options else None,
-                                      layout=ipywidgets.Layout(width="max-content"))
+    buttons = ipywidgets.ToggleButtons(options=options, value=guess if guess in options else None,     # Tab and Space reach each;
+                                       style={"button_width": "max-content"})       # JupyterLab takes arrow keys from radio buttons
+
+    said = ipywidgets.Label(say("guess before", guess=guess) if guess else "")      # the pressed button differs by colour alone
 
     def keep(change):
         _save(lambda record: record["guesses"].update({key: change["new"]}))
+        said.value = say("guess before", guess=change["new"])
     buttons.observe(keep, names="value")
-    display(ipywidgets.VBox([ipywidgets.Label(question, layout=ipywidgets.Layout(width="max-content")), buttons]))
+    display(ipywidgets.VBox([ipywidgets.Label(question, layout=ipywidgets.Layout(width="max-content")), buttons, said]))
     return guess

@@ -33,7 +33,7 @@ class Chapter:
     name: str            # "01_what_is_reid", the file's stem
     header: dict         # title, minutes_study, minutes_compute, prerequisites, and least_checks, least_exercises where lower
     cells: list          # source cells in order, the id of each being its key
-    stamp: str           # hash of what the notebook is made from: chapter text, its checks, the builder's format
+    stamp: str           # hash of what the notebook is made from; see stamp()
 
     @property
     def exercises(self):
@@ -61,9 +61,10 @@ def chapters(where=None):
 
 
 def stamp(text, number):
-    """What makes a built notebook stale: other words or code in the chapter, other checks, another form of notebook."""
-    checks = pathlib.Path(__file__).parent / "checks" / f"c{number}.py"
-    parts = [str(FORMAT), text, checks.read_text(encoding="utf-8") if checks.is_file() else ""]
+    """What makes a built notebook stale: another chapter text, other checks or drawings of its own, another form of notebook.
+    A change elsewhere in the package does not: nbval and the checks tell whether it changed what the chapter shows."""
+    own = [pathlib.Path(__file__).parent / folder / f"c{number}.py" for folder in ("checks", "chapters")]
+    parts = [str(FORMAT), text, *(path.read_text(encoding="utf-8") if path.is_file() else "" for path in own)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -153,7 +154,7 @@ def _folded(cells):
 def check_lines(stub):
     """The statements of a stub cell that call its check: the part that a solution leaves standing."""
     lines = stub.splitlines()
-    calls = [node for node in ast.parse(stub).body if _calls_check(node)]
+    calls = [node for node in ast.parse(stub).body if calls_check(node)]
     return "\n".join(line for node in calls for line in lines[node.lineno - 1:node.end_lineno])
 
 
@@ -163,32 +164,5 @@ def _solved(chapter, cell):
     return cell
 
 
-def with_stubs(chapter, answers):
-    """The notebook with other code in its stubs, checks kept: a dict exercise -> code, or for every exercise "raise" (what the
-    stub defines raises) or "wrong" (it gives 0.5). For tests of Run All; nothing else of the chapter changes."""
-    if not isinstance(answers, dict):
-        answers = {name: _spoilt(chapter.cell(f"{name}-stub").source, answers) for name in chapter.exercises}
-    made = notebook(chapter)
-    for cell in made.cells:
-        if "stub" in tags(cell) and cell.id[:-5] in answers:
-            cell.source = answers[cell.id[:-5]].rstrip() + "\n\n" + check_lines(cell.source)
-    return made
-
-
-def _spoilt(stub, how):
-    body = {"raise": "raise RuntimeError('planted')", "wrong": "return 0.5"}[how]
-
-    class Spoil(ast.NodeTransformer):
-        def visit_FunctionDef(self, node):
-            node.body = ast.parse(body).body
-            return node
-
-        def visit_Assign(self, node):
-            node.value = ast.Constant("planted")
-            return node
-    kept = [node for node in ast.parse(stub).body if not _calls_check(node)]
-    return ast.unparse(Spoil().visit(ast.Module(body=kept, type_ignores=[])))
-
-
-def _calls_check(node):
+def calls_check(node):
     return any(isinstance(part, ast.Name) and part.id == "check" for part in ast.walk(node))
