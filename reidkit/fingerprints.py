@@ -13,15 +13,15 @@ import torch
 
 from .files import digest
 
-ELSEWHERE = {"teach", "world", "datasets", "retrieval", "recipes.py", "measures.py"}      # cannot change what `fit` does to a model
+ELSEWHERE = frozenset({"teach", "world", "datasets", "retrieval", "recipes.py", "measures.py"})        # no part in `fit`
 NO_CODE = {"__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "__firstlineno__", "__static_attributes__"}
 
 
 @functools.cache
-def package_digest():
-    """One name for the source of everything in reidkit that training can touch."""
+def package_digest(without=ELSEWHERE):
+    """One name for the source of reidkit, but for some folders and files: what is left can change a training run."""
     root = pathlib.Path(__file__).parent
-    files = [path for path in sorted(root.rglob("*.py")) if not ELSEWHERE & set(path.relative_to(root).parts)]
+    files = [path for path in sorted(root.rglob("*.py")) if not without & set(path.relative_to(root).parts)]
     return digest(*((str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in files))
 
 

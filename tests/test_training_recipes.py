@@ -1,0 +1,108 @@
+"""Presets, the shared trainings, and the tables recorded over seeds."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from training_case import own_cache, same  # noqa: F401 a fixture
+
+from reidkit import recipes
+from reidkit.datasets.record import Exam, ReIDData
+from reidkit.layers.heads import Output
+
+TINY = dataclasses.replace(recipes.PRESETS["smoke"], steps=2, places=1, people=8, cameras=2, unseen_places=1, exam_people=4)
+
+
+def test_presets_can_be_drawn_and_batched():
+    assert list(recipes.PRESETS) == ["smoke", "laptop", "gpu"]
+    for name, preset in recipes.PRESETS.items():
+        assert preset.name == name and preset.batch_people <= min(16, preset.places * preset.people)        # Market's sample has 16
+        assert preset.pictures >= 2 and preset.size[0] == 2 * preset.size[1] and preset.cameras >= 2
+    sizes = [preset.places * preset.people * preset.steps for preset in recipes.PRESETS.values()]
+    assert sizes == sorted(sizes)
+
+
+def test_baseline_and_ways_train_and_load():
+    journey = recipes.make_journey("world", TINY, seed=3)
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    model, history = recipes.train_baseline(journey, TINY, seed=3)
+    assert torch.equal(torch.rand(1), expected) and len(history) == 2 and model.classifier.out_features == 8
+    again, loaded = recipes.train_baseline(journey, TINY, seed=3)
+    assert loaded.loaded and same(model, again)
+    other, fresh = recipes.train_baseline(journey, TINY, seed=4)
+    assert not fresh.loaded and not same(model, other)
+    for way in recipes.ALL_WAYS:
+        trained = recipes.train_way(way, journey, TINY, cache=None)
+        assert set(way.split("+")) < set(trained.history[0]) and math.isfinite(trained.history[-1]["loss"])
+        assert set(trained.scores) == {"home", "away"}
+
+
+class Colour(torch.nn.Module):
+    def forward(self, images):
+        return Output(images.mean((2, 3)))
+
+
+def test_examine_gives_percentages_with_intervals():
+    """Two people of two colours, seen twice: one query finds its person first, the other second."""
+    colours = torch.tensor([[250, 0, 0], [0, 250, 0], [240, 0, 0], [200, 60, 0]], dtype=torch.uint8)
+    images = colours[:, :, None, None].expand(4, 3, 8, 4).contiguous()
+    data = ReIDData(images, torch.tensor([1, 2, 1, 2]), torch.tensor([0, 0, 1, 1]), torch.zeros(4, dtype=torch.int64))
+    row = recipes.examine(Colour(), {"home": Exam(data[:2], data[2:])})
+    assert row["home_rank1"] in (50.0, 100.0) and row["home_rank1_low"] <= row["home_rank1"] <= row["home_rank1_high"]
+    assert set(row) == {f"home_{key}" for key in ("rank1", "rank1_low", "rank1_high", "map", "map_low", "map_high", "minp")}
+
+
+def test_a_finished_seed_is_kept_and_another_stamp_is_not(tmp_path):
+    out, asked = tmp_path / "table.csv", []
+
+    def make(seed):
+        asked.append(seed)
+        if seed == 2:
+            raise RuntimeError("power cut")
+        return {"home_rank1": 10.0 * seed}
+    with pytest.raises(RuntimeError):
+        recipes.record(out, [0, 1, 2], make, {"PRESET": "smoke"})
+    assert [row["SEED"] for row in recipes.read_table(out)] == ["0", "1"]
+    assert asked == [0, 1, 2]
+    rows = recipes.record(out, [0, 1, 3], make, {"PRESET": "smoke"})
+    assert asked == [0, 1, 2, 3] and len(rows) == 3
+    table = recipes.read_table(out)
+    assert [row["home_rank1"] for row in table] == ["0.0", "10.0", "30.0"] and all(row["status"] == "ok" for row in table)
+    assert {"date", "commit", "torch", "python", "seconds", "PRESET", "stamp"} <= set(table[0])
+    recipes.record(out, [1], make, {"PRESET": "laptop"})
+    assert [(row["SEED"], row["PRESET"]) for row in recipes.read_table(out)] == [("1", "laptop")]
+
+
+def test_looks_are_logged_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
+    for _ in range(2):
+        recipes.log_looks("table.csv", ["unseen", "report half"])
+    recipes.log_looks("other.csv", ["unseen"])
+    looks = recipes.read_table(tmp_path / "data" / "results" / "looks.csv")
+    assert [(look["set"], look["for"]) for look in looks] == [("unseen", "table.csv"), ("report half", "table.csv"), ("unseen", "other.csv")]
+
+
+def test_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(recipes.PRESETS, "smoke", TINY)
+    monkeypatch.delenv("REIDKIT_DATA_ROOT", raising=False)
+    out = tmp_path / "01.csv"
+    recipes.main(["baseline", "--preset", "smoke", "--seeds", "0", "1", "--threads", "1", "--device", "cpu", "--out", str(out)])
+    rows = recipes.read_table(out)
+    assert [row["SEED"] for row in rows] == ["0", "1"] and rows[0]["home_rank1"] != "" and "pku_rank1" not in rows[0]
+    assert float(rows[0]["fall_rank1"]) == pytest.approx(float(rows[0]["home_rank1"]) - float(rows[0]["away_rank1"]), abs=0.01)
+    capsys.readouterr()
+    recipes.main(["baseline", "--preset", "smoke", "--seeds", "0", "1", "--threads", "1", "--device", "cpu", "--out", str(out)])
+    assert capsys.readouterr().out.split("\n")[:2] == ["seed 0: kept", "seed 1: kept"]
+    with pytest.raises(SystemExit):
+        recipes.main(["ways", "--weights", "x.pth", "--out", str(out)])
+
+
+def test_real_people_too(data_root, monkeypatch):
+    monkeypatch.setenv("REIDKIT_DATA_ROOT", str(data_root))
+    exams = recipes.real_exams(TINY)
+    assert set(exams) == {"pku", "pku_development", "pku_report"}
+    halves = [set(exams[name].query.ids.tolist()) for name in ("pku_development", "pku_report")]
+    assert not halves[0] & halves[1] and len(halves[0]) == len(halves[1]) == 74 // 2
