@@ -98,6 +98,7 @@ def problems(notebook):
                 if size > PNG_LIMIT:
                     found.append(f"{cell.id}: a picture of {size:,} bytes; at most {PNG_LIMIT:,}")
             text = "\n".join([output.get("text", ""), *(str(value) for kind, value in data.items() if kind != "image/png")])
+            text = re.sub(r"base64,[\w+/=]+", "", text)
             found += [f"{cell.id}: its output names a place on this machine: {match.group()!r}" for match in places.finditer(text)]
             if output.output_type == "error":
                 found.append(f"{cell.id}: it raised {output.ename}: {output.evalue}")
@@ -118,18 +119,18 @@ def dump(notebook):
     return nbformat.writes(notebook).rstrip("\n") + "\n"
 
 
-def stale(chapter, folder=None):
+def stale(chapter):
     """Whether the committed notebook was made from other sources than those that lie there now."""
     import nbformat
-    path = pathlib.Path(folder or gallery_folder()) / f"{chapter.name}.ipynb"
+    path = gallery_folder() / f"{chapter.name}.ipynb"
     return not path.is_file() or nbformat.read(path, as_version=4).metadata.get("reidkit", {}).get("stamp") != chapter.stamp
 
 
-def build(chapter, folder=None, progress=True):
+def build(chapter, progress=True):
     """Run the gallery form and write it; returns its problems (the notebook is written all the same, to look at)."""
     with surroundings():
         made = execute(source.notebook(chapter), chapter.name, progress=progress)
-    files.write_atomic(pathlib.Path(folder or gallery_folder()) / f"{chapter.name}.ipynb", dump(made))
+    files.write_atomic(gallery_folder() / f"{chapter.name}.ipynb", dump(made))
     return problems(made)
 
 
