@@ -2,11 +2,11 @@
 
     python benchmarks/evaluate.py [--runs 3] [--threads 2] [--queries 3368] [--gallery 15913] [--width 512]
 
-The published way is that of torchreid, FastReID and the strong baseline: the whole distance matrix, argsort, then a loop
-over the queries. Here it is made as fast as we can: distances by one matrix product and in place, numpy's vectorised
-argsort, all labels looked up at once, and the loop either vectorised over the gallery ("vectorised") or compiled by numba
-where numba is installed ("compiled"). Every run is a process of its own, the ways take turns, and the memory is the peak
-above what the process held with the features loaded. All ways must agree on the result.
+The published way is that of torchreid, FastReID and the strong baseline: the whole distance matrix, argsort, then a
+loop over the queries. Here it is made as fast as we can: distances by one matrix product and in place, numpy's
+vectorised argsort, all labels looked up at once, and the loop either vectorised over the gallery ("vectorised") or
+compiled by numba where numba is installed ("compiled"). Every run is a process of its own, the ways take turns, and the
+memory is the peak above what the process held with the features loaded. All ways must agree on the result.
 """
 
 import argparse
@@ -42,9 +42,9 @@ def make_inputs(queries, gallery, width, seed=0):
 
 
 def sorted_matches(query, query_ids, query_cameras, gallery, ids, cameras):
-    """The published way up to the loop: who is right and who is kept, in the order of each ranking, (Q, G) bool each."""
-    distance = torch.mm(query, gallery.T).mul_(-2).add_((query ** 2).sum(1)[:, None]).add_((gallery ** 2).sum(1)).numpy()
-    order = numpy.argsort(distance, axis=1)                                                 # (Q, G)
+    """The published way up to the loop: who is right and who is kept, in the order of each ranking, two (Q, G) bool."""
+    distance = torch.mm(query, gallery.T).mul_(-2).add_((query ** 2).sum(1)[:, None]).add_((gallery ** 2).sum(1))
+    order = numpy.argsort(distance.numpy(), axis=1)                                                 # (Q, G)
     ids, cameras = (value.numpy().astype(numpy.int16) for value in (ids, cameras))
     same = ids[order] == query_ids.numpy().astype(numpy.int16)[:, None]
     return same, ~(same & (cameras[order] == query_cameras.numpy().astype(numpy.int16)[:, None]))
@@ -102,11 +102,10 @@ WAYS = {"vectorised": vectorised, "compiled": compiled, "ours": ours}
 
 
 def memory(field):
-    """MB of this process, from Linux's own count: VmRSS now, VmHWM the highest so far."""
-    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"/proc/self/status has no {field}; memory can be measured on Linux only")
+    """MB of this process, from Linux's own count: VmRSS now, VmHWM the highest so far; nan on other systems."""
+    status = pathlib.Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.is_file() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(field)), float("nan"))
 
 
 def child(way, path, threads):
@@ -117,11 +116,12 @@ def child(way, path, threads):
         numba.set_num_threads(threads)
     inputs = [torch.from_numpy(numpy.load(path / f"{number}.npy")) for number in range(6)]
     WAYS[way](*(value[:200] for value in inputs))           # libraries loaded, loop compiled
-    pathlib.Path("/proc/self/clear_refs").write_text("5")   # forget the highest so far
+    if pathlib.Path("/proc/self/clear_refs").exists():
+        pathlib.Path("/proc/self/clear_refs").write_text("5")       # forget the highest so far
     before, start = memory("VmRSS"), time.perf_counter()
     result = WAYS[way](*inputs)
     seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "megabytes": memory("VmHWM") - before, "result": [float(value) for value in result]}))
+    print(json.dumps({"seconds": seconds, "megabytes": memory("VmHWM") - before, "result": [float(x) for x in result]}))
 
 
 def parent(arguments):
@@ -137,18 +137,21 @@ def parent(arguments):
             numpy.save(pathlib.Path(folder) / f"{number}.npy", value.numpy())
         for _ in range(arguments.runs):
             for way in ways:                                # in turn, so that a busy machine is busy for all
-                command = [sys.executable, __file__, "--way", way, "--inputs", folder, "--threads", str(arguments.threads)]
+                command = [sys.executable, __file__, "--way", way, "--inputs", folder,
+                           "--threads", str(arguments.threads)]
                 runs[way].append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-    print(f"{arguments.queries} x {arguments.gallery} x {arguments.width}, {arguments.threads} threads, {arguments.runs} runs")
+    print(f"{arguments.queries} x {arguments.gallery} x {arguments.width}, {arguments.threads} threads, "
+          f"{arguments.runs} runs of each")
     print(f"{'way':<12}{'seconds (median, min - max)':>30}{'peak MB':>10}{'rank-1':>10}{'mAP':>10}{'mINP':>10}")
     for way, found in runs.items():
         seconds = [run["seconds"] for run in found]
         print(f"{way:<12}{statistics.median(seconds):>13.2f} ({min(seconds):>5.2f} - {max(seconds):>5.2f})"
-              f"{max(run['megabytes'] for run in found):>10.0f}" + "".join(f"{value:>10.6f}" for value in found[0]["result"]))
+              f"{max(run['megabytes'] for run in found):>10.0f}" + "".join(f"{x:>10.6f}" for x in found[0]["result"]))
     for way in ways:
         ratios = [slow["seconds"] / fast["seconds"] for slow, fast in zip(runs[way], runs["ours"])]
         if way != "ours":
-            print(f"ours is {statistics.median(ratios):.1f} times as fast as {way} ({min(ratios):.1f} - {max(ratios):.1f})")
+            print(f"ours is {statistics.median(ratios):.1f} times as fast as {way} "
+                  f"({min(ratios):.1f} - {max(ratios):.1f})")
             numpy.testing.assert_allclose(runs[way][0]["result"], runs["ours"][0]["result"], atol=1e-5)
 
 

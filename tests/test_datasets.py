@@ -1,4 +1,4 @@
-"""Records: labels follow pictures. Readers: right labels from names, and an error that helps for everything that is wrong."""
+"""Records: labels follow pictures. Readers: right labels from names, and a helpful error for all that is wrong."""
 
 import dataclasses
 import os
@@ -42,16 +42,17 @@ def pku(root, people=("001", "004", "009", "010", "011"), cameras=("01", "02"), 
 
 
 def record(count=6, name="six"):
-    return ReIDData(torch.arange(count * 3 * 4 * 2, dtype=torch.uint8).reshape(count, 3, 4, 2), torch.arange(count) % 3 * 5 + 2,
-                    torch.arange(count) % 2, torch.zeros(count).long(), torch.arange(count * 8, dtype=torch.uint8).reshape(count, 4, 2),
-                    {"bag": torch.arange(count)}, name)
+    numbers, pixels = torch.arange(count), torch.arange(count * 3 * 4 * 2, dtype=torch.uint8)
+    return ReIDData(pixels.reshape(count, 3, 4, 2), numbers % 3 * 5 + 2, numbers % 2, numbers * 0,
+                    pixels[:count * 8].reshape(count, 4, 2), {"bag": numbers}, name)
 
 
 # --- records
 
 @pytest.mark.parametrize("index, chosen", [
-    (slice(1, 4), [1, 2, 3]), ([5, 0, 5], [5, 0, 5]), (torch.tensor([2, 1]), [2, 1]), (numpy.array([3]), [3]), (4, [4]), ([], []),
-    (torch.tensor([True, False, False, True, False, False]), [0, 3]), ([False, True, False, False, False, True], [1, 5]),
+    (slice(1, 4), [1, 2, 3]), ([5, 0, 5], [5, 0, 5]), (torch.tensor([2, 1]), [2, 1]), (numpy.array([3]), [3]),
+    (4, [4]), ([], []), (torch.tensor([True, False, False, True, False, False]), [0, 3]),
+    ([False, True, False, False, False, True], [1, 5]),
 ])
 def test_every_label_follows_its_picture(index, chosen):
     data, part = record(), record()[index]
@@ -132,7 +133,7 @@ def test_pictures_on_disk_are_decoded_at_their_size(tmp_path):
 
 def test_market_labels(tmp_path):
     splits = read("market1501", market(tmp_path))
-    assert splits.train.ids.tolist() == [2, 2, 7] and splits.train.cameras.tolist() == [0, 1, 0]        # in sorted order
+    assert splits.train.ids.tolist() == [2, 2, 7] and splits.train.cameras.tolist() == [0, 1, 0]    # in sorted order
     assert splits.gallery.ids.tolist() == [-1, 0, 3, 3, 9] and splits.gallery.cameras.tolist() == [2, 0, 0, 4, 5]
     assert splits.query.ids.tolist() == [3, 9] and splits.query.pictures().shape == (2, 3, 128, 64)
     assert splits.note == ("A sample of the set: 3 train, 2 query, 5 gallery pictures. "
@@ -150,7 +151,7 @@ def test_market_inside_its_own_folder_and_with_litter(tmp_path):
 
 def test_pku_halves(tmp_path):
     whole = read("pku-reid", pku(tmp_path))
-    assert whole.train.numbers()["pictures"] == 0 and (whole.query.cameras == 0).all() and (whole.gallery.cameras == 1).all()
+    assert len(whole.train) == 0 and (whole.query.cameras == 0).all() and (whole.gallery.cameras == 1).all()
     assert whole.query.ids.tolist() == [1, 1, 4, 4, 9, 9, 10, 10, 11, 11] == whole.gallery.ids.tolist()
     assert whole.query.attributes["pose"].tolist() == [1, 2] * 5 and whole.query.size == (128, 48)
     development, report = (read("pku-reid", tmp_path, half=half) for half in ("development", "report"))
@@ -183,7 +184,8 @@ def test_empty_folder(tmp_path):
     fails(FileNotFoundError, "there is no picture in", "query")(tmp_path)
 
 
-@pytest.mark.parametrize("bad", ["0003_c7s1_000001_00.jpg", "3.jpg", "x0003_c1s1_000001_00.jpg", "0003_c1s1_000001_00.jpg.png"])
+@pytest.mark.parametrize("bad", ["0003_c7s1_000001_00.jpg", "3.jpg", "x0003_c1s1_000001_00.jpg",
+                                 "0003_c1s1_000001_00.jpg.png"])
 def test_names_that_do_not_parse(tmp_path, bad):
     names = [bad, *(f"strange {number}.jpg" for number in range(5))]
     market(tmp_path, {"query": [*MARKET["query"], *names]})
@@ -207,7 +209,8 @@ def test_unreadable_pictures(tmp_path, content):
 
 
 def test_no_match_in_another_camera(tmp_path):
-    market(tmp_path / "a", {"bounding_box_test": ["0003_c1s1_000002_00.jpg", "0009_c6s1_000005_00.jpg", "-1_c2s1_000005_00.jpg"]})
+    market(tmp_path / "a", {"bounding_box_test": ["0003_c1s1_000002_00.jpg", "0009_c6s1_000005_00.jpg",
+                                                  "-1_c2s1_000005_00.jpg"]})
     fails(ValueError, "share ids in the same camera only")(tmp_path / "a")
     market(tmp_path / "b", {"bounding_box_test": ["0004_c1s1_000002_00.jpg", "0000_c2s1_000002_00.jpg"]})
     fails(ValueError, "share no id")(tmp_path / "b")
@@ -267,7 +270,8 @@ def test_real_pku():
     people = [set(half.query.ids.tolist()) for half in halves]
     assert [len(ids) for ids in people] == [37, 37] and not people[0] & people[1]
     assert min(people[0]) == whole.query.ids.min()                              # position 0 is in the development half
-    twins = whole.query[(whole.query.ids == 85) & torch.isin(whole.query.attributes["pose"], torch.tensor([4, 5]))].pictures()
+    pose = whole.query.attributes["pose"]
+    twins = whole.query[(whole.query.ids == 85) & ((pose == 4) | (pose == 5))].pictures()
     assert twins[0].equal(twins[1])                                             # a known quirk of the set
 
 
@@ -281,7 +285,8 @@ def test_data_parameter(spec, parsed):
     assert parse(spec) == parsed
 
 
-@pytest.mark.parametrize("spec", ["", "World", "world:", "world:/x", "market1501", "market1501:", "pku-reid: ", "duke:/x", None, 3])
+@pytest.mark.parametrize("spec", ["", "World", "world:", "world:/x", "market1501", "market1501:", "pku-reid: ",
+                                  "duke:/x", None, 3])
 def test_data_parameter_errors_name_the_forms(spec):
     with pytest.raises(ValueError, match="'world', 'market1501:PATH' or 'pku-reid:PATH'"):
         parse(spec)
@@ -306,7 +311,8 @@ def test_journey_in_the_drawn_world(own_cache):
 
 def test_journeys_with_real_people(own_cache, tmp_path):
     trip = journey(f"market1501:{market(tmp_path / 'market')}", TINY)
-    assert trip.real and len(trip.train) == 3 and trip.home.gallery.images.shape == (5, 3, 64, 32) and len(trip.away.query) == 4
+    assert trip.real and len(trip.train) == 3 and len(trip.away.query) == 4
+    assert trip.home.gallery.images.shape == (5, 3, 64, 32)
     assert "Market-1501" in trip.note and "sample" in trip.note
     trip = journey(f"pku-reid:{pku(tmp_path / 'pku')}", TINY)
     assert trip.real and len(trip.train) == 24 and trip.away.gallery.images.shape == (10, 3, 64, 32)

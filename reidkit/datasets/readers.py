@@ -10,13 +10,15 @@ import torch
 from .record import Exam, ReIDData
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}                # all else (Thumbs.db, readme.txt) is no picture
+HIDDEN = (".", "__MACOSX")                                  # what macOS leaves in archives looks like pictures
 
 
 @dataclass(frozen=True)
 class Layout:
-    """splits: name -> (folder, the one camera that belongs to it, or None for all). pattern: matches a whole picture path
-    relative to its folder; groups id and camera are labels, all others become attributes. first_camera: what the set calls
-    its first camera. counts: split -> (pictures, ids without junk) as published. size: (H, W) of its pictures."""
+    """inside: the set's own folder name. splits: name -> (folder, the one camera that belongs to it, or None for all).
+    pattern: matches a whole picture path relative to its folder; groups id and camera are labels, others become
+    attributes. first_camera: what the set calls its first camera. counts: split -> (pictures, ids without junk) as
+    published. size: (H, W) of its pictures. halves: whether it has a development and a report half."""
     inside: str
     splits: dict
     pattern: str
@@ -31,7 +33,8 @@ LAYOUTS = {
     # Zheng et al., ICCV 2015; 15,913 gallery pictures and 3,819 of junk (-1)
     "market1501": Layout(
         inside="Market-1501-v15.09.15",
-        splits={"train": ("bounding_box_train", None), "query": ("query", None), "gallery": ("bounding_box_test", None)},
+        splits={"train": ("bounding_box_train", None), "query": ("query", None),
+                "gallery": ("bounding_box_test", None)},
         pattern=r"(?P<id>-1|\d{4})_c(?P<camera>[1-6])s\d+_\d+_\d+\.jpg", first_camera=1,
         counts={"train": (12936, 751), "query": (3368, 750), "gallery": (19732, 751)}, size=(128, 64),
         tree="""Market-1501-v15.09.15/
@@ -67,12 +70,13 @@ class Splits:
 def read(name, path, size=None, half="all", strict=None):
     """A real data set from its folder (or the folder around it) -> Splits, pictures left on disk until they are needed.
 
-    name: "market1501" or "pku-reid". size (H, W): what pictures are decoded to, the set's own by default. Ids are the set's
-    own (-1 junk, 0 distractors of Market-1501), cameras count from 0, pictures are in sorted order. half, for pku-reid:
-    "development" or "report", the sorted identities at even or odd positions. strict: True insists on the published
-    counts, False never looks, None insists unless every split holds less than a tenth of them, which is a sample.
-    Raises FileNotFoundError for a path without the expected folders, ValueError for names that do not parse, counts that
-    differ, and a split in which no query has a picture of its person in another camera; each shows the expected tree.
+    name: "market1501" or "pku-reid". size (H, W): what pictures are decoded to, the set's own by default. Ids are the
+    set's own (-1 junk, 0 distractors of Market-1501), cameras count from 0, pictures are in sorted order. half, for
+    pku-reid: "development" or "report", the sorted identities at even or odd positions. strict: True insists on the
+    published counts, False never looks, None insists unless every split holds less than a tenth of them: a sample.
+    Raises FileNotFoundError for a path without the expected folders or pictures, ValueError for names that do not
+    parse, counts that differ, and a split in which no query has its person in another camera; each shows the expected
+    tree. A picture that cannot be read raises a ValueError, with the tree, when it is decoded.
     """
     if name not in LAYOUTS:
         raise ValueError(f"data set {name!r} has no reader; there are {', '.join(map(repr, LAYOUTS))}")
@@ -111,9 +115,9 @@ def _read_split(name, layout, split, root, size):
     folder, camera = layout.splits[split]
     folder = root / folder
     deep = "*/" * layout.pattern.count("/") + "*"           # only as deep as names go: a wrong path may be a whole disk
-    relative = sorted(path.relative_to(folder).as_posix() for path in folder.glob(deep) if path.suffix.lower() in SUFFIXES)
-    relative = [path for path in relative if not any(part.startswith((".", "__MACOSX")) for part in path.split("/"))]
-    names = [(path, re.fullmatch(layout.pattern, path)) for path in relative]
+    pictures = (path.relative_to(folder) for path in folder.glob(deep) if path.suffix.lower() in SUFFIXES)
+    names = sorted(path.as_posix() for path in pictures if not any(part.startswith(HIDDEN) for part in path.parts))
+    names = [(path, re.fullmatch(layout.pattern, path)) for path in names]
     bad = [path for path, match in names if not match]
     if bad:
         raise ValueError(f"{name}: {len(bad)} of {len(names)} picture names in {str(folder)!r} do not parse, the first "
@@ -137,8 +141,9 @@ def _check_counts(name, layout, splits, root, strict):
     for split in splits if strict is not False else ():
         if found[split] != layout.counts[split]:
             (pictures, ids), (all_pictures, all_ids) = found[split], layout.counts[split]
-            raise ValueError(f"{name} {split}: found {pictures} pictures of {ids} ids, the published set has {all_pictures} of "
-                             f"{all_ids}. Unpack it again, or pass strict=False for a copy of your own. {_expected(layout, root)}")
+            raise ValueError(f"{name} {split}: found {pictures} pictures of {ids} ids, the published set has "
+                             f"{all_pictures} of {all_ids}. Unpack it again, or pass strict=False for a copy of your "
+                             f"own. {_expected(layout, root)}")
     return ""
 
 
@@ -149,9 +154,11 @@ def _check_matches(name, layout, root, query, gallery):
     kept = gallery.ids >= 0
     seen[gallery.ids[kept], gallery.cameras[kept]] = True   # (ids, cameras) whether the gallery has this person there
     shared = (query.ids >= 0) & seen[query.ids].any(1)
-    seen = seen[query.ids].scatter(1, query.cameras[:, None], False)        # (Q, cameras) and not where the query is from
+    seen = seen[query.ids].scatter(1, query.cameras[:, None], False)        # (Q, cameras) and in another camera
     matched = int(((query.ids >= 0) & seen.any(1)).sum())
     if not matched:
         why = "share no id" if not shared.any() else "share ids in the same camera only"
-        raise ValueError(f"{name}: query and gallery {why}, so no query has a match in another camera. {_expected(layout, root)}")
-    return "" if matched == len(query) else f"{len(query) - matched} of {len(query)} queries have no match in another camera."
+        raise ValueError(f"{name}: query and gallery {why}, so no query has a match in another camera. "
+                         f"{_expected(layout, root)}")
+    missing = len(query) - matched
+    return f"{missing} of {len(query)} queries have no match in another camera." if missing else ""

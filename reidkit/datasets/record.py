@@ -15,9 +15,9 @@ class ReIDData:
     """N pictures of people.
 
     images (N, 3, H, W) uint8, or a tuple of N paths decoded on demand at `size`; ids, cameras, domains (N,) int64;
-    masks (N, H, W) uint8 or None: 0 background, 1 head, 2 upper body, 3 lower body, 4 shoes; attributes name -> (N,) int64.
-    Id -1 is junk; in Market-1501 id 0 is a distractor; size (H, W) is what paths are decoded to; source says where paths
-    come from and what is expected there. Raises ValueError where labels and pictures do not fit together.
+    masks (N, H, W) uint8 or None: 0 background, 1 head, 2 upper body, 3 lower body, 4 shoes; attributes: name -> (N,)
+    int64. Id -1 is junk; in Market-1501 id 0 is a distractor. size (H, W) is what paths are decoded to; source says
+    where paths come from and what is expected there. Raises ValueError where labels and pictures do not fit together.
     """
     images: torch.Tensor | tuple
     ids: torch.Tensor
@@ -31,10 +31,11 @@ class ReIDData:
 
     def __post_init__(self):
         count, images = len(self.images), self.images
-        for label, value in {"ids": self.ids, "cameras": self.cameras, "domains": self.domains, **self.attributes}.items():
+        labels = {"ids": self.ids, "cameras": self.cameras, "domains": self.domains, **self.attributes}
+        for label, value in labels.items():
             if not isinstance(value, torch.Tensor) or value.dtype != torch.int64 or value.shape != (count,):
-                raise ValueError(f"{self.name}: {label} is {_describe(value)}; expected an int64 tensor of shape ({count},), "
-                                 "one value a picture")
+                raise ValueError(f"{self.name}: {label} is {_describe(value)}; expected an int64 tensor of shape "
+                                 f"({count},), one value a picture")
         if isinstance(images, torch.Tensor):
             if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
                 raise ValueError(f"{self.name}: images is {_describe(images)}; expected uint8 (N, 3, H, W)")
@@ -52,8 +53,8 @@ class ReIDData:
         """The record of some pictures: a slice, list, boolean or int64 tensor. Every label follows."""
         chosen = self._numbers(index)
         images = self.images[chosen] if self.loaded else tuple(self.images[i] for i in chosen.tolist())
-        return replace(self, images=images, ids=self.ids[chosen], cameras=self.cameras[chosen], domains=self.domains[chosen],
-                       masks=None if self.masks is None else self.masks[chosen],
+        return replace(self, images=images, ids=self.ids[chosen], cameras=self.cameras[chosen],
+                       domains=self.domains[chosen], masks=None if self.masks is None else self.masks[chosen],
                        attributes={name: value[chosen] for name, value in self.attributes.items()})
 
     def _numbers(self, index):
@@ -93,10 +94,11 @@ class ReIDData:
         return replace(self, images=self.pictures())
 
     def pictures(self, index=None):
-        """uint8 (n, 3, H, W) of the chosen pictures, decoded now where they are on disk. ValueError names a broken file."""
+        """uint8 (n, 3, H, W) of the chosen pictures, decoded now if on disk. ValueError names a broken file."""
+        index = slice(None) if index is None else index
         if self.loaded:
-            return self.images if index is None else self.images[index if isinstance(index, slice) else self._numbers(index)]
-        chosen = self._numbers(slice(None) if index is None else index).tolist()
+            return self.images[index if isinstance(index, slice) else self._numbers(index)]
+        chosen = self._numbers(index).tolist()
         pictures = torch.empty(len(chosen), 3, *self.size, dtype=torch.uint8)
         with ThreadPoolExecutor(4) as pool:                 # Pillow decodes outside Python's lock
             try:
@@ -111,7 +113,7 @@ class ReIDData:
         return replace(self, ids=torch.unique(self.ids, sorted=True, return_inverse=True)[1])
 
     def fingerprint(self):
-        """Short hex of everything a training run could depend on; pictures on disk count by path, size and time of change."""
+        """Short hex of everything a training run could depend on; files count by path, size and time of change."""
         if self.loaded:
             content = [self.images]
         else:
@@ -136,7 +138,8 @@ def read_picture(path, size):
         with Image.open(path) as picture:
             picture = picture.convert("RGB").resize((size[1], size[0]), Image.Resampling.BILINEAR)
     except (OSError, SyntaxError, ValueError, EOFError) as error:           # all four are seen with damaged files
-        raise ValueError(f"picture {str(path)!r} cannot be read ({error}); copy it again from its source or remove it") from None
+        raise ValueError(f"picture {str(path)!r} cannot be read ({error}); copy it again from its source "
+                         "or remove it") from None
     return torch.from_numpy(numpy.array(picture)).permute(2, 0, 1)          # (H, W, 3) -> (3, H, W)
 
 

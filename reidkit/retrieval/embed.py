@@ -50,6 +50,7 @@ def _evaluation_mode(model):
 
 def evaluate_exam(model, exam, *, mirror=False, batch=256, device=None, ap="rectangle", ranks=(1, 5, 10)):
     """Embed both sides of an Exam and `evaluate` them -> Metrics."""
-    query, gallery = (embed(model, side, mirror=mirror, batch=batch, device=device) for side in (exam.query, exam.gallery))
+    sides = exam.query, exam.gallery
+    query, gallery = (embed(model, side, mirror=mirror, batch=batch, device=device) for side in sides)
     return evaluate(query, exam.query.ids, exam.query.cameras, gallery, exam.gallery.ids, exam.gallery.cameras,
                     ap=ap, ranks=ranks)

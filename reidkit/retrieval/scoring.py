@@ -1,5 +1,10 @@
-"""Scores of queries against the gallery, chunk by chunk, and the pairs of equal id, found without a Q x G table."""
+"""Scores of queries against the gallery, chunk by chunk, and the pairs of equal id, found without a Q x G table.
 
+Only the products and the counting run on the device of the gallery. Labels and the few scores of positives are numpy's
+on the CPU: a dozen tiny steps a chunk, each of which would wake all of torch's threads on a machine that may be busy.
+"""
+
+import numpy
 import torch
 import torch.nn.functional as F
 
@@ -8,47 +13,45 @@ TILE = 1 << 14                      # gallery rows that one matrix product takes
 
 
 class Scorer:
-    """One checked query and gallery. A score is q.g - |g|^2/2 = (|q|^2 - |q - g|^2)/2: higher is closer, -inf is junk."""
+    """One checked query and gallery. Score: q.g - |g|^2/2 = (|q|^2 - |q - g|^2)/2; higher is closer, -inf is junk."""
 
     def __init__(self, query, query_ids, query_cameras, gallery, gallery_ids, gallery_cameras):
-        query, query_ids, query_cameras = _checked("query", query, query_ids, query_cameras)
+        self.query, self.query_ids, self.query_cameras = _checked("query", query, query_ids, query_cameras)
         self.gallery, self.ids, self.cameras = _checked("gallery", gallery, gallery_ids, gallery_cameras)
-        if query.shape[1] != self.gallery.shape[1]:
-            raise ValueError(f"query features have {query.shape[1]} numbers each, gallery features "
+        if self.query.shape[1] != self.gallery.shape[1]:
+            raise ValueError(f"query features have {self.query.shape[1]} numbers each, gallery features "
                              f"{self.gallery.shape[1]}; expected both from the same model")
-        device = self.gallery.device
-        self.query, self.query_ids, self.query_cameras = query, query_ids.to(device), query_cameras.to(device)
-        self.dtype = torch.promote_types(torch.promote_types(query.dtype, self.gallery.dtype), torch.float32)
-        squares = _squares("gallery", self.gallery, self.dtype)                             # (G,)
-        self.lengths = squares.sqrt()
-        self.query_lengths = _squares("query", query, self.dtype).sqrt().to(device)
-        self.bias = (squares / -2).masked_fill(self.ids == -1, -torch.inf)
-        self.order = self.ids.argsort(stable=True)                                          # gallery grouped by id
+        self.dtype = torch.promote_types(torch.promote_types(self.query.dtype, self.gallery.dtype), torch.float32)
+        squares = _squares("gallery", self.gallery, self.dtype)                             # (G,) |g|^2
+        junk = torch.from_numpy(self.ids == -1).to(squares.device)
+        self.bias = (squares / -2).masked_fill(junk, -torch.inf)
+        self.lengths = squares.sqrt().cpu().numpy()
+        self.query_lengths = _squares("query", self.query, self.dtype).sqrt().cpu().numpy()
+        self.order = self.ids.argsort(kind="stable")                                        # gallery grouped by id
         grouped = self.ids[self.order]
-        self.first = torch.searchsorted(grouped, self.query_ids)                            # (Q,) start of a query's group
-        self.same = torch.searchsorted(grouped, self.query_ids, right=True) - self.first    # (Q,) and its length
+        self.first = grouped.searchsorted(self.query_ids)                                   # (Q,) where a query's group
+        self.same = grouped.searchsorted(self.query_ids, side="right") - self.first         # starts, how long it is
         self.same[self.query_ids == -1] = 0
 
     def chunks(self):
         """Query numbers (R,) in chunks of about CHUNK scores; queries with equally many pairs come together."""
-        order, start = self.same.argsort(descending=True, stable=True), 0
-        pairs = self.same[order].tolist()
+        order, start = (-self.same).argsort(kind="stable"), 0
         while start < len(order):
-            count = max(1, CHUNK // (len(self.ids) + 8 * pairs[start]))
+            count = max(1, CHUNK // (len(self.ids) + 8 * int(self.same[order[start]])))
             yield order[start:start + count]
             start += count
 
     def pairs(self, rows):
         """Who has the id of a query: row, column (P,), and whether the cameras differ (positive) or not (junk)."""
         same = self.same[rows]
-        row = torch.repeat_interleave(same)                                                 # 0 0 0 1 1 2 ...
-        place = torch.arange(len(row), device=row.device) - (same.cumsum(0) - same)[row]    # 0 1 2 0 1 0 ...
+        row = numpy.repeat(numpy.arange(len(rows)), same)                                   # 0 0 0 1 1 2 ...
+        place = numpy.arange(len(row)) - (same.cumsum() - same)[row]                        # 0 1 2 0 1 0 ...
         column = self.order[self.first[rows][row] + place]
         return row, column, self.cameras[column] != self.query_cameras[rows][row]
 
     def scores(self, rows):
-        """(R, G) scores of these queries."""
-        query = self.query[rows.to(self.query.device)].to(self.gallery.device, self.dtype)
+        """(R, G) scores of these queries, on the device of the gallery."""
+        query = self.query[torch.from_numpy(rows).to(self.query.device)].to(self.gallery.device, self.dtype)
         # oneDNN's product is about twice as fast as MKL's on CPUs where MKL holds back, and as fast elsewhere
         onednn = query.device.type == "cpu" and self.dtype == torch.float32 and torch.backends.mkldnn.is_available()
         query, parts = query.to_mkldnn() if onednn else query, []
@@ -58,21 +61,24 @@ class Scorer:
                          else torch.addmm(bias, query, part.T))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
-    def slack(self, rows, row, column):
-        """(P,) how far two equal distances may differ by rounding: not even equal pictures always score equal, because
-        a matrix product sums in another order at the edge of a block."""
-        return 2 * torch.finfo(self.dtype).eps * (self.query_lengths[rows][row] + self.lengths[column]) ** 2
+    def limits(self, scores, rows, row, column):
+        """(P,) scores of these pairs, lowered by what two equal distances may differ by rounding: not even equal
+        pictures always score equal, because a matrix product sums in another order at the edge of a block."""
+        pairs = torch.from_numpy(row).to(scores.device), torch.from_numpy(column).to(scores.device)
+        slack = 2 * torch.finfo(self.dtype).eps * (self.query_lengths[rows][row] + self.lengths[column]) ** 2
+        return scores[pairs].cpu().numpy() - slack, pairs
 
 
 def _checked(side, features, ids, cameras):
     features, ids, cameras = (torch.as_tensor(value) for value in (features, ids, cameras))
     if features.ndim != 2 or not len(features):
-        raise ValueError(f"{side} features have shape {tuple(features.shape)}; expected (pictures, numbers), one picture or more")
+        raise ValueError(f"{side} features have shape {tuple(features.shape)}; expected (pictures, numbers), "
+                         "one picture or more")
     for label, value in (("ids", ids), ("cameras", cameras)):
         if value.shape != (len(features),) or value.is_floating_point() or value.is_complex():
             raise ValueError(f"{side} {label} are {value.dtype} {tuple(value.shape)}; expected whole numbers of shape "
                              f"({len(features)},), one for each of the {side} features")
-    return features.detach(), ids.to(features.device, torch.int64), cameras.to(features.device, torch.int64)
+    return features.detach(), ids.cpu().long().numpy(), cameras.cpu().long().numpy()
 
 
 def _squares(side, features, dtype):
@@ -80,6 +86,6 @@ def _squares(side, features, dtype):
     squares = torch.cat([part.to(dtype).square().sum(1) for part in features.split(TILE)])
     bad = (~torch.isfinite(squares)).nonzero()[:, 0]
     if len(bad):
-        raise ValueError(f"{len(bad)} of {len(features)} {side} features are not finite, the first in row {bad[0].item()}; "
-                         "look for NaN or overflow in the model that made them")
+        raise ValueError(f"{len(bad)} of {len(features)} {side} features are not finite, the first in row "
+                         f"{bad[0].item()}; look for NaN or overflow in the model that made them")
     return squares
