@@ -36,7 +36,10 @@ def main():
         count = 1024 if options.device == "cpu" else 32768
         speed, goes = rate(size, options.device, options.seconds, count)
         goal = target if options.device == "cpu" else 200_000
-        print(f"{size[0]}x{size[1]} on {options.device}, {options.threads} threads: {speed:,.0f} pictures/s (goal {goal:,}; best of {goes})")
+        print(
+            f"{size[0]}x{size[1]} on {options.device}, {options.threads} threads: {speed:,.0f} pictures/s "
+              f"(goal {goal:,}; best of {goes})"
+        )
 
 
 if __name__ == "__main__":

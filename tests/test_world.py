@@ -1,4 +1,5 @@
-"""The drawn world: the same for the same seed, whoever else is drawn; labels that tell the truth; style apart from content."""
+"""The drawn world: the same for the same seed, whoever else is drawn; labels that tell the truth; style apart from
+content."""
 
 import math
 import subprocess
@@ -9,6 +10,9 @@ import pytest
 import torch
 
 from reidkit import files, world
+from reidkit.world import shapes
+from reidkit.world.imaging import develop
+from reidkit.world.render import draw
 
 OFF = world.Knobs(occlusion=0, misalignment=0, clutter=0)
 SIZE = (64, 32)
@@ -17,7 +21,8 @@ SIZE = (64, 32)
 def scene(count, seed=1, knobs=world.NORMAL, place=0):
     """People, cameras and poses of one demo place."""
     place = world.make_place("demo", place)
-    return world.make_people(count, seed, knobs, place), world.make_cameras(place, count, 0, knobs), world.make_poses(count, seed, knobs)
+    return world.make_people(count, seed, knobs, place), world.make_cameras(place, count, 0,
+                                                                            knobs), world.make_poses(count, seed, knobs)
 
 
 def facing(poses, angle):
@@ -45,7 +50,8 @@ def test_a_picture_does_not_depend_on_its_neighbours_or_threads():
 def test_numbers_do_not_depend_on_how_many_are_asked_for():
     place = world.make_place("train", 2)
     for few, many in ((world.make_people(3, 5, place=place), world.make_people(9, 5, place=place)),
-                      (world.make_cameras(place, 3), world.make_cameras(place, 9)), (world.make_poses(3, 5), world.make_poses(9, 5))):
+                      (world.make_cameras(place, 3), world.make_cameras(place, 9)),
+                      (world.make_poses(3, 5), world.make_poses(9, 5))):
         for name, value in vars(few).items():
             assert torch.equal(value, getattr(many, name)[:3]), name
     later = world.make_people(4, 5, place=place, first=5)
@@ -69,6 +75,15 @@ def test_seeds_and_families_differ():
     assert len({tuple(c.gain.tolist()) for c in cameras}) == len(cameras)
 
 
+def test_nothing_is_made_on_another_device_than_the_people(monkeypatch):
+    """The meta device refuses to be mixed with the CPU, as a GPU would; windows need numbers, which it has not."""
+    people, cameras, poses = (table.to("meta") for table in scene(4))
+    monkeypatch.setattr(shapes.Board, "window", lambda self, first, last: slice(0, 64))
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: tensor)
+    raw, masks = draw(people, cameras, poses, SIZE)
+    assert raw.device.type == masks.device.type == develop(raw, cameras, poses.key).device.type == "meta"
+
+
 # ---- style and content
 
 def test_restyle_changes_the_picture_and_not_the_mask():
@@ -83,8 +98,9 @@ def test_no_field_of_the_chain_moves_the_raw_light_and_each_moves_the_picture():
     people, cameras, poses = scene(4)
     ideal = world.neutral(cameras)
     plain = world.render(people, ideal, poses, SIZE)
-    moved = {"gain": 0.3, "white_balance": torch.tensor([.4, 0, -.3]), "gamma": .5, "hue": .1, "saturation": -.6, "contrast": -.4,
-             "brightness": .15, "blur": 2., "noise": .05, "resolution": -90., "compression": .08, "light": .6}
+    moved = {"gain": 0.3, "white_balance": torch.tensor([.4, 0, -.3]), "gamma": .5, "hue": .1, "saturation": -.6,
+             "contrast": -.4, "brightness": .15, "blur": 2., "noise": .05, "resolution": -90., "compression": .08,
+             "light": .6}
     assert set(moved) == set(world.STYLE)
     for name, by in moved.items():
         other = world.render(people, replace(ideal, **{name: getattr(ideal, name) + by}), poses, SIZE)
@@ -101,8 +117,9 @@ def test_an_ideal_camera_shows_the_raw_light():
 def test_the_chain_does_what_its_names_say():
     people, cameras, poses = scene(6)
     ideal = world.neutral(cameras)
-    look = lambda **change: world.render(people, replace(ideal, **{k: torch.full_like(getattr(ideal, k), v) for k, v in change.items()}),
-                                         poses, SIZE).images.float()
+    look = lambda **change: world.render(people, replace(ideal,
+                                                         **{k: torch.full_like(getattr(ideal, k), v) for k,
+                                                            v in change.items()}), poses, SIZE).images.float()
     plain = look()
     assert look(gain=0.5).mean() < 0.6 * plain.mean() and look(contrast=0.6).std() < 0.7 * plain.std()
     assert look(saturation=0.0).std(1).max() < 1            # grey: the channels agree
@@ -110,7 +127,8 @@ def test_the_chain_does_what_its_names_say():
     assert edges(look(blur=2.0)) < 0.7 * edges(plain) and edges(look(resolution=40.0)) < 0.8 * edges(plain)
     noise = look(noise=0.04) - plain
     assert abs(float(noise[(plain > 40) & (plain < 215)].std()) - 0.04 * 255) < 1
-    warm = world.render(people, replace(ideal, white_balance=torch.tensor([1.3, 1.0, 0.7]).expand(6, 3)), poses, SIZE).images.float()
+    warm = world.render(people, replace(ideal, white_balance=torch.tensor([1.3, 1.0, 0.7]).expand(6, 3)), poses,
+                        SIZE).images.float()
     assert (warm[:, 0] - warm[:, 2]).mean() > (plain[:, 0] - plain[:, 2]).mean() + 20
 
 
@@ -159,17 +177,21 @@ def test_views_change_the_picture_and_not_the_clothes():
     front, back = (world.render(people, world.neutral(cameras), facing(poses, angle)) for angle in (0.0, math.pi))
     head = (front.masks == 1) & (back.masks == 1)
     skin = people.skin[:, :, None, None]
-    like_skin = lambda drawn: (((drawn.raw - skin).abs().sum(1) < 0.25) & head).float().sum((1, 2)) / head.float().sum((1, 2))
+    like_skin = lambda drawn: (((drawn.raw - skin).abs().sum(1) < 0.25) & head).float().sum((1,
+                                                                                             2)) / head.float().sum((1,
+                                                                                                                     2))
     different = (people.skin - people.hair).abs().sum(1) > 0.7
-    assert like_skin(front)[different].mean() > 2 * like_skin(back)[different].mean() + 0.1        # a face in front, hair behind
+    # a face in front, hair behind
+    assert like_skin(front)[different].mean() > 2 * like_skin(back)[different].mean() + 0.1
     packed = replace(people, bag=torch.full((30,), 2), bag_colour=torch.tensor([[.9, .1, .9]]).expand(30, 3))
     magenta = []
     for angle in (0.0, math.pi):
         raw = world.render(packed, cameras, facing(poses, angle)).raw
         magenta.append((torch.minimum(raw[:, 0], raw[:, 2]) > 3 * raw[:, 1]).float().mean((1, 2)))
-    assert (magenta[1] > 0.03).all() and (magenta[0] < 0.75 * magenta[1]).all() and (magenta[0] > 0).all()   # a pack; two straps
+    # a pack; two straps
+    assert (magenta[1] > 0.03).all() and (magenta[0] < 0.75 * magenta[1]).all() and (magenta[0] > 0).all()
     side = world.render(people, cameras, facing(poses, math.pi / 2))
-    wide = lambda drawn: (drawn.masks[:, 30:60] == 2).any(1).float().sum(1).mean()                 # columns of shoulder and arm
+    wide = lambda drawn: (drawn.masks[:, 30:60] == 2).any(1).float().sum(1).mean()  # columns of shoulder and arm
     assert wide(side) < 0.8 * wide(front)
 
 
@@ -179,7 +201,7 @@ def test_attributes_are_within_their_names_and_described():
     for name, value in data.attributes.items():
         assert 0 <= value.min() and value.max() < len(world.ATTRIBUTES[name]), name
         if name != "facing":
-            assert (value.reshape(12, 2) == value.reshape(12, 2)[:, :1]).all(), name       # a person's, whatever the picture
+            assert (value.reshape(12, 2) == value.reshape(12, 2)[:, :1]).all(), name  # a person's, whatever the picture
     people = world.make_people(1, 1)
     people = replace(people, upper_colour=torch.tensor([5]), pattern=torch.tensor([1]), bag=torch.tensor([2]))
     assert world.describe(people, 0).startswith("red ") and "horizontal stripes" in world.describe(people, 0)
@@ -188,13 +210,16 @@ def test_attributes_are_within_their_names_and_described():
 
 def test_bad_arguments_say_what_was_expected():
     people, cameras, poses = scene(2)
-    for call, words in ((lambda: world.make_place("test", 0), "train, validation"), (lambda: world.make_place("train", -1), "from 0"),
-                        (lambda: world.Knobs(clutter=-1), "clutter"), (lambda: world.Knobs(lookalike=2), "0 .off. to 1"),
+    for call, words in ((lambda: world.make_place("test", 0), "train, validation"),
+                        (lambda: world.make_place("train", -1), "from 0"), (lambda: world.Knobs(clutter=-1), "clutter"),
+                        (lambda: world.Knobs(lookalike=2), "0 .off. to 1"),
                         (lambda: world.render(people, cameras[0], poses), "1 cameras"),
                         (lambda: world.render(people, cameras, poses, (60, 30)), "multiples of 32"),
                         (lambda: world.restyle(people, cameras, poses, cameras[0]), "1 other cameras"),
-                        (lambda: world.make_people(2, 1, knobs="hard"), "world.Knobs"), (lambda: world.make_cameras(world.make_place(), 0), "camera"),
-                        (lambda: world.sample(["train"], 2, 2, 2), "pairs"), (lambda: world.sample([("train", 0)], 0, 2, 2), "people"),
+                        (lambda: world.make_people(2, 1, knobs="hard"), "world.Knobs"),
+                        (lambda: world.make_cameras(world.make_place(), 0), "camera"),
+                        (lambda: world.sample(["train"], 2, 2, 2), "pairs"),
+                        (lambda: world.sample([("train", 0)], 0, 2, 2), "people"),
                         (lambda: world.exam([("train", 0)], 2, 2, 1), "2 or more")):
         with pytest.raises(ValueError, match=words):
             call()

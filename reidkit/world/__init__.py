@@ -12,6 +12,6 @@ from .poses import Poses, make_poses
 from .render import Rendering, render, restyle
 from .sets import VERSION, exam, sample
 
-__all__ = ["ATTRIBUTES", "COLOURS", "EASY", "FAMILIES", "HARD", "NORMAL", "STYLE", "VERSION", "Cameras", "Knobs", "People", "Place",
-           "Poses", "Rendering", "describe", "exam", "make_cameras", "make_people", "make_place", "make_poses", "neutral", "render",
-           "restyle", "sample"]
+__all__ = ["ATTRIBUTES", "COLOURS", "EASY", "FAMILIES", "HARD", "NORMAL", "STYLE", "VERSION", "Cameras", "Knobs",
+           "People", "Place", "Poses", "Rendering", "describe", "exam", "make_cameras", "make_people", "make_place",
+           "make_poses", "neutral", "render", "restyle", "sample"]

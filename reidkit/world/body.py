@@ -9,7 +9,8 @@ HEAD, UPPER, LOWER, SHOES = 1, 2, 3, 4                      # mask labels; 0 is 
 
 
 class Person:
-    """The people of one batch on a board: shapes by name, f and s (front and right side shown), light (side it comes from)."""
+    """The people of one batch on a board: shapes by name, f and s (front and right side shown), light (side it comes
+    from)."""
 
     def __init__(self, board, people, joints, light):
         limbs, ovals = outlines(people, joints)
@@ -18,7 +19,7 @@ class Person:
         self.shapes |= dict(zip(others, board.ovals(ovals, [BOUNDS[name] for name in others])))
         self.board, self.people, self.joints, self.light = board, people, joints, light
         self.f, self.s, self.seen = joints["f"].float(), joints["s"].float(), face_seen(joints).float()
-        self.back = (self.f < 0.12).float()                 # hair and backpack lie over the clothes when seen from behind
+        self.back = (self.f < 0.12).float()  # hair and backpack lie over the clothes when seen from behind
 
     def paint(self):
         p, front, back = self.people, 1 - self.back, self.back
@@ -30,7 +31,8 @@ class Person:
         self._arm("far")
         self._legs()
         self._clothed(self.shapes["torso"], label=UPPER)
-        self._lay("neck", p.skin * 0.86, HEAD, self.board.ramp((0.16 + 0.03 * self.f)[:, None] - self.board.y))     # a neckline
+        # a neckline
+        self._lay("neck", p.skin * 0.86, HEAD, self.board.ramp((0.16 + 0.03 * self.f)[:, None] - self.board.y))
         self._pack(back * (p.bag == 2))
         self._straps()
         self._hand_bag(near=True)
@@ -46,16 +48,19 @@ class Person:
         self.board.darken(shape.rows, m.mul_(shape.cover[:, shape.rows, None]))
 
     def _cloth(self):
-        """The upper garment's cloth as a plane of colour (B, 3, h, W) over the rows self.rows, neck to a dress's hem."""
+        """The upper garment's cloth as a plane of colour (B, 3, h, W) over the rows self.rows, neck to a dress's
+        hem."""
         p, board, torso = self.people, self.board, self.shapes["torso"]
         self.rows = rows = board.window(0.14, 0.86)
         y, kind = board.y[:, rows], p.pattern[:, None]
-        u = board.across(Shape(torso.centre, torso.half, torso.cover, rows))                    # (B, h, W) pixels from the middle
+        u = board.across(Shape(torso.centre, torso.half, torso.cover, rows))  # (B, h, W) pixels from the middle
         period = p.period[:, None] * board.sharp                                                # (B, 1) pixels
-        rings, pales = (kind == 1) + (kind == 3) * 0.5, (kind == 2) + (kind == 3) * 0.5         # (B, 1) how much of the stripes
+        # (B, 1) how much of the stripes
+        rings, pales = (kind == 1) + (kind == 3) * 0.5, (kind == 2) + (kind == 3) * 0.5
         band = self._wave(y / p.period[:, None] + 8, period) * rings
-        band = band + (kind == 4) * board.ramp(0.16 + 2.4 * p.period[:, None] - y)              # (B, h) a yoke in the second colour
-        t = self._wave(u * (1 / period[:, :, None]) + 64.25, period[:, :, None]).mul_(pales[:, :, None]).add_(band[:, :, None])
+        band = band + (kind == 4) * board.ramp(0.16 + 2.4 * p.period[:, None] - y)  # (B, h) a yoke in the second colour
+        t = self._wave(u * (1 / period[:, :, None]) + 64.25,
+                       period[:, :, None]).mul_(pales[:, :, None]).add_(band[:, :, None])
         t = torch.maximum(t, self._middle(u, y)).clamp_(0, 1)
         self.cloth = p.upper[:, :, None, None] + (p.upper2 - p.upper)[:, :, None, None] * t[:, None]
         hem = 1 - 0.3 * board.ramp(0.007 - (y - p.hem_upper[:, None] + 0.006).abs())            # (B, h) a seam
@@ -85,7 +90,8 @@ class Person:
     def _arm(self, name):
         p, board, arm = self.people, self.board, self.shapes[f"{name}_arm"]
         elbow, wrist = (self.joints[name][joint][1].float() for joint in ("elbow", "wrist"))
-        sleeve = board.ramp(torch.where(p.sleeves > 0, wrist, elbow - 0.03)[:, None] - board.y)     # (B, H) where there is one
+        # (B, H) where there is one
+        sleeve = board.ramp(torch.where(p.sleeves > 0, wrist, elbow - 0.03)[:, None] - board.y)
         self._lay(f"{name}_arm", p.skin, UPPER, depth=0.6)
         wide = torch.where((p.upper_kind % 3) > 0, 0.008, 0.004)[:, None] * board.unit
         self._clothed(Shape(arm.centre, arm.half + wide, arm.cover, arm.rows), label=UPPER, weight=sleeve, depth=0.75)
@@ -93,13 +99,14 @@ class Person:
     def _legs(self):
         p, board = self.people, self.board
         hem = torch.where(p.lower_kind == 2, 0.3, p.hem_lower)[:, None]
-        cloth = board.ramp(hem - board.y)                                                       # (B, H) where trousers or shorts are
+        cloth = board.ramp(hem - board.y)  # (B, H) where trousers or shorts are
         rows = p.legs[:, :, None] + (p.lower - p.legs)[:, :, None] * cloth[:, None]             # (B, 3, H)
         wide = (p.loose[:, None] + torch.where(p.lower_kind == 1, 0.012, 0.003)[:, None]) * cloth * board.unit
         for name, dark in (("far", 0.8), ("near", 1.0)):
             leg = self.shapes[f"{name}_leg"]
             self._lay(f"{name}_shoe", p.shoes * dark, SHOES)
-            board.paint(Shape(leg.centre, leg.half + wide, leg.cover, leg.rows), rows * dark, LOWER, light=self.light, depth=0.55)
+            board.paint(Shape(leg.centre, leg.half + wide, leg.cover, leg.rows), rows * dark, LOWER, light=self.light,
+                        depth=0.55)
         self._lay("seat", p.lower, LOWER, (p.lower_kind < 2).float())
         self._lay("skirt", p.lower, LOWER, (p.lower_kind == 2).float())
         self._clothed(self.shapes["skirt"], label=LOWER, weight=(p.upper_kind == 3).float())
@@ -114,7 +121,8 @@ class Person:
         """(B, h, W) cover of two marks, `apart` and `half` (B,) body heights from the shape's middle and wide."""
         board, rows = self.board, shape.rows
         away = board.across(shape).abs_().sub_((apart[:, None] * board.unit)[:, rows, None]).abs_()
-        return away.neg_().add_((half[:, None] * board.unit + 0.5)[:, rows, None]).clamp_(0, 1).mul_(weight[:, rows, None])
+        return away.neg_().add_((half[:, None] * board.unit + 0.5)[:, rows, None]).clamp_(0,
+                                                                                          1).mul_(weight[:, rows, None])
 
     def _straps(self):
         """A backpack from the front: two straps."""
@@ -131,7 +139,7 @@ class Person:
 
     def _head(self):
         p, board = self.people, self.board
-        hat = p.hat.float()[:, None] * board.ramp(0.045 - board.y)                              # (B, H) the rows of a hat
+        hat = p.hat.float()[:, None] * board.ramp(0.045 - board.y)  # (B, H) the rows of a hat
         hair = p.hair[:, :, None] + (p.hat_colour - p.hair)[:, :, None] * hat[:, None]          # (B, 3, H)
         self._lay("mane", p.hair, HEAD, self.back * (p.hair_length > 0))
         self._lay("skull", hair, HEAD)

@@ -1,15 +1,19 @@
-"""Cameras: a geometry and background that decide what is in the picture, and an imaging chain that decides how it looks."""
+"""Cameras: a geometry and background that decide what is in the picture, and an imaging chain that decides how it
+looks."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import torch
 
-from .hashing import Rows, bell, hash32, pick, uniform
+from .hashing import bell, hash32, pick, table, uniform
 from .places import BACKGROUNDS, NORMAL, POWERS, STYLE, Knobs
 
 
 @dataclass(frozen=True)
-class Cameras(Rows):
+class Cameras(table(
+    "key viewpoint elevation scale shift roll sun horizon wall ground lines line_size foliage boxes crowd "
+    "gain white_balance gamma hue saturation contrast brightness blur noise resolution compression light"
+)):
     """N cameras; every field has N rows, and dataclasses.replace changes one (a slider does).
 
     Geometry: viewpoint (radians; people mostly walk this way or the opposite: 0 towards the camera, pi/2 to the right),
@@ -17,40 +21,13 @@ class Cameras(Rows):
     Background: horizon (fraction of the height), wall, ground (3), lines, line_size (2), foliage, boxes (3, 8), crowd.
     Imaging chain: the names of places.STYLE, units there.
     """
-    key: torch.Tensor
-    viewpoint: torch.Tensor
-    elevation: torch.Tensor
-    scale: torch.Tensor
-    shift: torch.Tensor
-    roll: torch.Tensor
-    sun: torch.Tensor
-    horizon: torch.Tensor
-    wall: torch.Tensor
-    ground: torch.Tensor
-    lines: torch.Tensor
-    line_size: torch.Tensor
-    foliage: torch.Tensor
-    boxes: torch.Tensor
-    crowd: torch.Tensor
-    gain: torch.Tensor
-    white_balance: torch.Tensor
-    gamma: torch.Tensor
-    hue: torch.Tensor
-    saturation: torch.Tensor
-    contrast: torch.Tensor
-    brightness: torch.Tensor
-    blur: torch.Tensor
-    noise: torch.Tensor
-    resolution: torch.Tensor
-    compression: torch.Tensor
-    light: torch.Tensor
 
 
 def make_cameras(place, count, seed=0, knobs=NORMAL):
     """`count` cameras of a place. The same place, seed and number give the same camera however many are asked for.
 
-    place_shift scales the place's distance from a neutral style, camera_shift each camera's distance from its place, clutter
-    the background. ValueError for a count below 1 or knobs that are no Knobs.
+    place_shift scales the place's distance from a neutral style, camera_shift each camera's distance from its place,
+    clutter the background. ValueError for a count below 1 or knobs that are no Knobs.
     """
     if not isinstance(knobs, Knobs):
         raise ValueError(f"knobs are {knobs!r}; expected a world.Knobs, for example world.NORMAL")
@@ -62,9 +39,9 @@ def make_cameras(place, count, seed=0, knobs=NORMAL):
 
 def neutral(cameras):
     """The same geometry and background through an ideal imaging chain: no cast, blur, noise or loss."""
-    from dataclasses import replace
     ideal = {"gain": 1.0, "saturation": 1.0, "blur": 0.0, "noise": 0.0, "resolution": 128.0, "compression": 0.0}
-    return replace(cameras, **{name: torch.full_like(getattr(cameras, name), ideal.get(name, STYLE[name][1])) for name in STYLE})
+    return replace(cameras, **{name: torch.full_like(getattr(cameras, name), ideal.get(name, STYLE[name][1]))
+                               for name in STYLE})
 
 
 def _geometry(key):
@@ -78,11 +55,11 @@ def _background(place, key, clutter):
     table = torch.tensor(list(BACKGROUNDS.values()))                    # (kinds, 4)
     amount = table[pick(u[:, 0], place.kinds)] * min(clutter, 1.6)      # (N, 4)
     base = uniform(6, "ground and wall", place.key)
-    grey = (0.2 + 0.6 * base[[0, 3]] + 0.12 * b[:, :2]).clamp(0.08, 0.92)                       # (N, 2) brightness of both
-    tint = 0.18 * (base[[1, 2, 4, 5]] - 0.5) + 0.035 * b[:, 2:6]                                # (N, 4) red and blue of both
+    grey = (0.2 + 0.6 * base[[0, 3]] + 0.12 * b[:, :2]).clamp(0.08, 0.92)  # (N, 2) brightness of both
+    tint = 0.18 * (base[[1, 2, 4, 5]] - 0.5) + 0.035 * b[:, 2:6]  # (N, 4) red and blue of both
     wall = torch.stack([grey[:, 0] + tint[:, 0], grey[:, 0], grey[:, 0] + tint[:, 1]], 1)
     ground = torch.stack([0.85 * grey[:, 1] + tint[:, 2], 0.85 * grey[:, 1], 0.85 * grey[:, 1] + tint[:, 3]], 1)
-    leaf = torch.tensor([0.22, 0.34, 0.16]) * (0.6 + u[:, 1:2])                                 # bushes are green, lawns too
+    leaf = torch.tensor([0.22, 0.34, 0.16]) * (0.6 + u[:, 1:2])  # bushes are green, lawns too
     wall = wall + (leaf - wall) * (amount[:, 1:2] > 0.6) * 0.85
     ground = ground + (leaf - ground) * ((amount[:, 1] > 0.6) & (u[:, 2] < 0.5))[:, None] * 0.7
     box = uniform(24, "boxes", key).reshape(-1, 3, 8)                   # x, width, top, bottom, colour (3), strength
@@ -97,10 +74,10 @@ def _style(place, key, knobs):
     for name, (values, middle, of_places, of_cameras, low, high) in STYLE.items():
         own = deviations[:, start:start + values]                       # (N, values)
         move = knobs.place_shift * of_places * place.style[name] + knobs.camera_shift * of_cameras * own
-        value = (middle * torch.exp2(move.double()) if name in POWERS else middle + move.double()).float().clamp(low, high)
+        value = (middle * torch.exp2(move.double()) if name in POWERS else middle + move.double()).float().clamp(low,
+                                                                                                                 high)
         style[name], start = (value if values > 1 else value[:, 0]), start + values
     return style
 
 
 CHAIN = tuple(STYLE)                                                    # the fields that restyle exchanges
-assert set(CHAIN) <= {f.name for f in fields(Cameras)}

@@ -4,7 +4,7 @@ So person 7 of seed 1 is the same whoever else is drawn, in any order, in any pr
 """
 
 import zlib
-from dataclasses import fields, replace
+from dataclasses import fields, make_dataclass, replace
 
 import torch
 
@@ -12,7 +12,8 @@ MASK = 0xFFFFFFFF
 
 
 def scramble(x):
-    """Mix 32 bits (constants of C. Wellons' lowbias32). x int64 in 0 .. 2^32-1; products wrap, the mask keeps the low bits."""
+    """Mix 32 bits (constants of C. Wellons' lowbias32). x int64 in 0 .. 2^32-1; products wrap, the mask keeps the low
+    bits."""
     x = ((x ^ (x >> 16)) * 0x7FEB352D) & MASK
     x = ((x ^ (x >> 15)) * 0x846CA68B) & MASK
     return x ^ (x >> 16)
@@ -49,7 +50,7 @@ def pick(u, weights):
 
 
 class Rows:
-    """Shared by People, Cameras and Poses: dataclasses whose every field is a tensor with one row each."""
+    """What People, Cameras and Poses share: every field is a tensor with one row each."""
 
     def __len__(self):
         return len(self.key)
@@ -63,3 +64,8 @@ class Rows:
 
     def to(self, device):
         return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+def table(names):
+    """A frozen dataclass of tensors, one row for each person, camera or pose; dataclasses.replace changes a field."""
+    return make_dataclass("Table", [(name, torch.Tensor) for name in names.split()], bases=(Rows,), frozen=True)

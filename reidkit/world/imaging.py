@@ -13,14 +13,16 @@ NOISE = 1 << 20
 def colour_matrix(cameras):
     """(N, 3, 3): gain x white balance x saturation x hue, what a camera does to red, green and blue.
 
-    Hue turns colours about the grey axis (Rodrigues' formula), saturation scales their distance from it; float64 inside.
+    Hue turns colours about the grey axis (Rodrigues' formula), saturation scales their distance from it; float64
+    inside.
     """
     turn = 2 * math.pi * cameras.hue.double()[:, None, None]
-    third, cross = 1 / 3, math.sqrt(1 / 3) * torch.tensor([[0., -1, 1], [1, 0, -1], [-1, 1, 0]], device=turn.device).double()
+    third, cross = 1 / 3, math.sqrt(1 / 3) * torch.tensor([[0., -1, 1], [1, 0, -1], [-1, 1, 0]],
+                                                          device=turn.device).double()
     eye, grey = torch.eye(3, device=turn.device).double(), torch.full((3, 3), third, device=turn.device).double()
     hue = torch.cos(turn) * eye + (1 - torch.cos(turn)) * grey + torch.sin(turn) * cross
     saturation = cameras.saturation.double()[:, None, None]
-    mixed = saturation * hue + (1 - saturation) * grey                                          # rows and columns of grey stay
+    mixed = saturation * hue + (1 - saturation) * grey  # rows and columns of grey stay
     return (mixed * (cameras.gain[:, None] * cameras.white_balance).double()[:, :, None]).float()
 
 
@@ -37,7 +39,8 @@ def develop(raw, cameras, key):
         plane = torch.mul(raw[:, 0], matrix[:, c, 0, None, None], out=image[:, c])
         for k in (1, 2):
             plane.addcmul_(raw[:, k], matrix[:, c, k, None, None])
-    slope = lambda count, k: 1 + cameras.light[:, k, None] * ((torch.arange(count, device=raw.device) + 0.5) / count - 0.5)
+    slope = lambda count, k: 1 + cameras.light[:, k, None] * ((torch.arange(count, device=raw.device)
+                                                               + 0.5) / count - 0.5)
     light = slope(height, 0)[:, :, None] * slope(width, 1)[:, None]                             # (B, H, W)
     image.mul_(light[:, None]).clamp_(1e-4, 1).pow_(scalar(cameras.gamma))
     contrast = scalar(cameras.contrast)
@@ -62,7 +65,8 @@ def grain(key, shape, device):
 def soften(image, cameras):
     """Blur in place: variances of the optics and of the pixels of a coarse sensor add up.
 
-    Two passes of three taps each way, one and `step` pixels apart (a wavelet's holes), weights for each picture: variance 2 w d^2.
+    Two passes of three taps each way, one and `step` pixels apart (a wavelet's holes), weights for each picture:
+    variance 2 w d^2.
     """
     height = image.shape[2]
     coarse = ((128 / cameras.resolution) ** 2 - 1).clamp(min=0) / 5
@@ -87,7 +91,8 @@ def _taps(image, dim, apart, weight):
 
 
 def compress(image, threshold):
-    """What coarse quantisation does to 8 x 8 blocks, in place: detail weaker than the threshold falls to the block's mean."""
+    """What coarse quantisation does to 8 x 8 blocks, in place: detail weaker than the threshold falls to the block's
+    mean."""
     b, c, h, w = image.shape
     blocks = image.view(b, c, h // 8, 8, w)
     total = blocks[:, :, :, 0] + blocks[:, :, :, 1]

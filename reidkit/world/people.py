@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .hashing import Rows, bell, hash32, pick, uniform
+from .hashing import bell, hash32, pick, table, uniform
 from .places import NORMAL, Knobs
 
 # colour -> red, green, blue, how common above the waist, how common below
@@ -23,44 +23,23 @@ ATTRIBUTES = {
     "facing": ("front", "right", "back", "left"),
 }
 SKINS = torch.tensor([[.93, .76, .66], [.87, .67, .54], [.76, .56, .42], [.58, .40, .28], [.36, .24, .17]])
-HAIRS = torch.tensor([[.06, .05, .05], [.13, .09, .07], [.25, .16, .10], [.42, .28, .15], [.70, .54, .30], [.58, .57, .56]])
+HAIRS = torch.tensor([[.06, .05, .05], [.13, .09, .07], [.25, .16, .10], [.42, .28, .15], [.70, .54, .30],
+                      [.58, .57, .56]])
 
 
 @dataclass(frozen=True)
-class People(Rows):
+class People(table(
+    "key build curve skin hair hair_length hat hat_colour upper upper2 upper_colour upper_kind sleeves "
+    "pattern period hem_upper lower lower_colour lower_kind hem_lower flare loose legs shoes bag "
+    "bag_colour bag_side"
+)):
     """N people; every field has N rows. Colours (3) are reflectances 0 .. 1, lengths fractions of the body's height.
 
-    build (width, 1 is average), curve (hips against waist), skin, hair, hair_length, hat (0 or 1), hat_colour; upper, upper2 (second
-    or inner colour), upper_kind, sleeves, pattern, period (of the pattern), hem_upper, lower, lower_kind, hem_lower, flare, loose,
-    legs (skin or tights), shoes, bag, bag_colour, bag_side (-1 or 1), upper_colour, lower_colour (into COLOURS).
+    build (width, 1 is average), curve (hips against waist), skin, hair, hair_length, hat (0 or 1), hat_colour; upper,
+    upper2 (second or inner colour), upper_kind, sleeves, pattern, period (of the pattern), hem_upper, lower,
+    lower_kind, hem_lower, flare, loose, legs (skin or tights), shoes, bag, bag_colour, bag_side (-1 or 1),
+    upper_colour, lower_colour (into COLOURS).
     """
-    key: torch.Tensor
-    build: torch.Tensor
-    curve: torch.Tensor
-    skin: torch.Tensor
-    hair: torch.Tensor
-    hair_length: torch.Tensor
-    hat: torch.Tensor
-    hat_colour: torch.Tensor
-    upper: torch.Tensor
-    upper2: torch.Tensor
-    upper_colour: torch.Tensor
-    upper_kind: torch.Tensor
-    sleeves: torch.Tensor
-    pattern: torch.Tensor
-    period: torch.Tensor
-    hem_upper: torch.Tensor
-    lower: torch.Tensor
-    lower_colour: torch.Tensor
-    lower_kind: torch.Tensor
-    hem_lower: torch.Tensor
-    flare: torch.Tensor
-    loose: torch.Tensor
-    legs: torch.Tensor
-    shoes: torch.Tensor
-    bag: torch.Tensor
-    bag_colour: torch.Tensor
-    bag_side: torch.Tensor
 
     def attributes(self):
         """name -> (N,) int64, an index into world.ATTRIBUTES[name]."""
@@ -68,15 +47,17 @@ class People(Rows):
 
 
 def make_people(count, seed, knobs=NORMAL, place=None, first=0):
-    """`count` people, hashed from the seed and their number (from `first` on); a place's season and fashion decide what is common.
+    """`count` people, hashed from the seed and their number (from `first` on); a place's season and fashion decide what
+    is common.
 
-    lookalike is the share of people who wear one of four outfits of this seed (and place): the same garments, in slightly different
-    shades; their bodies, hair, shoes and bags stay their own.
+    lookalike is the share of people who wear one of four outfits of this seed (and place): the same garments, in
+    slightly different shades; their bodies, hair, shoes and bags stay their own.
     """
     if not isinstance(knobs, Knobs):
         raise ValueError(f"knobs are {knobs!r}; expected a world.Knobs, for example world.NORMAL")
     key = hash32("person", seed, torch.arange(first, first + count))
-    outfit = hash32("outfit", seed, 0 if place is None else place.key, torch.floor(4 * uniform(1, "which outfit", key)[:, 0]).long())
+    outfit = hash32("outfit", seed, 0 if place is None else place.key,
+                    torch.floor(4 * uniform(1, "which outfit", key)[:, 0]).long())
     dress_key = torch.where(uniform(1, "alike", key)[:, 0] < knobs.lookalike, outfit, key)
     season = torch.full((count,), 0.5 if place is None else place.season)
     fashion = torch.ones(2, len(COLOURS)) if place is None else place.palette
@@ -90,7 +71,8 @@ def _body(key):
     woman = (u[:, 0] < 0.5).float()
     skin = SKINS[pick(u[:, 1], torch.tensor([3., 4., 3., 2., 2.]))] * (1 + 0.05 * b[:, :1])
     hair = HAIRS[pick(u[:, 2], torch.tensor([5., 4., 4., 2., 2., 1.]))] * (1 + 0.12 * b[:, 1:2])
-    length = torch.where(woman > 0, pick(u[:, 3], torch.tensor([2., 3., 5.])), pick(u[:, 3], torch.tensor([9., 1., .4])))
+    length = torch.where(woman > 0, pick(u[:, 3], torch.tensor([2., 3., 5.])),
+                         pick(u[:, 3], torch.tensor([9., 1., .4])))
     return {"build": (1 - 0.06 * woman + 0.1 * b[:, 2]).clamp(0.76, 1.3), "curve": (woman + 0.15 * b[:, 3]).clamp(0, 1),
             "skin": skin.clamp(0.05, 0.98), "hair": hair.clamp(0.02, 0.95), "hair_length": length}
 
@@ -108,10 +90,12 @@ def _clothes(dress, key, season, fashion, woman, skin):
     upper_colour, upper = _colour(u[:, 0], table[:, 3] * fashion[0], own[:, :4])
     lower_colour, lower = _colour(u[:, 1], table[:, 4] * fashion[1], own[:, 4:8])
     _, upper2 = _colour(u[:, 2], table[:, 3] + 4, own[:, 8:12])
-    close = (upper2 - upper).abs().sum(1, keepdim=True) < 0.45                                  # a second colour must be seen
-    upper2 = torch.where(close, torch.where(upper.mean(1, keepdim=True) > 0.45, upper2 * 0.25, 0.5 + 0.45 * upper2), upper2)
+    close = (upper2 - upper).abs().sum(1, keepdim=True) < 0.45  # a second colour must be seen
+    upper2 = torch.where(close, torch.where(upper.mean(1, keepdim=True) > 0.45, upper2 * 0.25, 0.5 + 0.45 * upper2),
+                         upper2)
     warm, female = (u[:, 3] < season), woman > 0.5
-    kind = torch.where(warm, pick(u[:, 4], torch.tensor([8., 1., .1, 0.])), pick(u[:, 4], torch.tensor([4., 4., 3., 0.])))
+    kind = torch.where(warm, pick(u[:, 4], torch.tensor([8., 1., .1, 0.])),
+                       pick(u[:, 4], torch.tensor([4., 4., 3., 0.])))
     kind = torch.where(female & (u[:, 5] < 0.14), 3, kind)
     below = torch.where(female, pick(u[:, 6], torch.tensor([6., 1., 3.])), pick(u[:, 6], torch.tensor([6., 2., 0.])))
     below = torch.where(~warm & (below == 1), 0, below)
@@ -125,10 +109,10 @@ def _clothes(dress, key, season, fashion, woman, skin):
     tights = (below == 2) & (~warm | (u[:, 13] < 0.2))
     legs = torch.where(tights[:, None], 0.06 + 0.14 * u[:, 14:15].expand(-1, 3), skin)
     lower = torch.where((kind == 3)[:, None], upper, lower)
-    return {"upper": upper, "upper2": upper2, "upper_colour": upper_colour, "upper_kind": kind, "sleeves": sleeves, "pattern": pattern,
-            "period": 0.035 + 0.05 * u[:, 15], "hem_upper": hem_upper, "lower": lower,
-            "lower_colour": torch.where(kind == 3, upper_colour, lower_colour), "lower_kind": below, "hem_lower": hem_lower,
-            "flare": flare, "loose": 0.003 + 0.016 * u[:, 16] * (1 - 0.5 * woman), "legs": legs}
+    return {"upper": upper, "upper2": upper2, "upper_colour": upper_colour, "upper_kind": kind, "sleeves": sleeves,
+            "pattern": pattern, "period": 0.035 + 0.05 * u[:, 15], "hem_upper": hem_upper, "lower": lower,
+            "lower_colour": torch.where(kind == 3, upper_colour, lower_colour), "lower_kind": below,
+            "hem_lower": hem_lower, "flare": flare, "loose": 0.003 + 0.016 * u[:, 16] * (1 - 0.5 * woman), "legs": legs}
 
 
 def _carried(key):
@@ -144,7 +128,8 @@ def _carried(key):
 def describe(people, index):
     """A witness's words for one person: "red shirt with horizontal stripes, black shorts, long hair, backpack"."""
     word = {name: ATTRIBUTES[name][int(value[index])] for name, value in people.attributes().items()}
-    pattern = {"plain": "", "print": " with a print", "two-tone": " in two colours"}.get(word["pattern"], f" with {word['pattern']}")
+    special = {"plain": "", "print": " with a print", "two-tone": " in two colours"}
+    pattern = special.get(word["pattern"], f" with {word['pattern']}")
     parts = [f"{word['upper_colour']} {word['upper_kind']}{pattern}"]
     if word["upper_kind"] != "dress":
         parts.append(f"{word['lower_colour']} {word['lower_kind']}")

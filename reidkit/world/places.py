@@ -38,9 +38,9 @@ BACKGROUNDS = {
 class Knobs:
     """Difficulty. 1 is a normal camera network, 0 switches an effect off, 2 doubles it.
 
-    camera_shift: how much the cameras of a place differ in style; place_shift: how much places do; clutter: structure and
-    passers-by in the background; occlusion: how often and how much something hides the person; misalignment: crop errors;
-    lookalike (0 .. 1): how many people wear one of the place's few common outfits.
+    camera_shift: how much the cameras of a place differ in style; place_shift: how much places do; clutter: structure
+    and passers-by in the background; occlusion: how often and how much something hides the person; misalignment: crop
+    errors; lookalike (0 .. 1): how many people wear one of the place's few common outfits.
     """
     camera_shift: float = 1.0
     place_shift: float = 1.0
@@ -63,9 +63,9 @@ HARD = Knobs(camera_shift=1.4, place_shift=1.4, clutter=1.5, occlusion=1.6, misa
 
 @dataclass(frozen=True)
 class Place:
-    """One domain. style: name -> (values,) deviation from neutral in units of the spread of places; season 0 winter .. 1 summer;
-    palette: (2, C) factors on how common each garment colour is, above and below; kinds (K,) weights of the backgrounds;
-    key: what everything of this place is hashed from."""
+    """One domain. style: name -> (values,) deviation from neutral in units of the spread of places; season 0 winter ..
+    1 summer; palette: (2, C) factors on how common each garment colour is, above and below; kinds (K,) weights of the
+    backgrounds; key: what everything of this place is hashed from."""
     family: str
     index: int
     key: int
@@ -80,7 +80,8 @@ class Place:
 
 
 def make_place(family="train", index=0):
-    """Place number `index` (0, 1, 2, ...) of a family: train, validation, unseen or demo; the same in every run, families disjoint.
+    """Place number `index` (0, 1, 2, ...) of a family: train, validation, unseen or demo; the same in every run,
+    families disjoint.
 
     ValueError for another family or a negative index.
     """

@@ -13,14 +13,15 @@ from .hashing import hash32
 from .imaging import develop
 from .shapes import Board
 
-PIXELS = 1 << 18                                            # pictures of one go on a CPU: their planes stay in its cache
+PIXELS = 1 << 18  # pictures of one go on a CPU: their planes stay in its cache
 PIXELS_DEVICE = 1 << 24
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """B drawn pictures: images (B, 3, H, W) uint8; masks (B, H, W) uint8 (0 background, 1 head, 2 upper, 3 lower, 4 shoes; what
-    hangs on a person counts as upper); raw (B, 3, H, W) float, the light before the imaging chain, or None."""
+    """B drawn pictures: images (B, 3, H, W) uint8; masks (B, H, W) uint8 (0 background, 1 head, 2 upper, 3 lower, 4
+    shoes; what hangs on a person counts as upper); raw (B, 3, H, W) float, the light before the imaging chain, or
+    None."""
     images: torch.Tensor
     masks: torch.Tensor
     raw: torch.Tensor | None = None
@@ -44,23 +45,25 @@ def draw(people, cameras, poses, size):
 
 def _check(people, cameras, poses, size):
     if not len(people) == len(cameras) == len(poses) or not len(people):
-        raise ValueError(f"{len(people)} people, {len(cameras)} cameras, {len(poses)} poses; expected one of each for every picture "
-                         "(index them: people[who], cameras[where])")
+        raise ValueError(f"{len(people)} people, {len(cameras)} cameras, {len(poses)} poses; expected one of each for "
+                         "every picture (index them: people[who], cameras[where])")
     if len(size) != 2 or any(not isinstance(n, int) or n < 32 or n % 32 for n in size):
-        raise ValueError(f"size is {size!r}; expected (height, width) in pixels, multiples of 32, for example (64, 32) or (128, 64)")
+        raise ValueError(f"size is {size!r}; expected (height, width), multiples of 32 pixels, for example (64, 32)")
 
 
 def render(people, cameras, poses, size=(128, 64), device="cpu", seed=0, raw=True):
     """Draw picture i as cameras[i] sees people[i] in poses[i] -> Rendering on the CPU or the device that was asked for.
 
-    A picture depends on its own person, camera, pose, size and the seed (of the noise) alone, not on its neighbours or the number
-    of threads. raw=False spares the memory of the float pictures. ValueError for unequal lengths or an odd size.
+    A picture depends on its own person, camera, pose, size and the seed (of the noise) alone, not on its neighbours or
+    the number of threads. raw=False spares the memory of the float pictures. ValueError for unequal lengths or an odd
+    size.
     """
     return _render(people, cameras, poses, cameras, size, device, seed, raw)
 
 
 def restyle(people, cameras, poses, other_cameras, size=(128, 64), device="cpu", seed=0, raw=True):
-    """The same people, poses, geometry and background through the imaging chain of other_cameras: masks and raw are identical."""
+    """The same people, poses, geometry and background through the imaging chain of other_cameras: masks and raw are
+    identical."""
     if len(other_cameras) != len(cameras):
         raise ValueError(f"{len(other_cameras)} other cameras for {len(cameras)} pictures; expected one a picture")
     return _render(people, cameras, poses, other_cameras, size, device, seed, raw)
@@ -96,7 +99,8 @@ def _render(people, cameras, poses, styles, size, device, seed, keep_raw):
 
 
 def _on_threads(piece, starts):
-    """Pieces side by side, each on one thread: faster than splitting every small operation, and the same numbers for any count."""
+    """Pieces side by side, each on one thread: faster than splitting every small operation, and the same numbers for
+    any count."""
     threads = torch.get_num_threads()
 
     def alone(start):

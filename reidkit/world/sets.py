@@ -21,25 +21,29 @@ from .render import render
 VERSION = "0.1"
 
 
-def sample(places, people, cameras, pictures, size=(64, 32), seed=0, knobs=NORMAL, first_person=0, device="cpu", cache=True):
-    """Draw people x cameras x pictures of every place -> ReIDData with masks and attributes, domains = position in `places`.
+def sample(places, people, cameras, pictures, size=(64, 32), seed=0, knobs=NORMAL, first_person=0, device="cpu",
+           cache=True):
+    """Draw people x cameras x pictures of every place -> ReIDData with masks and attributes, domains = position in
+    `places`.
 
-    places: (family, index) pairs; nobody is in two places. Ids count on from first_person over all places and name the person: the
-    same seed and id is the same dress code, so a second set with a later first_person has new people. A place keeps its cameras
-    whatever the seed. With cache, the set is kept under files.cache_dir()/world and read from there while nothing it depends on,
-    the drawing code included, has changed. ValueError for numbers below 1 or places that are no pairs.
+    places: (family, index) pairs; nobody is in two places. Ids count on from first_person over all places and name the
+    person: the same seed and id is the same person, so a second set with a later first_person has new people. A
+    place keeps its cameras whatever the seed. With cache, the set is kept under files.cache_dir()/world and read from
+    there while nothing it depends on, the drawing code included, has changed. ValueError for numbers below 1 or places
+    that are no pairs.
     """
     recipe = _recipe("sample", places, people, cameras, pictures, size, seed, knobs, first_person, device)
     return _kept(recipe, lambda: _draw(recipe, knobs, device, hash32("sample", seed)), cache)
 
 
 def exam(places, people, cameras, pictures, size=(64, 32), seed=0, knobs=NORMAL, device="cpu", cache=True):
-    """A retrieval exam in these places: query, one picture of each person in each camera; gallery, the others (pictures >= 2).
+    """A retrieval exam in these places: query, one picture of each person in each camera; gallery, the others (pictures
+    >= 2).
 
     Its people are other people than those of any `sample`, of this seed too; the cameras are the same as there.
     """
     if pictures < 2:
-        raise ValueError(f"pictures is {pictures!r}; an exam needs 2 or more of each person and camera: a query and its gallery")
+        raise ValueError(f"pictures is {pictures!r}; an exam needs 2 or more of each person and camera, one as query")
     recipe = _recipe("exam", places, people, cameras, pictures, size, seed, knobs, 0, device)
     data = _kept(recipe, lambda: _draw(recipe, knobs, device, hash32("exam", seed)), cache)
     first = torch.arange(len(data)) % pictures == 0
@@ -49,13 +53,14 @@ def exam(places, people, cameras, pictures, size=(64, 32), seed=0, knobs=NORMAL,
 def _recipe(kind, places, people, cameras, pictures, size, seed, knobs, first_person, device):
     places = [tuple(place) if isinstance(place, (tuple, list)) else place for place in places]
     if not places or any(not isinstance(place, tuple) or len(place) != 2 for place in places):
-        raise ValueError(f"places are {places!r}; expected (family, index) pairs, for example [('train', 0), ('train', 1)]")
+        raise ValueError(f"places are {places!r}; expected (family, index) pairs, for example [('train', 0)]")
     for name, value in {"people": people, "cameras": cameras, "pictures": pictures}.items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} is {value!r}; expected a whole number of 1 or more")
-    return {"kind": kind, "places": [list(place) for place in places], "people": people, "cameras": cameras, "pictures": pictures,
-            "size": list(size), "seed": seed, "knobs": asdict(knobs), "first_person": first_person,
-            "device": torch.device(device).type, "version": VERSION, "source": source_hash()}
+    return {"kind": kind, "places": [list(place) for place in places], "people": people, "cameras": cameras,
+            "pictures": pictures, "size": list(size), "seed": seed, "knobs": asdict(knobs),
+            "first_person": first_person, "device": torch.device(device).type, "version": VERSION,
+            "source": source_hash()}
 
 
 def source_hash():
@@ -78,8 +83,8 @@ def _draw(recipe, knobs, device, key):
         poses = make_poses(len(who), key, knobs, seen, first * cameras * pictures)
         drawn = render(crowd[who], seen, poses, recipe["size"], device, raw=False)
         attributes = {name: value[who] for name, value in crowd.attributes().items()} | poses.attributes()
-        parts.append(ReIDData(drawn.images.cpu(), first + who, number * cameras + where, torch.full_like(who, number), drawn.masks.cpu(),
-                              attributes, place.name))
+        parts.append(ReIDData(drawn.images.cpu(), first + who, number * cameras + where, torch.full_like(who, number),
+                              drawn.masks.cpu(), attributes, place.name))
     return ReIDData.cat(parts, _name(recipe))
 
 
@@ -88,7 +93,8 @@ def _name(recipe):
 
 
 def _kept(recipe, make, cache):
-    """The set of a recipe from its file, or made and filed. A file that is damaged or of another recipe is made again."""
+    """The set of a recipe from its file, or made and filed. A file that is damaged or of another recipe is made
+    again."""
     path = files.cache_dir() / "world" / f"{recipe['kind']}-{files.digest(recipe)}.safetensors"
     if cache and path.is_file():
         data = _read(path, recipe)
@@ -96,7 +102,8 @@ def _kept(recipe, make, cache):
             return data
     data = make()
     if cache:
-        tensors = {"images": data.images, "ids": data.ids, "cameras": data.cameras, "domains": data.domains, "masks": data.masks}
+        tensors = {"images": data.images, "ids": data.ids, "cameras": data.cameras, "domains": data.domains,
+                   "masks": data.masks}
         tensors |= {f"attribute {name}": value for name, value in data.attributes.items()}
         note = {"recipe": json.dumps(recipe, sort_keys=True), "fingerprint": data.fingerprint()}
         with files.atomic_path(path) as temporary:
@@ -109,8 +116,9 @@ def _read(path, recipe):
         with safetensors.safe_open(path, "pt") as stream:
             note, tensors = stream.metadata() or {}, {name: stream.get_tensor(name) for name in stream.keys()}
         labels = [tensors.pop(name) for name in ("images", "ids", "cameras", "domains", "masks")]
-        data = ReIDData(*labels, {name.removeprefix("attribute "): value for name, value in tensors.items()}, _name(recipe))
-        whole = note.get("recipe") == json.dumps(recipe, sort_keys=True) and note.get("fingerprint") == data.fingerprint()
-        return data if whole else None
+        data = ReIDData(*labels, {name.removeprefix("attribute "): value for name, value in tensors.items()},
+                        _name(recipe))
+        whole = note.get("recipe"), note.get("fingerprint")
+        return data if whole == (json.dumps(recipe, sort_keys=True), data.fingerprint()) else None
     except (OSError, KeyError, ValueError, safetensors.SafetensorError):
         return None

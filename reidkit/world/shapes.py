@@ -1,7 +1,8 @@
 """The drawing board: soft-edged shapes given row by row.
 
-Almost everything of a walking person is taller than wide, so a shape is a centre and a half width for each picture row (the signed
-distance to its edge is then one subtraction), and a shape painted on B pictures costs a dozen passes over the rows that it can touch.
+Almost everything of a walking person is taller than wide, so a shape is a centre and a half width for each picture row
+(the signed distance to its edge is then one subtraction), and a shape painted on B pictures costs a dozen passes over
+the rows that it can touch.
 """
 
 import math
@@ -14,7 +15,8 @@ MARGIN = 0.06                                               # body heights by wh
 
 @dataclass
 class Shape:
-    """centre, half (B, H) in pixels, cover (B, H) 0 .. 1 (which rows, softly), rows a window outside which cover is 0."""
+    """centre, half (B, H) in pixels, cover (B, H) 0 .. 1 (which rows, softly), rows a window outside which cover is
+    0."""
     centre: torch.Tensor
     half: torch.Tensor
     cover: torch.Tensor
@@ -27,8 +29,8 @@ LIGHT = 1.06                                                # light where nothin
 class Board:
     """B pictures in the making: colour (B, 3, H, W), dark (B, H, W) the light it lacks, labels (B, H, W) float.
 
-    y (B, H) is the body's own coordinate of each row (0 top of the head, 1 sole), unit (B, H) pixels a body height across, axis
-    (B, H) the column of the body's axis.
+    y (B, H) is the body's own coordinate of each row (0 top of the head, 1 sole), unit (B, H) pixels a body height
+    across, axis (B, H) the column of the body's axis.
     """
 
     def __init__(self, cameras, poses, drop, size, device):
@@ -40,9 +42,10 @@ class Board:
         rows = torch.arange(height, device=device) + 0.5
         t = (rows - top) / tall - drop.float()[:, None]                                         # (B, H)
         lift = cameras.elevation[:, None]
-        self.y = t - lift * t * (1 - t)                                                         # from above: large head, short legs
+        self.y = t - lift * t * (1 - t)  # from above: large head, short legs
         self.unit = tall * poses.stretch[:, None] / (1 - lift * (1 - 2 * t.clamp(0, 1)))
-        self.axis = (poses.x + cameras.shift[:, 0])[:, None] * width + (cameras.roll + poses.lean)[:, None] * (0.5 - t) * tall
+        tilt = (cameras.roll + poses.lean)[:, None]
+        self.axis = (poses.x + cameras.shift[:, 0])[:, None] * width + tilt * (0.5 - t) * tall
         self.sharp = tall                                                                       # rows a body height
         self.x = torch.arange(width, device=device) + 0.5
         self.colour = torch.empty(count, 3, height, width, device=device)
@@ -62,8 +65,9 @@ class Board:
         return (distance * self.sharp.reshape(-1, *[1] * (distance.ndim - 1)) + 0.5).clamp_(0, 1)
 
     def limbs(self, knots, bounds):
-        """Shapes with piecewise linear outlines: knots (B, S, 3, K) of y, centre, half width; bounds S pairs of y -> S Shapes."""
-        ys, values = knots[:, :, 0, :, None], knots[:, :, 1:, :, None]                          # (B, S, K, 1), (B, S, 2, K, 1)
+        """Shapes with piecewise linear outlines: knots (B, S, 3, K) of y, centre, half width; bounds S pairs of y -> S
+        Shapes."""
+        ys, values = knots[:, :, 0, :, None], knots[:, :, 1:, :, None]  # (B, S, K, 1), (B, S, 2, K, 1)
         y, unit = self.y[:, None], self.unit[:, None]                                           # (B, 1, H)
         outline = values[:, :, :, 0] + torch.zeros_like(y)[:, :, None]                          # (B, S, 2, H)
         for k in range(knots.shape[3] - 1):
@@ -75,7 +79,8 @@ class Board:
         return [Shape(centre[:, s], half[:, s], cover[:, s], self.window(*bounds[s])) for s in range(len(bounds))]
 
     def ovals(self, knots, bounds):
-        """Ellipses: knots (B, S, 5) of x, y, half width, half height, squareness (1 ellipse, 2 box with round corners)."""
+        """Ellipses: knots (B, S, 5) of x, y, half width, half height, squareness (1 ellipse, 2 box with round
+        corners)."""
         x, middle, wide, tall, square = (knots[:, :, i, None] for i in range(5))                # (B, S, 1) each
         t = (self.y[:, None] - middle) / tall                                                   # (B, S, H)
         half = ((1 - t * t).clamp_(min=0).sqrt_() * square).clamp_(max=1) * wide * self.unit[:, None]
@@ -99,7 +104,8 @@ class Board:
     def paint(self, shape, colour, label=None, weight=None, light=None, depth=0.34):
         """Lay `colour` over the pictures: (B, 3), (B, 3, H) one a row, or (B, 3, h, W) of the window.
 
-        weight (B,) or (B, H) thins the shape; light (B, 1, 1) shades it as a round body lit from that side, `depth` strong.
+        weight (B,) or (B, H) thins the shape; light (B, 1, 1) shades it as a round body lit from that side, `depth`
+        strong.
         """
         rows, s = shape.rows, self.across(shape)
         cover = shape.cover if weight is None else shape.cover * (weight if weight.ndim == 2 else weight[:, None])
