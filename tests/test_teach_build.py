@@ -188,5 +188,7 @@ def test_strip_keeps_what_a_reader_sees():
     notebook = executed(bar, view, kept)
     notebook.cells.append(new_markdown_cell("text", id="m"))
     notebook.metadata["widgets"] = {"state": {}}
+    notebook.cells.append(new_code_cell("doctor()", id="d", metadata={"tags": ["local"]}, outputs=[kept]))
     assert build.strip(notebook).cells[0].outputs == [kept]
+    assert "your own machine" in notebook.cells[2].outputs[0].text and len(notebook.cells[2].outputs) == 1
     assert "widgets" not in notebook.metadata
