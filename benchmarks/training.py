@@ -1,6 +1,7 @@
-"""Pictures a second of a baseline training step (augmentation, forward, losses, backward, Adam), by layout and precision.
+"""Pictures a second of a baseline training step (augmentation, forward, losses, backward, Adam),
+by memory layout and precision.
 
-    python benchmarks/training.py [--trunk tiny] [--size 64 32] [--batch 64] [--threads 1 2] [--device auto] [--seconds 3]
+    python benchmarks/training.py [--trunk tiny] [--size 64 32] [--batch 64] [--threads 1 2] [--device auto]
 
 The best of the timed steps counts: on a machine with other work the slow ones measure the others.
 """
@@ -54,14 +55,16 @@ def main():
     parser.add_argument("--seconds", type=float, default=3.0)
     asked = parser.parse_args()
     device = runtime.pick_device(asked.device)
-    print(f"{asked.trunk} at {asked.size[0]} x {asked.size[1]}, {asked.batch} pictures a step, {device}, {runtime.versions(('torch',))}")
+    print(f"{asked.trunk} at {asked.size[0]} x {asked.size[1]}, {asked.batch} pictures a step,",
+          f"{device}, torch {torch.__version__}")
     print(f"{'threads':>7} {'layout':>14} {'precision':>9} {'ms a picture':>12} {'pictures a second':>17}")
     for threads in asked.threads if device.type == "cpu" else [0]:
         threads = runtime.set_threads(threads)
         for name, layout in (("contiguous", torch.contiguous_format), ("channels_last", torch.channels_last)):
             for precision in ("float32", "bfloat16"):
                 took = seconds_a_step(asked.trunk, asked.size, asked.batch, device, layout, precision, asked.seconds)
-                print(f"{threads:7d} {name:>14} {precision:>9} {1000 * took / asked.batch:12.2f} {asked.batch / took:17.0f}", flush=True)
+                speeds = f"{1000 * took / asked.batch:12.2f} {asked.batch / took:17.0f}"
+                print(f"{threads:7d} {name:>14} {precision:>9} {speeds}", flush=True)
 
 
 if __name__ == "__main__":

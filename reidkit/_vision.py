@@ -1,8 +1,9 @@
 """torchvision, importable also beside a torch that it was not compiled for.
 
-A CPU build of torch beside the torchvision of a CUDA build (what a plain `pip install` easily leaves) dies on import with
-"operator torchvision::nms does not exist": its compiled library cannot be loaded, and two operators that it registers are
-missing. The course needs neither, so we state their signatures and the import works. With a matched pair nothing is done.
+A CPU build of torch beside the torchvision of a CUDA build (what a plain `pip install` easily leaves) dies on import
+with "operator torchvision::nms does not exist": its compiled library cannot be loaded, and two operators that it
+registers are missing. The course needs neither, so we state their signatures and the import works. With a matched pair
+nothing is done.
 """
 
 import functools
@@ -17,8 +18,10 @@ SCHEMAS = ("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 
 
 def stand_in_operators(folder, load_library, define):
-    """Define torchvision's operators with `define(schema)` if none of its libraries in `folder` loads; True if it did."""
-    for library in sorted(path for path in pathlib.Path(folder).glob("_C*") if path.suffix in (".so", ".pyd", ".dylib")):
+    """Define torchvision's operators with `define(schema)` if none of its libraries in `folder` loads; True if so."""
+    for library in sorted(pathlib.Path(folder).glob("_C*")):
+        if library.suffix not in (".so", ".pyd", ".dylib"):
+            continue
         try:
             load_library(str(library))
             return False
@@ -34,7 +37,7 @@ def torchvision():
     """The torchvision package. ImportError with the remedy where it is not installed."""
     spec = importlib.util.find_spec("torchvision")
     if spec is None:
-        raise ImportError("torchvision is not installed; install the version that belongs to your torch: pip install torchvision")
+        raise ImportError("torchvision is not installed; pip install the torchvision that belongs to your torch")
     library = torch.library.Library("torchvision", "FRAGMENT")
     torchvision.keep = library                              # the operators live as long as this object
     stand_in_operators(spec.submodule_search_locations[0], torch.ops.load_library, library.define)

@@ -40,14 +40,15 @@ def flip(images, generator, probability=0.5):
 
 
 def shift(images, generator, pixels=None):
-    """Pad and crop: move by up to `pixels` (default: a 25th of the height, BoT's 10 of 256); border pixels are repeated."""
+    """Pad and crop: move by up to `pixels` (default a 25th of the height, BoT's 10 of 256), repeating the border."""
     batch, _, height, width = images.shape
     reach = max(1, height // 25) if pixels is None else pixels
     move = torch.randint(-reach, reach + 1, (2, batch, 1), generator=generator, device=images.device)
     rows = (torch.arange(height, device=images.device) + move[0]).clamp(0, height - 1)      # (B, H)
     columns = (torch.arange(width, device=images.device) + move[1]).clamp(0, width - 1)     # (B, W)
     picture = torch.arange(batch, device=images.device)[:, None, None]
-    return images[picture, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)    # (B, H, W, C) -> (B, C, H, W)
+    moved = images[picture, :, rows[:, :, None], columns[:, None, :]]                       # (B, H, W, C)
+    return moved.permute(0, 3, 1, 2)                        # -> (B, C, H, W)
 
 
 def colour_jitter(images, generator, brightness=0.2, contrast=0.2, saturation=0.2, gains=0.1):
@@ -66,7 +67,7 @@ def colour_jitter(images, generator, brightness=0.2, contrast=0.2, saturation=0.
 
 
 def random_erasing(images, generator, probability=0.5, area=(0.02, 0.4), aspect=(0.3, 3.33), tries=20):
-    """Zhong et al. 2017: a rectangle of `area` (share of the picture) and `aspect` (height : width) becomes the mean colour.
+    """Zhong et al. 2017: a rectangle of `area` (share) and `aspect` (height : width) gets the mean colour.
 
     Of `tries` rectangles drawn at once the first that fits is used. The fill is 0 after `normalise`, as in FastReID;
     BoT's code writes +0.485 there.
@@ -82,9 +83,9 @@ def random_erasing(images, generator, probability=0.5, area=(0.02, 0.4), aspect=
     left = (_uniform(images, generator, 0, 1, 1) * (width - wide + 1)).floor()
     rows = torch.arange(height, device=images.device)
     columns = torch.arange(width, device=images.device)
-    inside = ((rows >= top) & (rows < top + tall))[:, :, None] & ((columns >= left) & (columns < left + wide))[:, None, :]
+    in_rows, in_columns = (rows >= top) & (rows < top + tall), (columns >= left) & (columns < left + wide)
     chosen = (_uniform(images, generator, 0, 1, 1) < probability) & fits.any(1, keepdim=True)   # (B, 1)
-    inside = (inside & chosen[:, :, None])[:, None]         # (B, 1, H, W)
+    inside = ((chosen & in_rows)[:, :, None] & in_columns[:, None, :])[:, None]             # (B, 1, H, W)
     mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1) * 255
     return torch.cat([torch.where(inside, mean, images[:, :3]), images[:, 3:]], 1)
 

@@ -4,8 +4,6 @@ They are built from torchvision's residual blocks under torchvision's names (con
 outside weights fit and a method can cut between the stages or swap the norms inside.
 """
 
-import functools
-
 from torch import nn
 
 from ._vision import torchvision
@@ -29,19 +27,19 @@ class Trunk(nn.Module):
 
 
 def trunk(name="tiny", last_stride=1):
-    """A randomly initialised trunk (He et al. 2015, "fan out"): "tiny" for 64 x 32 pictures, or "resnet18" ... "resnet101".
+    """A randomly initialised trunk (He et al. 2015, "fan out"): "tiny" for 64 x 32 pictures, or a ResNet of NAMES.
 
     last_stride 1 (BoT) keeps layer4's map as large as layer3's; it changes no weight's shape. "tiny" ends at stride 8
     like it (or 16 with last_stride 2).
     """
     if name not in NAMES or last_stride not in (1, 2):
-        raise ValueError(f"trunk {name!r} with last_stride {last_stride!r}; expected one of {', '.join(NAMES)} and 1 or 2")
+        raise ValueError(f"trunk {name!r}, last_stride {last_stride!r}; expected one of {', '.join(NAMES)}, and 1 or 2")
     if name == "tiny":
         return _tiny(TINY_WIDTHS, last_stride)
     whole = getattr(torchvision().models, name)(weights=None)
-    made = Trunk(whole.conv1, whole.bn1, whole.maxpool, (whole.layer1, whole.layer2, whole.layer3, whole.layer4),
-                 whole.fc.in_features)
-    block = made.layer4[0]                                  # torchvision strides in the 3x3: conv2 of a bottleneck, conv1 of a basic block
+    layers = whole.layer1, whole.layer2, whole.layer3, whole.layer4
+    made = Trunk(whole.conv1, whole.bn1, whole.maxpool, layers, whole.fc.in_features)
+    block = made.layer4[0]                                  # the stride: conv2 of a bottleneck, conv1 of a basic block
     (block.conv2 if hasattr(block, "conv3") else block.conv1).stride = (last_stride, last_stride)
     block.downsample[0].stride = (last_stride, last_stride)
     return made
@@ -52,15 +50,14 @@ def _tiny(widths, last_stride):
     block = torchvision().models.resnet.BasicBlock
     layers, channels = [], widths[0]
     for width, stride in zip(widths, (1, 2, 2, last_stride)):
-        same = width == channels and stride == 1
-        shortcut = None if same else nn.Sequential(nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+        shortcut = None
+        if width != channels or stride > 1:
+            shortcut = nn.Sequential(nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width))
         layers.append(nn.Sequential(block(channels, width, stride, shortcut)))
         channels = width
-    made = Trunk(nn.Conv2d(3, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.Identity(), layers, channels)
-    made.apply(functools.partial(_initialise, nn.Conv2d))
+    stem = nn.Conv2d(3, widths[0], 3, 2, 1, bias=False)
+    made = Trunk(stem, nn.BatchNorm2d(widths[0]), nn.Identity(), layers, channels)
+    for module in made.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     return made
-
-
-def _initialise(kind, module):
-    if isinstance(module, kind):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,7 +1,7 @@
 """Training runs on disk.
 
-A checkpoint is one safetensors file whose header carries a small JSON (step, history, ...) and a digest of everything: it is
-replaced in one step, so that weights and JSON can never come from two moments, and damage is noticed. Never a pickle.
+A checkpoint is one safetensors file whose header carries a small JSON (step, history, ...) and a digest of everything:
+it is replaced in one step, so that weights and JSON can never come from two moments, and damage is noticed. No pickle.
 """
 
 import json
@@ -21,7 +21,8 @@ from .runtime import versions
 
 def save(path, tensors, notes):
     """Write a dict name -> tensor and json-able notes as one file, atomically."""
-    tensors = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+    whole = torch.contiguous_format
+    tensors = {name: value.detach().cpu().clone(memory_format=whole) for name, value in tensors.items()}
     notes = json.dumps(notes)
     with atomic_path(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, metadata={"notes": notes, "digest": _content(tensors, notes)})
@@ -51,13 +52,14 @@ def optimiser_tensors(optimiser):
 
 
 def restore_optimiser(optimiser, tensors):
-    """Undo `optimiser_tensors`, with the memory layout of each parameter, so that the next step rounds as it would have."""
+    """Undo `optimiser_tensors`, with the memory layout of each parameter, so that the next step rounds alike."""
     for number, parameter in enumerate(_parameters(optimiser)):
         prefix = f"optimiser/{number}/"
         state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         if state:
-            optimiser.state[parameter] = {name: torch.empty_like(parameter, requires_grad=False).copy_(value)
-                                          if value.shape == parameter.shape and name != "step" else value for name, value in state.items()}
+            optimiser.state[parameter] = {
+                name: value if name == "step" else torch.empty_like(parameter, requires_grad=False).copy_(value)
+                for name, value in state.items()}
 
 
 def _parameters(optimiser):
@@ -79,7 +81,7 @@ def say(message):
 
 @dataclass
 class Run:
-    """A training run and its files: `store` is the result's path (None: nothing is kept), beside it a partial one until then."""
+    """A training run and its files: `store` is the result's path (None: nothing is kept); a partial one beside it."""
     model: torch.nn.Module
     optimiser: torch.optim.Optimizer
     settings: dict
@@ -132,7 +134,8 @@ class Run:
             return False
         fill(self.model, tensors)
         self.seconds, self.history = notes["seconds"], notes["history"]
-        say(f"{self.label}: loaded, trained on {notes['date']} in {self.seconds:.0f} s (REIDKIT_CACHE=off trains afresh)")
+        say(f"{self.label}: loaded, trained on {notes['date']} in {self.seconds:.0f} s "
+            "(REIDKIT_CACHE=off trains afresh)")
         return True
 
 
@@ -141,4 +144,5 @@ def model_tensors(model):
 
 
 def fill(model, tensors):
-    model.load_state_dict({name.removeprefix("model/"): value for name, value in tensors.items() if name.startswith("model/")})
+    own = {name: value for name, value in tensors.items() if name.startswith("model/")}
+    model.load_state_dict({name.removeprefix("model/"): value for name, value in own.items()})

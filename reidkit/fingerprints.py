@@ -1,5 +1,5 @@
-"""The name under which a training run is kept: a description of everything that steers it, so that a kept result is never
-that of another run."""
+"""The name under which a training run is kept: a description of everything that steers it, so that a kept result is
+never that of another run."""
 
 import functools
 import json
@@ -13,8 +13,10 @@ import torch
 
 from .files import digest
 
-ELSEWHERE = frozenset({"teach", "world", "datasets", "retrieval", "recipes.py", "measures.py"})        # no part in `fit`
-NO_CODE = {"__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "__firstlineno__", "__static_attributes__"}
+ELSEWHERE = frozenset({"teach", "world", "datasets", "retrieval", "recipes.py", "measures.py"})     # no part in `fit`
+NO_CODE = {"__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "__firstlineno__",
+           "__static_attributes__"}
+KEPT_ELSEWHERE = ("training", "_parameters", "_buffers", "_modules")     # described apart, or no setting
 
 
 @functools.cache
@@ -29,8 +31,8 @@ def describe(thing, seen=()):
     """Anything that steers a training run -> something json can write, equal for equal behaviour in every process.
 
     A function counts by its byte code, defaults, closure and the globals that it names, so that a changed constant in a
-    notebook is noticed and a changed comment is not; a module by its class, settings and weights; reidkit's own functions
-    by name (`package_digest` covers their source).
+    notebook is noticed and a changed comment is not; a module by its class, settings and weights; reidkit's own
+    functions by name (`package_digest` covers their source).
     """
     if thing is None or isinstance(thing, (bool, int, float, str, bytes)):
         return repr(thing)
@@ -50,7 +52,8 @@ def describe(thing, seen=()):
     if isinstance(thing, types.MethodType):
         return ["method", inner(thing.__func__), inner(thing.__self__)]
     if isinstance(thing, types.ModuleType):
-        return [thing.__name__, "" if _foreign(thing) or not thing.__file__ else pathlib.Path(thing.__file__).read_text("utf-8")]
+        own = thing.__file__ if not _foreign(thing) else None
+        return [thing.__name__, pathlib.Path(own).read_text("utf-8") if own else ""]
     if isinstance(thing, types.FunctionType):
         return _function(thing, inner)
     if isinstance(thing, type):
@@ -58,7 +61,7 @@ def describe(thing, seen=()):
     if callable(getattr(thing, "fingerprint", None)):
         return thing.fingerprint()
     if isinstance(thing, torch.nn.Module):
-        settings = {name: value for name, value in vars(thing).items() if name not in ("training", "_parameters", "_buffers", "_modules")}
+        settings = {name: value for name, value in vars(thing).items() if name not in KEPT_ELSEWHERE}
         own = [*thing.named_parameters(recurse=False), *thing.named_buffers(recurse=False)]
         return [inner(type(thing)), inner(settings), inner([(name, value, value.requires_grad) for name, value in own]),
                 [[name, inner(child)] for name, child in thing.named_children()]]
@@ -71,18 +74,20 @@ def _class(kind, inner):
     name = [kind.__module__, kind.__qualname__]
     if _foreign(kind):
         return name
-    members = [(key, getattr(value, "__func__", None) or getattr(value, "fget", None) or value)      # class methods, properties
-               for key, value in vars(kind).items() if key not in NO_CODE]
+    members = [(key, getattr(value, "__func__", None) or getattr(value, "fget", None) or value)
+               for key, value in vars(kind).items() if key not in NO_CODE]  # class methods and properties: the function
     return [*name, *map(inner, members), *map(inner, kind.__bases__)]
 
 
 def _function(function, inner):
-    cells = [cell.cell_contents for cell in function.__closure__ or () if cell != types.CellType()]     # but for empty cells
+    empty = types.CellType()
+    cells = [cell.cell_contents for cell in function.__closure__ or () if cell != empty]
     name = [function.__module__, function.__qualname__]
     if _foreign(function):
         return [*name, *map(inner, cells)]
     used = [function.__globals__[word] for word in _names(function.__code__) if word in function.__globals__]
-    return [*name, _code(function.__code__, inner), *map(inner, (function.__defaults__, function.__kwdefaults__, cells, used))]
+    defaults = function.__defaults__, function.__kwdefaults__
+    return [*name, _code(function.__code__, inner), *map(inner, (*defaults, cells, used))]
 
 
 def _names(code):
@@ -97,7 +102,7 @@ def _code(code, inner):
 
 
 def _foreign(thing):
-    """Defined by Python, an installed package or reidkit: its version or source is in the key, its code need not be read."""
+    """Defined by Python, an installed package or reidkit: its version or source is in the key anyway."""
     name = thing.__name__ if isinstance(thing, types.ModuleType) else getattr(thing, "__module__", None)
     root = (name or "").partition(".")[0]
     where = getattr(sys.modules.get(root), "__file__", None) or ""

@@ -7,7 +7,7 @@ small numbers do not survive in half precision.
 import torch
 import torch.nn.functional as F
 
-FAR = 1e9                                                   # stands for "no such pair"; finite, so that gradients stay finite
+FAR = 1e9                                                   # "no such pair"; finite, so that gradients stay finite
 
 
 def _check(name, values, ids):
@@ -47,10 +47,10 @@ def _same_and_other(ids):
 def cross_entropy(logits, ids, smoothing=0.0, form="szegedy"):
     """Cross-entropy -sum_k q_k log p_k with a smoothed target q; logits (B, C), ids (B,) in 0..C-1 -> (B,).
 
-    form "szegedy" (Szegedy et al. 2016; BoT, torch): q_y = 1 - eps + eps/C, q_k = eps/C. eps = 1 is LSRO's uniform target.
+    form "szegedy" (Szegedy et al. 2016; BoT, torch): q_y = 1 - eps + eps/C, q_k = eps/C. With eps = 1, LSRO.
     form "fastreid" (FastReID, MetaBIN):              q_y = 1 - eps,         q_k = eps/(C - 1).
-    form "adaptive" (FastReID, eps < 0 there): as "fastreid" with eps_i = smoothing * p_y of picture i, a constant to the
-    gradient: a confident picture is smoothed more.
+    form "adaptive" (FastReID, eps < 0 there): as "fastreid" with eps_i = smoothing * p_y of picture i, a constant to
+    the gradient: a confident picture is smoothed more.
     """
     _check("cross_entropy", logits, ids)
     logs = logits.float().log_softmax(1)                    # (B, C)
@@ -65,7 +65,7 @@ def cross_entropy(logits, ids, smoothing=0.0, form="szegedy"):
 
 
 def arcface_logits(cosine, ids, scale=64.0, margin=0.5):
-    """Deng et al. 2019: s cos(arccos(cos_y) + m) for the right person, s cos_k for the others; (B, C) cosines -> (B, C).
+    """Deng et al. 2019: s cos(arccos(cos_y) + m) for the right person, s cos_k for the others; cosine (B, C) -> (B, C).
 
     The cosine is clamped to +-(1 - 1e-7): rounding beyond one would make the angle NaN.
     """
@@ -97,11 +97,11 @@ def _right(values, ids):
 def attribute_loss(logits, labels):
     """APR (Lin et al. 2019): (1/M) sum_m cross-entropy of attribute m, one value a picture.
 
-    logits: dict name -> (B, values of it); labels: dict name -> (B,) int64, -1 where it is not known (counts 0) -> (B,).
+    logits: dict name -> (B, values of it); labels: dict name -> (B,) int64, -1 where not known (counts 0) -> (B,).
     """
     missing = sorted(set(logits) - set(labels))
     if missing or not logits:
-        raise ValueError(f"attribute_loss: no labels for {missing or 'an empty set of logits'}; known are {sorted(labels)}")
+        raise ValueError(f"attribute_loss: no labels for {missing or 'an empty set'}; known are {sorted(labels)}")
     return sum(F.cross_entropy(value.float(), labels[name], ignore_index=-1, reduction="none")
                for name, value in logits.items()) / len(logits)
 
@@ -143,7 +143,8 @@ def weighted_triplet(features, ids, margin=None):
     with w = softmax_n -d; then softplus(d_ap - d_an), or the hinge with a margin. features (B, D), ids (B,) -> (B,).
 
     As in the published code the anchor itself counts among its positives, at distance 1e-6. That code adds 1e-6 to the
-    softmax's denominators (1e-5 of the value at distances around 3), which at distances above 14 empties w; here w sums to one.
+    softmax's denominators (1e-5 of the value at distances around 3), which at distances above 14 empties w; here w sums
+    to one.
     """
     _check("weighted_triplet", features, ids)
     distance = pairwise_distance(features)
@@ -156,7 +157,7 @@ def weighted_triplet(features, ids, margin=None):
 
 def circle(features, ids, margin=0.25, gamma=128.0):
     """Sun et al. 2020, pairwise form on cosines s: softplus(LSE_n g a_n (s_n - m) + LSE_p -g a_p (s_p - 1 + m)),
-    a_p = [1 + m - s_p]_+ and a_n = [s_n + m]_+ held constant. One value an anchor: features (B, D), ids (B,) -> (B,)."""
+    a_p = [1 + m - s_p]_+ and a_n = [s_n + m]_+ held constant. features (B, D), ids (B,) -> (B,)."""
     _check("circle", features, ids)
     unit = F.normalize(features.float(), dim=1)
     s = unit @ unit.T                                       # (B, B) cosines
@@ -192,7 +193,7 @@ def verification(logits, same):
     Zheng, Zheng, Yang 2018: a classifier on squared differences, see `layers.heads.PairClassifier`.
     """
     if logits.shape != same.shape:
-        raise ValueError(f"verification: logits {tuple(logits.shape)} and same {tuple(same.shape)} must have one shape (n,)")
+        raise ValueError(f"verification: logits {tuple(logits.shape)}, same {tuple(same.shape)}; need one shape (n,)")
     return F.binary_cross_entropy_with_logits(logits.float(), same.float(), reduction="none")
 
 

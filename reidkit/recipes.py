@@ -3,7 +3,7 @@
     python -m reidkit.recipes baseline --seeds 0 1 2 3 4 --preset laptop --out data/results/01_baseline.csv
     python -m reidkit.recipes ways --seeds 0 1 2 --preset laptop --out data/results/01b_ways.csv
 
-A seed draws its own people and first weights. With REIDKIT_DATA_ROOT the baseline also meets the real people of PKU-Reid.
+A seed draws its own people and first weights. With REIDKIT_DATA_ROOT the baseline also meets the people of PKU-Reid.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from .datasets import journey as make_journey
 from .datasets import read
 from .fingerprints import package_digest
 from .methods.baseline import Baseline, baseline_losses
-from .methods.three_ways import ThreeWays, way_losses
+from .methods.three_ways import WAYS, ThreeWays, way_losses
 from .training import fit
 from .weights import load_trunk
 
-ALL_WAYS = ("identity", "triplet", "contrastive", "verification", "attributes", "identity+triplet", "identity+verification")
+ALL_WAYS = (*WAYS, "identity+triplet", "identity+verification")
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,14 @@ def _train(make, journey, losses, preset, seed, device, cache):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = make()
-    history = fit(model, journey.train, losses, steps=preset.steps, people=preset.batch_people, pictures=preset.batch_pictures,
-                  rate=preset.rate, augment=augment.standard, device=device, seed=seed, cache=cache)
+    history = fit(model, journey.train, losses, steps=preset.steps, people=preset.batch_people,
+                  pictures=preset.batch_pictures, rate=preset.rate, augment=augment.standard, device=device, seed=seed,
+                  cache=cache)
     return model, history
 
 
 def train_baseline(journey, preset, seed=0, device="cpu", cache="01-baseline", weights=None):
-    """The baseline on a journey's training people -> (model, History). weights: a file for `weights.load_trunk` to start from."""
+    """The baseline on a journey's training people -> (model, History). weights: a file for load_trunk."""
     def make():
         model = Baseline(count_classes(journey.train), preset.trunk)
         if weights:
@@ -90,15 +91,18 @@ def train_baseline(journey, preset, seed=0, device="cpu", cache="01-baseline", w
 def train_way(way, journey, preset, seed=0, device="cpu", cache="01b-ways"):
     """One network trained in one way of `methods.three_ways` and examined at home and away -> Trained."""
     values = {name: int(value.max()) + 1 for name, value in journey.train.attributes.items()}
-    model, history = _train(lambda: ThreeWays(count_classes(journey.train), values, preset.trunk), journey, way_losses(way),
-                            preset, seed, device, cache and f"{cache}-{way}")
-    return Trained(model, history, {name: retrieval.evaluate_exam(model, getattr(journey, name)) for name in ("home", "away")})
+
+    def make():
+        return ThreeWays(count_classes(journey.train), values, preset.trunk)
+    model, history = _train(make, journey, way_losses(way), preset, seed, device, cache and f"{cache}-{way}")
+    scores = {name: retrieval.evaluate_exam(model, getattr(journey, name)) for name in ("home", "away")}
+    return Trained(model, history, scores)
 
 
 # recorded tables
 
 def real_exams(preset):
-    """PKU-Reid, all people and both halves, where REIDKIT_DATA_ROOT names the folder of real data sets; else nothing."""
+    """PKU-Reid, all people and both halves, where REIDKIT_DATA_ROOT names the folder of data sets; else none."""
     root = os.environ.get("REIDKIT_DATA_ROOT")
     folder = pathlib.Path(root or ".") / "pku-reid"
     if not root or not folder.is_dir():
@@ -138,8 +142,8 @@ def ways_row(preset, data, seed, device):
 def record(out, seeds, make_row, given):
     """Fill the table `out` with one row a seed: make_row(seed) between `given` and the provenance. Returns all rows.
 
-    The file is written whole after each seed. A finished seed is kept, unless the code or `given` has changed since: rows
-    of another stamp are dropped, since a table that mixes them compares nothing.
+    The file is written whole after each seed. A finished seed is kept, unless the code or `given` has changed since:
+    rows of another stamp are dropped, since a table that mixes them compares nothing.
     """
     stamp = files.digest(package_digest(frozenset({"teach"})), given, torch.__version__, torch.get_num_threads())
     rows = {row["SEED"]: row for row in read_table(out) if row.get("stamp") == stamp}
@@ -149,15 +153,16 @@ def record(out, seeds, make_row, given):
             continue
         began = time.perf_counter()
         found = make_row(int(seed))
-        rows[seed] = {"SEED": seed, **given, **found, "status": "ok", "seconds": round(time.perf_counter() - began, 1),
-                      **runtime.versions(("torch", "numpy")), "commit": runtime.git_commit(), "date": _today(), "stamp": stamp}
+        made = {"status": "ok", "seconds": round(time.perf_counter() - began, 1), "commit": runtime.git_commit(),
+                "date": _today(), **runtime.versions(("torch", "numpy")), "stamp": stamp}
+        rows[seed] = {"SEED": seed, **given, **found, **made}
         write_table(out, [rows[key] for key in sorted(rows, key=int)])
         print(f"seed {seed}: " + ", ".join(f"{key} {value}" for key, value in found.items() if key.endswith("_rank1")))
     return list(rows.values())
 
 
 def log_looks(what, looks):
-    """One line in data/results/looks.csv for each set that is kept for reporting and was looked at: date, commit, why."""
+    """One line in data/results/looks.csv for each set kept for reporting that was looked at."""
     path = files.results_dir() / "looks.csv"
     lines = [{"date": _today(), "commit": runtime.git_commit(), "set": look, "for": what} for look in looks]
     write_table(path, read_table(path) + [line for line in lines if line not in read_table(path)])
@@ -172,7 +177,8 @@ def read_table(path):
 
 def write_table(path, rows):
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), restval="", lineterminator="\n")
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     files.write_atomic(path, text.getvalue())
@@ -200,12 +206,11 @@ def main(words=None):
     preset, make = PRESETS[asked.preset], {"baseline": baseline_row, "ways": ways_row}[asked.recipe]
     extra = {"weights": asked.weights} if asked.weights else {}
     given = {"PRESET": preset.name, "DATA": asked.data.partition(":")[0], "STEPS": preset.steps, "THREADS": threads,
-             "WEIGHTS": pathlib.Path(asked.weights).name if asked.weights else "", "device": runtime.device_name(device)}
+             "WEIGHTS": pathlib.Path(asked.weights or "").name, "device": runtime.device_name(device)}
     rows = record(asked.out, asked.seeds, lambda seed: make(preset, asked.data, seed, device, **extra), given)
-    seen = [name for name, column in (("drawn unseen places", "away_rank1"), ("PKU-Reid, report half", "pku_report_rank1"))
-            if any(key.endswith(column) for row in rows for key in row)]
     if asked.preset != "smoke":
-        log_looks(pathlib.Path(asked.out).name, seen)
+        real = ["PKU-Reid, report half"] if "pku" in asked.data or "pku_report_rank1" in rows[0] else []
+        log_looks(pathlib.Path(asked.out).name, ["drawn unseen places", *real])
 
 
 if __name__ == "__main__":

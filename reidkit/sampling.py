@@ -30,14 +30,14 @@ def pk_batches(ids, P, K, seed, start=0):
     if P < 1 or K < 1 or start < 0:
         raise ValueError(f"P={P}, K={K}, start={start}: P and K are at least 1, start at least 0")
     if len(counts) < P:
-        raise ValueError(f"a batch needs P={P} identities but the data have {len(counts)}; lower P or bring more people")
+        raise ValueError(f"a batch needs P={P} identities, the data have {len(counts)}; lower P or bring more people")
     return _passes(members, labels, counts, P, K, seed, start)
 
 
 def _passes(members, labels, counts, P, K, seed, start):
     per_pass = len(counts) // P
     first = counts.cumsum(0) - counts                       # (C,) where each identity begins in the sorted order
-    take = first[:, None] + torch.arange(K)[None, :] % counts[:, None]          # (C, K) wraps round where pictures are few
+    take = first[:, None] + torch.arange(K)[None, :] % counts[:, None]          # (C, K) repeats where pictures are few
     turn, skip = divmod(start, per_pass)
     while True:
         draw = generator(seed, "pk", turn)
@@ -51,11 +51,12 @@ def _passes(members, labels, counts, P, K, seed, start):
 def domain_balanced_batches(ids, domains, P, K, seed, start=0):
     """P x K batches split evenly over the D domains (MetaBIN, DualNorm): yields (P*K,) indices, domain after domain.
 
-    Each domain runs through its own people at its own pace. ValueError unless D divides P and each domain has P/D people.
+    Each domain runs through its own people at its own pace. ValueError unless D divides P and each domain has P/D
+    people.
     """
     names = torch.unique(domains.cpu()).tolist()
     if P % len(names):
-        raise ValueError(f"P={P} identities cannot be split evenly over {len(names)} domains; take a multiple of {len(names)}")
+        raise ValueError(f"P={P} identities do not split over {len(names)} domains; take a multiple of {len(names)}")
     hidden = torch.full_like(ids.cpu(), -1)                 # -1 is never drawn: each stream sees one domain only
     streams = [pk_batches(torch.where(domains.cpu() == name, ids.cpu(), hidden), P // len(names), K,
                           step_seed(seed, "domain", name), start) for name in names]

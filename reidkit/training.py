@@ -1,5 +1,5 @@
-"""fit(): one training loop for every method. Step k depends on the seed, k and the state before it, on nothing else, so that
-a run that was killed and started again ends with the same weights as one that was not."""
+"""fit(): one training loop for every method. Step k depends on the seed, k and the state before it, on nothing else, so
+that a run that was killed and started again ends with the same weights as one that was not."""
 
 import contextlib
 import json
@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -21,14 +20,16 @@ from .files import cache_dir, digest
 from .fingerprints import describe, package_digest
 from .runtime import device_name, pick_device
 
-CHOICES = {"optimiser": ("adam", "sgd"), "schedule": ("cosine", "step", "constant"), "precision": ("auto", "float32", "bfloat16")}
+CHOICES = {"optimiser": ("adam", "sgd"), "schedule": ("cosine", "step", "constant"),
+           "precision": ("auto", "float32", "bfloat16")}
 IN_MEMORY = 8e9                                             # bytes of pictures that are decoded once and kept
 
 
 @dataclass(frozen=True)
 class Batch:
     """B pictures on the device: images (B, 3, H, W) float32, augmented and normalised; ids 0..C-1, cameras, domains and
-    index (into the training data) (B,) int64; attributes name -> (B,); masks (B, H, W) uint8 or None; step: which one."""
+    index (into the training data) (B,) int64; attributes name -> (B,); masks (B, H, W) uint8 or None; step: which
+    one."""
     images: torch.Tensor
     ids: torch.Tensor
     cameras: torch.Tensor
@@ -40,7 +41,8 @@ class Batch:
 
 
 class History(list):
-    """One dict a step: step, rate, the loss and its parts, pictures_per_second. seconds: time trained; loaded: from the cache."""
+    """One dict a step: step, rate, the loss and its parts, pictures_per_second. seconds: time trained; loaded: from the
+    cache."""
     def __init__(self, rows=(), seconds=0.0, loaded=False):
         super().__init__(rows)
         self.seconds, self.loaded = seconds, loaded
@@ -55,8 +57,8 @@ class History(list):
 
 
 def rate_at(step, steps, rate, warmup, schedule):
-    """Learning rate of a step: linear from a tenth to `rate` over `warmup` steps, then "cosine" to 0, "step" (a tenth after
-    1/3 and again after 7/12 of all steps: BoT's 40 and 70 of 120 epochs) or "constant"."""
+    """Learning rate of a step: linear from a tenth to `rate` over `warmup` steps, then "cosine" to 0, "step" (a tenth
+    after 1/3 and again after 7/12 of all steps: BoT's 40 and 70 of 120 epochs) or "constant"."""
     if step < warmup:
         return rate * (0.1 * (1 - step / warmup) + step / warmup)
     if schedule == "cosine":
@@ -67,23 +69,23 @@ def rate_at(step, steps, rate, warmup, schedule):
 def fit(model, data, losses=None, *, step=None, steps, people=16, pictures=4, sampler=sampling.by_identity, rate=3.5e-4,
         rates=None, optimiser="adam", weight_decay=5e-4, warmup=None, schedule="cosine", augment=None, freeze=None,
         precision="auto", device="cpu", seed=0, cache=None, checkpoint_every=20.0, progress=True):
-    """Train `model` on a ReIDData record; returns its History and leaves the model trained, in eval mode, on the device.
+    """Train `model` on a ReIDData record -> History; the model ends up trained, in eval mode, on the device.
 
-    losses(output, batch) -> dict name -> scalar: added up and followed downhill. Or step(model, batch, optimiser, progress)
-        -> dict of numbers, for a method that updates in its own way (progress: share of the steps done); what it changes
-        must be a parameter or buffer of the model, and its randomness torch's, to survive a resume.
-    people x pictures: the batch. sampler(data, people, pictures, seed, start) yields indices. Junk (id < 0) is left out and
-        ids become 0..C-1 in sorted order.
+    losses(output, batch) -> dict name -> scalar: added up and followed downhill. Or step(model, batch, optimiser,
+        progress) -> dict of numbers, for a method that updates in its own way (progress: share of the steps done); what
+        it changes must be a parameter or buffer of the model, and its randomness torch's, to survive a resume.
+    people x pictures: the batch. sampler(data, people, pictures, seed, start) yields indices. Junk (id < 0) is left out
+        and ids become 0..C-1 in sorted order.
     rate, warmup (default: a tenth of the steps), schedule: see `rate_at`. rates: submodule name -> factor on the rate.
     optimiser "adam" or "sgd" (Nesterov, momentum 0.9); weight decay on all that is trained (requires_grad).
     augment(images float 0..255, generator), see `augment`; a mask rides along as fourth channel.
     freeze: submodule name -> first steps in which it stands still (no gradient, no decay, batch norm in eval mode).
-    precision "auto": bfloat16 autocast on a GPU; on a CPU float32, since few processors compute in bfloat16 (one that does
-        was 1.5 times faster on the tiny trunk). Losses see what the model returns, outside autocast.
+    precision "auto": bfloat16 autocast on a GPU; on a CPU float32, since few processors compute in bfloat16 (one that
+        does was 1.5 times faster on the tiny trunk). Losses see what the model returns, outside autocast.
     cache: a name. The first run trains, the same call later loads. The key holds the initial weights, data, every
-        argument, the code of losses, step and augment, reidkit's source, torch's version, device and threads. Killed at any
-        moment, the same call goes on from a checkpoint at most `checkpoint_every` seconds old and ends with the same
-        weights bit for bit (same machine and threads). REIDKIT_CACHE=off trains afresh and keeps nothing.
+        argument, the code of losses, step and augment, reidkit's source, torch's version, device and threads. Killed at
+        any moment, the same call goes on from a checkpoint at most `checkpoint_every` seconds old and ends with the
+        same weights bit for bit (same machine and threads). REIDKIT_CACHE=off trains afresh and keeps nothing.
 
     ValueError for arguments; FloatingPointError naming step and part when a loss is not finite.
     """
@@ -91,7 +93,7 @@ def fit(model, data, losses=None, *, step=None, steps, people=16, pictures=4, sa
                     weight_decay=weight_decay, warmup=steps // 10 if warmup is None else warmup, schedule=schedule,
                     freeze=freeze or {}, precision=precision, seed=seed)
     _check(settings, losses, step)
-    device, data = pick_device(device), data[data.ids >= 0].relabelled()
+    device, data = pick_device(device), (data if (data.ids >= 0).all() else data[data.ids >= 0]).relabelled()
 
     def stream(start):
         return sampler(data, people, pictures, seed, start)
@@ -102,32 +104,33 @@ def fit(model, data, losses=None, *, step=None, steps, people=16, pictures=4, sa
     loaded = run.load_result()
     if not loaded:
         amp = precision == "bfloat16" or precision == "auto" and device.type == "cuda"
-        _train(run, step or _downhill(losses, device, amp), stream, _assembler(data, augment, device, seed), device, progress)
+        assemble = _assembler(data, augment, device, seed)
+        _train(run, step or _downhill(losses, device, amp), stream, assemble, device, progress)
     model.eval()
     return History(run.history, run.seconds, loaded)
 
 
 def _check(settings, losses, step):
     if (losses is None) == (step is None):
-        raise ValueError("fit needs either losses(output, batch) or step(model, batch, optimiser, progress), and not both")
+        raise ValueError("fit needs losses(output, batch) or step(model, batch, optimiser, progress), and not both")
     for name, choices in CHOICES.items():
         if settings[name] not in choices:
             raise ValueError(f"{name} is {settings[name]!r}; expected one of {', '.join(map(repr, choices))}")
     for name in ("steps", "people", "pictures"):
         if not isinstance(settings[name], int) or settings[name] < 1:
             raise ValueError(f"{name} is {settings[name]!r}; expected a whole number of at least 1")
-    json.dumps(settings)                                    # the result is kept with them: better fail now than at the end
+    json.dumps(settings)                                    # they go into the result's header: better fail now
 
 
 def _train(run, step, stream, assemble, device, progress):
-    """Run all steps and keep the result. A kept run that stops early gives the model its first weights back, so that the
-    same call in the same process has the same key."""
+    """Run all steps and keep the result. A kept run that stops early gives the model its first weights back, so that
+    the same call in the same process has the same key."""
     before = {name: value.clone() for name, value in model_tensors(run.model).items()} if run.store else None
     trained = {id(parameter) for group in run.optimiser.param_groups for parameter in group["params"]}
     run.resume()
     try:
-        with _same_every_time(device), _deferred_interrupt() as interrupts, \
-                tqdm(total=run.settings["steps"], initial=run.step, desc=run.label, disable=not progress, unit="step") as bar:
+        bar = tqdm(total=run.settings["steps"], initial=run.step, desc=run.label, disable=not progress, unit="step")
+        with bar, _same_every_time(device), _deferred_interrupt() as interrupts:
             _loop(run, step, stream(run.step), assemble, trained, interrupts, bar)
         run.finish()
     except BaseException:
@@ -162,8 +165,8 @@ def _loop(run, step, batches, assemble, trained, interrupts, bar):
             run.save()
             saved = time.monotonic()
         if interrupts:
-            say(f"{run.label}: stopped after step {run.step} of {settings['steps']}; " + ("the same call goes on from here"
-                if run.store else "nothing is kept (with cache='a name' the same call would go on from here)"))
+            kept = "the same call goes on from here" if run.store else "nothing is kept (cache='a name' would keep it)"
+            say(f"{run.label}: stopped after step {run.step} of {settings['steps']}; {kept}")
             raise KeyboardInterrupt
 
 
@@ -181,12 +184,14 @@ def _downhill(losses, device, amp):
 
 
 def _finite(values, number):
-    """Plain floats, with "loss" among them (the sum where a step gives none); FloatingPointError names a part gone wrong."""
-    values = {name: float(value.detach()) if isinstance(value, torch.Tensor) else float(value) for name, value in values.items()}
+    """Plain floats, with "loss" among them (the sum where a step gives none); FloatingPointError names a part gone
+    wrong."""
+    values = {name: float(torch.as_tensor(value).detach()) for name, value in values.items()}
     wrong = [name for name, value in values.items() if name != "loss" and not math.isfinite(value)]
     if wrong or not math.isfinite(values.setdefault("loss", sum(values.values()))):
-        raise FloatingPointError(f"step {number}: loss part {wrong[0] if wrong else 'loss'!r} is not finite ({values}); "
-                                 f"lower rate=, lengthen warmup=, or look for a division or root of zero in the loss")
+        name = wrong[0] if wrong else "loss"
+        raise FloatingPointError(f"step {number}: loss part {name!r} is not finite ({values}); lower rate=, "
+                                 "lengthen warmup=, or look for a division or root of zero in the loss")
     return values
 
 
@@ -195,7 +200,7 @@ def _freeze(module, frozen, trained):
     for parameter in module.parameters():
         if id(parameter) in trained:
             parameter.requires_grad_(not frozen)
-            parameter.grad = None                           # the optimiser passes over what has no gradient: no decay either
+            parameter.grad = None                           # no gradient: the optimiser does not even decay it
 
 
 def _optimiser(model, settings):
@@ -214,10 +219,7 @@ def _optimiser(model, settings):
 
 def _assembler(data, augment, device, seed):
     """A function (indices, step) -> Batch; pictures on disk are decoded once where they fit into memory."""
-    kept = None
-    if len(data) * 3 * data.size[0] * data.size[1] <= IN_MEMORY:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            kept = torch.cat(list(pool.map(data.pictures, torch.arange(len(data)).split(64)))).to(device)
+    kept = data.pictures().to(device) if len(data) * 3 * data.size[0] * data.size[1] <= IN_MEMORY else None
     ids, cameras, domains = data.ids.to(device), data.cameras.to(device), data.domains.to(device)
     attributes = {name: value.to(device) for name, value in data.attributes.items()}
     all_masks = None if data.masks is None else data.masks.to(device)
@@ -231,8 +233,9 @@ def _assembler(data, augment, device, seed):
                 images = torch.cat([images, masks[:, None].float()], 1)                         # (B, 4, H, W)
             images = augment(images, sampling.generator(seed, "augment", number, device=device))
             masks = None if masks is None else images[:, 3].to(torch.uint8)
-        return Batch(normalise(images[:, :3]).contiguous(memory_format=torch.channels_last), ids[here], cameras[here], domains[here],
-                     here, {name: value[here] for name, value in attributes.items()}, masks, number)
+        images = normalise(images[:, :3]).contiguous(memory_format=torch.channels_last)
+        return Batch(images, ids[here], cameras[here], domains[here], here,
+                     {name: value[here] for name, value in attributes.items()}, masks, number)
     return assemble
 
 
@@ -244,7 +247,8 @@ def _store(cache, settings, model, data, functions, device):
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     place = device_name(device) if device.type == "cuda" else f"cpu {torch.get_num_threads()}"
-    key = digest(package_digest(), torch.__version__, place, data.fingerprint(), *map(describe, (settings, model, functions)))
+    key = digest(package_digest(), torch.__version__, place, data.fingerprint(),
+                 *map(describe, (settings, model, functions)))
     return folder / f"{cache}-{key}.safetensors"
 
 
@@ -258,8 +262,8 @@ def _same_every_time(device):
 
 @contextlib.contextmanager
 def _deferred_interrupt():
-    """Yields a list that is filled by the first Ctrl-C or Jupyter interrupt: a step is finished before the run stops, since
-    half an update is no state to resume from. A second one stops at once."""
+    """Yields a list that is filled by the first Ctrl-C or Jupyter interrupt: a step is finished before the run stops,
+    since half an update is no state to resume from. A second one stops at once."""
     asked = []
 
     def note(number, frame):

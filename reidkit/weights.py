@@ -20,9 +20,9 @@ def load_trunk(model, path, sha256=None, size=None):
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {str(path)!r}; give the path of a downloaded .pth or .safetensors file")
     if size is not None and path.stat().st_size != size:
-        raise ValueError(f"{path.name} has {path.stat().st_size} bytes, expected {size}: an incomplete or other file; fetch it again")
+        raise ValueError(f"{path.name} has {path.stat().st_size} bytes, expected {size}: damaged, or another file")
     if sha256 is not None and not (found := sha256_file(path)).startswith(sha256.lower()):
-        raise ValueError(f"{path.name} has SHA-256 {found}, expected {sha256}: a damaged or other file; fetch it again")
+        raise ValueError(f"{path.name} has SHA-256 {found}, expected {sha256}: damaged, or another file")
     state = {name: value for name, value in _read(path).items() if not name.startswith("fc.")}
     own = model.state_dict()
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
@@ -30,8 +30,9 @@ def load_trunk(model, path, sha256=None, size=None):
     shapes = [f"{name} {tuple(state[name].shape)} for {tuple(own[name].shape)}" for name in own
               if name in state and state[name].shape != own[name].shape]
     if missing or unexpected or shapes:
-        found = "; ".join(f"{title}: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''} ({len(names)})" for title, names in
-                          (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes)) if names)
+        lists = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
+        found = "; ".join(f"{title}: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''} ({len(names)})"
+                          for title, names in lists.items() if names)
         raise ValueError(f"{path.name} does not fit this trunk. {found}. Use the weights of the same architecture")
     model.load_state_dict(state, strict=False)
     return model
@@ -44,8 +45,8 @@ def _read(path):
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(f"{path.name} cannot be read as weights ({str(error).splitlines()[0]}); expected a .safetensors file "
-                         f"or a torch file that holds tensors only") from None
+        raise ValueError(f"{path.name} cannot be read as weights ({str(error).splitlines()[0]}); expected a "
+                         f".safetensors file or a torch file that holds tensors only") from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path.name} holds no plain dict of tensors; save the trunk's state_dict() and nothing else")
     return state

@@ -10,7 +10,7 @@ from torch import nn
 @dataclass
 class Output:
     """What a model returns for B pictures. feature (B, D): metric losses; logits (B, C) or None: identity loss;
-    neck (B, D) or None: the feature after the neck, used for retrieval where there is one; extra: what a method adds."""
+    neck (B, D) or None: the feature after the neck, used for retrieval if there is one; extra: of a method."""
     feature: torch.Tensor
     logits: torch.Tensor | None = None
     neck: torch.Tensor | None = None
@@ -36,7 +36,7 @@ class Classifier(nn.Linear):
 
 
 class CosineClassifier(nn.Linear):
-    """Cosines of the features with one weight vector a class: (B, D) -> (B, C); for losses.arcface_logits and its kin."""
+    """Cosines of the features with a weight vector a class: (B, D) -> (B, C); for losses.arcface_logits and kin."""
     def __init__(self, channels, classes):
         super().__init__(channels, classes, bias=False)
         nn.init.normal_(self.weight, std=0.01)
@@ -60,7 +60,7 @@ class PairClassifier(nn.Linear):
 
 
 class AttributeHeads(nn.ModuleDict):
-    """One linear classifier an attribute: (B, D) -> dict name -> (B, values). `values` maps name -> number of values."""
+    """One linear classifier an attribute: (B, D) -> dict name -> (B, values); values: name -> how many."""
     def __init__(self, channels, values):
         super().__init__({name: nn.Linear(channels, count) for name, count in values.items()})
 

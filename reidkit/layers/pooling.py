@@ -15,7 +15,7 @@ def max(maps):
 
 
 def gem(maps, p=3.0, eps=1e-6):
-    """Generalised mean (mean_x x^p)^(1/p), x clamped to eps (Radenovic et al. 2018): p = 1 average, p -> inf maximum."""
+    """Generalised mean (mean_x x^p)^(1/p), x clamped to eps (Radenovic et al. 2018); p = 1: avg, p -> inf: max."""
     return maps.float().clamp_min(eps).pow(p).mean((2, 3)).pow(1 / p)
 
 

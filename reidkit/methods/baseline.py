@@ -1,4 +1,4 @@
-"""The strong baseline (Luo et al. 2019, "Bag of tricks"): trunk, one pooled feature, BNNeck, identity + triplet losses."""
+"""The strong baseline (Luo et al. 2019, "Bag of tricks"): trunk, pooled feature, BNNeck, identity + triplet loss."""
 
 from torch import nn
 
@@ -11,8 +11,8 @@ from ..layers.heads import BNNeck, Classifier, CosineClassifier, Output
 class Baseline(nn.Module):
     """images (B, 3, H, W), normalised -> Output(feature (B, D), logits (B, classes), neck (B, D)).
 
-    trunk is a name for `backbones.trunk` or a module with `channels`; pool maps (B, D, h, w) to (B, D); neck False leaves
-    the feature as it is; cosine True gives cosines as logits, for arcface_logits and its kin.
+    trunk is a name for `backbones.trunk` or a module with `channels`; pool maps (B, D, h, w) to (B, D); neck False
+    leaves the feature as it is; cosine True gives cosines as logits, for arcface_logits and its kin.
     """
     def __init__(self, classes, trunk="tiny", pool=pooling.avg, neck=True, cosine=False):
         super().__init__()
