@@ -63,6 +63,8 @@ def setup(words=()):
         _run([python, "-m", "venv", *(["--system-site-packages"] if keep else []), str(VENV)])
     lock = ROOT / "requirements.lock"
     if keep:
+        if subprocess.run([str(PYTHON), "-c", "import torch"], capture_output=True, check=False).returncode:
+            raise Stop("--keep-torch found no torch to keep: run it with the Python that has it, and delete .venv before")
         pins = [line for line in lock.read_text(encoding="utf-8").splitlines() if not line.startswith(("torch==", "torchvision=="))]
         lock = VENV / "constraints-without-torch.txt"
         lock.write_text("\n".join(pins) + "\n", encoding="utf-8")
