@@ -14,7 +14,7 @@ from .imaging import develop
 from .shapes import Board
 
 PIXELS = 1 << 18  # pictures of one go on a CPU: their planes stay in its cache
-PIXELS_DEVICE = 1 << 24
+PIXELS_DEVICE = 1 << 25
 
 
 @dataclass(frozen=True)
