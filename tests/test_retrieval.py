@@ -102,8 +102,7 @@ def test_oracle_with_more_positives_than_are_compared_one_by_one(monkeypatch):
 
 def test_oracle_across_chunks_and_tiles(monkeypatch):
     monkeypatch.setattr(retrieval.scoring, "CHUNK", 150)
-    monkeypatch.setattr(retrieval.scoring, "TILE", 7)
-    monkeypatch.setattr(retrieval.metrics, "TILE", 7)
+    monkeypatch.setattr(retrieval.scoring, "TILE", 21)
     for seed in range(3):
         check_against_oracle(random_case(seed, integers=True))
     monkeypatch.setattr(retrieval.metrics, "FEW", 2)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy
 import torch
 
-from .scoring import TILE, Scorer
+from .scoring import Scorer
 
 FEW = 256                           # up to here a CPU compares with each positive faster than it searches among them
 
@@ -103,7 +103,7 @@ def _count_at_least(scores, limits, number):
         return counts
     reached = torch.searchsorted(torch.from_numpy(limits).to(scores.device), scores, right=True, out_int32=True)
     histogram = torch.zeros(len(scores), limits.shape[1] + 1, dtype=torch.int64, device=scores.device)
-    for part in reached.split(TILE, dim=1):                 # (R, G) how many limits a score reaches
+    for part in reached.split(1 << 14, dim=1):                # (R, G) how many limits a score reaches
         histogram.scatter_add_(1, part.long(), torch.ones_like(part, dtype=torch.int64))
     return histogram[:, 1:].flip(1).cumsum(1).flip(1).cpu().numpy()         # limit j: who reaches j + 1 or more
 

@@ -4,12 +4,14 @@ Only the products and the counting run on the device of the gallery. Labels and 
 on the CPU: a dozen tiny steps a chunk, each of which would wake all of torch's threads on a machine that may be busy.
 """
 
+import functools
+
 import numpy
 import torch
 import torch.nn.functional as F
 
 CHUNK = 4 << 20                     # scores in flight: 16 MB of float32, and a few times that in temporaries
-TILE = 1 << 14                      # gallery rows that one matrix product takes; they are converted where need be
+TILE = 8 << 20                      # gallery numbers that one matrix product takes: 32 MB, copied in the order it likes
 
 
 class Scorer:
@@ -32,6 +34,11 @@ class Scorer:
         self.first = grouped.searchsorted(self.query_ids)                                   # (Q,) where a query's group
         self.same = grouped.searchsorted(self.query_ids, side="right") - self.first         # starts, how long it is
         self.same[self.query_ids == -1] = 0
+        # oneDNN's product is about twice as fast as MKL's on CPUs where MKL holds back, and as fast elsewhere
+        cpu = self.gallery.device.type == "cpu" and self.dtype == torch.float32
+        self.onednn = cpu and torch.backends.mkldnn.is_available()
+        self.tile = max(1, TILE // self.gallery.shape[1])
+        self.packed = functools.lru_cache(maxsize=1)(self._pack)        # a gallery of one tile is copied only once
 
     def chunks(self):
         """Query numbers (R,) in chunks of about CHUNK scores; queries with equally many pairs come together."""
@@ -52,14 +59,15 @@ class Scorer:
     def scores(self, rows):
         """(R, G) scores of these queries, on the device of the gallery."""
         query = self.query[torch.from_numpy(rows).to(self.query.device)].to(self.gallery.device, self.dtype)
-        # oneDNN's product is about twice as fast as MKL's on CPUs where MKL holds back, and as fast elsewhere
-        onednn = query.device.type == "cpu" and self.dtype == torch.float32 and torch.backends.mkldnn.is_available()
-        query, parts = query.to_mkldnn() if onednn else query, []
-        for part, bias in zip(self.gallery.split(TILE), self.bias.split(TILE)):
-            part = part.to(self.dtype)
-            parts.append(F.linear(query, part.to_mkldnn(), bias.to_mkldnn()).to_dense() if onednn
-                         else torch.addmm(bias, query, part.T))
+        query, parts = query.to_mkldnn() if self.onednn else query, []
+        for start in range(0, len(self.ids), self.tile):
+            part, bias = self.packed(start)
+            parts.append(F.linear(query, part, bias).to_dense() if self.onednn else torch.addmm(bias, query, part.T))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def _pack(self, start):
+        part, bias = self.gallery[start:start + self.tile].to(self.dtype), self.bias[start:start + self.tile]
+        return (part.to_mkldnn(), bias.to_mkldnn()) if self.onednn else (part, bias)
 
     def limits(self, scores, rows, row, column):
         """(P,) scores of these pairs, lowered by what two equal distances may differ by rounding: not even equal
@@ -83,7 +91,7 @@ def _checked(side, features, ids, cameras):
 
 def _squares(side, features, dtype):
     """|f|^2 of each row (N,)."""
-    squares = torch.cat([part.to(dtype).square().sum(1) for part in features.split(TILE)])
+    squares = torch.cat([part.to(dtype).square().sum(1) for part in features.split(max(1, TILE // features.shape[1]))])
     bad = (~torch.isfinite(squares)).nonzero()[:, 0]
     if len(bad):
         raise ValueError(f"{len(bad)} of {len(features)} {side} features are not finite, the first in row "
