@@ -14,6 +14,8 @@ import pytest
 CHROMIUM = os.environ.get("REIDKIT_CHROMIUM", "/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
+SETTINGS = {"apputils-extension/notification": '{"fetchNews": "false"}',           # else a question about news lies over the page
+            "notebook-extension/tracker": '{"windowingMode": "none"}'}             # else cells out of sight leave the page
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -39,11 +41,12 @@ def served(folder, *words, port_word, ready):
     address = f"http://127.0.0.1:{port}"
     places = {name: str(folder / f".{name}") for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTERLAB_SETTINGS_DIR",
                                                           "JUPYTERLAB_WORKSPACES_DIR", "REIDKIT_WORK_DIR")}
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = os.environ | places | {"PYTHONPATH": path, "JUPYTER_PREFER_ENV_PATH": "1", "OMP_NUM_THREADS": "1"}
-    news = folder / ".JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
-    news.parent.mkdir(parents=True)
-    news.write_text('{"fetchNews": "false"}')           # else a question about news lies over the page
+    found = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | places | {"PYTHONPATH": found, "JUPYTER_PREFER_ENV_PATH": "1", "OMP_NUM_THREADS": "1", "REIDKIT_PROGRESS": "on"}
+    for name, setting in SETTINGS.items():
+        path = folder / ".JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True)
+        path.write_text(setting)
     with open(folder / "server.log", "w") as log:
         server = subprocess.Popen([sys.executable, "-m", *words, f"{port_word}={port}"], stdout=log, stderr=log, env=environment)
         try:
@@ -104,6 +107,9 @@ def run_all(page, address, name, timeout=180):
     else:
         pytest.fail("Run All never started a cell")
     page.wait_for_function(idle, timeout=timeout * 1000)
+    broken = page.locator('[data-mime-type="application/vnd.jupyter.stderr"]').filter(has_text="Traceback (most recent call last)")
+    if broken.count():
+        pytest.fail(f"{name}: a cell failed: {broken.first.inner_text()[-600:]}")
 
 
 def move_every_control(page, least=1):

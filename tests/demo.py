@@ -34,6 +34,9 @@ print("this line is for nobody's screen in a lecture")
 # %% [markdown] key="say-this" tags=["notes"]
 # Ask the room before you move the slider.
 
+# %% key="guess" tags=["prediction"]
+teach.ask("90-guess", "How many?", ["none", "a few", "many"])
+
 # %% key="work" tags=["slide"]
 time.sleep(PAUSE)
 if FAIL:

@@ -32,6 +32,11 @@ def test_every_control_moves_picture_and_readout(name, tmp_path):
     with lab(tmp_path) as address, page() as view:
         run_all(view, address, notebook)
         move_every_control(view, least=3 if name == "demo" else 1)
+        if name == "demo":                                          # the buttons of a question, too
+            guess = view.locator(".widget-toggle-buttons button").nth(1)
+            guess.focus()
+            view.keyboard.press("Space")
+            view.get_by_text("Your guess so far: a few").wait_for(timeout=15_000)
         shown = view.locator(".jp-OutputArea-output").all_inner_texts()
     if name == "demo":
         text = "\n".join(shown)

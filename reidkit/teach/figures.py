@@ -58,7 +58,8 @@ def png(array, limit=LIMIT):
             small.save(stream, format="PNG", optimize=True)
             if stream.tell() <= limit:
                 return stream.getvalue()
-        image = image.resize((max(1, image.width * 4 // 5), max(1, image.height * 4 // 5)), Image.Resampling.LANCZOS)
+        scale = min(0.8, (limit / stream.tell()) ** 0.5)
+        image = image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale))), Image.Resampling.LANCZOS)
 
 
 def need_alt(alt):

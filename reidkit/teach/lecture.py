@@ -21,11 +21,10 @@ STYLE = """from IPython.display import HTML
 import os
 os.environ["REIDKIT_LECTURE_SEED"] = "{seed}"       # every widget gets its "Next example" button
 HTML('''<style>
-.jp-RenderedHTMLCommon, .jp-OutputArea-output, .jp-OutputArea-output pre, .widget-label, .widget-html-content, .jupyter-button
-{{ font-size: 150% !important; line-height: 1.4 !important; }}
-.jp-OutputArea-output img {{ min-width: 60%; }}
-.widget-label {{ width: auto !important; }}
-.widget-slider {{ width: 30em !important; }}
+:root, body {{ --jp-content-font-size1: 23px; --jp-code-font-size: 19px; --jp-widgets-font-size: 20px;
+              --jp-widgets-inline-height: 44px; --jp-widgets-inline-width: 620px; --jp-widgets-inline-label-width: auto; }}
+.widget-image {{ min-width: 60vw; }}
+.jupyter-button {{ width: auto !important; }}
 </style>''')"""
 
 

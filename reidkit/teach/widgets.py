@@ -130,8 +130,9 @@ def explore(draw, controls, film, alt, name=None):
     """A picture with controls, drawn by `draw(state)` or `draw(state, artists)` -> Frame(picture, text).
 
     controls: dict name -> slider(...), choice(...) or switch(...); film: 3 to 5 states (dicts of what differs from the first).
-    Draws the first frame and the film at once, so a drawing that raises stops the cell; REIDKIT_STRICT=1 draws every state of
-    `states(controls)` as well. REIDKIT_BUILD=1, REIDKIT_STATIC=1 or a missing ipywidgets: the plain picture instead of controls.
+    Draws the first frame and the film at once, so a drawing that raises stops the cell. REIDKIT_STATIC=1 (set by the builder
+    and the rerun tool) or a missing ipywidgets: the plain picture instead of controls, and every state of `states(controls)` is
+    drawn once, so that a position that raises is found without a hand on the slider.
     """
     alt = need_alt(alt)
     if not 3 <= len(film) <= 5:
@@ -140,11 +141,10 @@ def explore(draw, controls, film, alt, name=None):
     still, text = drawing(first)
     strip, strip_alt = _filmstrip(drawing, first, film, controls)
     quick = drawing.seconds <= 0.1                          # measured on a drawing whose artists are there already
-    if os.environ.get("REIDKIT_STRICT") == "1":
-        for state in states(controls):
-            drawing(state)
     folded = _folded(say("film title", count=len(film)), strip, f"{alt} {strip_alt}")
     if _static():
+        for state in states(controls):
+            drawing(state)
         emit(f"[{name or 'explore'}] {alt}", metadata={"image/png": {"alt": alt}}, png=png(still))
         names = ", ".join(control.label for control in controls.values())
         readout = say("explore first", state=describe(first, controls), text=text)
@@ -156,7 +156,7 @@ def explore(draw, controls, film, alt, name=None):
 
 
 def _static():
-    if "1" in (os.environ.get("REIDKIT_BUILD"), os.environ.get("REIDKIT_STATIC")):
+    if os.environ.get("REIDKIT_STATIC") == "1":
         return True
     try:
         import ipywidgets  # noqa: F401
