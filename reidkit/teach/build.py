@@ -154,6 +154,11 @@ def to_html(notebook):
     return nbconvert.HTMLExporter().from_notebook_node(notebook)[0]
 
 
+def _lines(error):
+    """What an error says, without a terminal's colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines() or [type(error).__name__]
+
+
 def course(parameters=None):
     """Run every chapter headlessly into build/course/ (notebook and HTML) and tell seconds and claims; 1 where one failed."""
     out = files.project_root() / "build" / "course"
@@ -166,7 +171,7 @@ def course(parameters=None):
             with surroundings(fresh=False):
                 made = execute(notebook, chapter.name)
         except Exception as error:                          # the other chapters still run; nbclient's text names the cell
-            rows.append((chapter.name, "failed", str(error).strip().splitlines()[-1]))
+            rows.append((chapter.name, "failed", _lines(error)[-1]))
             failed = True
             continue
         files.write_atomic(out / f"{chapter.name}.ipynb", dump(made))
@@ -205,7 +210,7 @@ def main(words=None):
         try:
             found = build(chapter)
         except Exception as error:                          # the other chapters still get built
-            found = ["not built", *re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()[-25:]]
+            found = ["not built", *_lines(error)[-25:]]
         print("\n".join([f"{chapter.name}: {time.perf_counter() - begin:.0f} s", *(f"  ! {line}" for line in found)]))
         bad += bool(found)
     print(f"{len(todo)} of {len(every)} chapters run; {bad} with problems")
