@@ -106,7 +106,8 @@ def run_all(page, address, name, timeout=180):
             break
     else:
         pytest.fail("Run All never started a cell")
-    page.wait_for_function(idle, timeout=timeout * 1000)
+    over = r"() => ![...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].some(prompt => prompt.innerText.includes('*'))"
+    page.wait_for_function(over, timeout=timeout * 1000)
     broken = page.locator('[data-mime-type="application/vnd.jupyter.stderr"]').filter(has_text="Traceback (most recent call last)")
     if broken.count():
         pytest.fail(f"{name}: a cell failed: {broken.first.inner_text()[-600:]}")
