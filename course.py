@@ -137,9 +137,11 @@ def _module(name):
 
 
 def _call(command, surroundings=None):
-    """Run a command in the project's folder; its exit status."""
+    """Run a command in the project's folder; its exit status. OpenMP's threads shall not spin while they wait: on a busy
+    machine that costs ten times the work (and it must be said before torch is loaded)."""
     sys.stdout.flush()
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **(surroundings or {})}, check=False).returncode
+    everything = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **(surroundings or {})}
+    return subprocess.run(command, cwd=ROOT, env=everything, check=False).returncode
 
 
 def _run(command):

@@ -162,10 +162,23 @@ def record(out, seeds, make_row, given):
 
 
 def log_looks(what, looks):
-    """One line in data/results/looks.csv for each set kept for reporting that was looked at."""
+    """One line in data/results/looks.csv for each set kept for reporting that was looked at: looks maps its name to what
+    was seen of it (a dict of numbers)."""
     path = files.results_dir() / "looks.csv"
-    lines = [{"date": _today(), "commit": runtime.git_commit(), "set": look, "for": what} for look in looks]
+    lines = [{"date": _today(), "commit": runtime.git_commit(), "set": look, "for": what,
+              "numbers": "; ".join(f"{name} {value:.1f}" for name, value in numbers.items())}
+             for look, numbers in looks.items()]
     write_table(path, read_table(path) + [line for line in lines if line not in read_table(path)])
+
+
+def seen_in(rows):
+    """Recorded rows -> {set kept for reporting: {column: mean over the rows}}, for `log_looks`."""
+    looks = {}
+    for name, part in (("drawn unseen places", "away"), ("PKU-Reid, report half", "pku_report")):
+        columns = [key for key in (rows[0] if rows else ()) if key.endswith((f"{part}_rank1", f"{part}_map"))]
+        if columns:
+            looks[name] = {column: sum(float(row[column]) for row in rows) / len(rows) for column in columns}
+    return looks
 
 
 def read_table(path):
@@ -209,8 +222,7 @@ def main(words=None):
              "WEIGHTS": pathlib.Path(asked.weights or "").name, "device": runtime.device_name(device)}
     rows = record(asked.out, asked.seeds, lambda seed: make(preset, asked.data, seed, device, **extra), given)
     if asked.preset != "smoke":
-        real = ["PKU-Reid, report half"] if "pku" in asked.data or "pku_report_rank1" in rows[0] else []
-        log_looks(pathlib.Path(asked.out).name, ["drawn unseen places", *real])
+        log_looks(pathlib.Path(asked.out).name, seen_in(rows))
 
 
 if __name__ == "__main__":

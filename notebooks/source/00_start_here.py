@@ -32,7 +32,6 @@ DEVICE: str = "auto"     # "auto", "cpu" or "cuda"
 THREADS: int = 2         # CPU threads; the same number gives the same digits on one machine
 
 # %% key="setup" tags=["setup", "skip"]
-import matplotlib.pyplot as plt
 import torch
 
 from reidkit import teach, world
@@ -53,8 +52,10 @@ others = crowd[crowd.cameras > 0]                                       # 12 peo
 pile = torch.cat([torch.arange(3), 3 + torch.randperm(33, generator=torch.Generator().manual_seed(run.seed))[:13]])
 shuffled = others[pile[torch.randperm(16, generator=torch.Generator().manual_seed(run.seed + 1))]]
 teach.show(c00.search_picture(wanted.images[0], shuffled.images), name="00-search",
-           alt="Left a query, one drawn person; right a gallery of sixteen drawn people from three other cameras, in no order.",
-           caption="What you see: the query on the left, a gallery on the right. How often does she appear? The next cell tells.")
+           alt="Left a query, one drawn person; right a gallery of sixteen drawn people from three "
+               "other cameras, in no order.",
+           caption="What you see: the query on the left, a gallery on the right. How often does she "
+                   "appear? The next cell tells.")
 
 # %% key="answer" tags=["check"]
 places = [i + 1 for i, who in enumerate(shuffled.ids.tolist()) if who == wanted.ids[0]]
@@ -69,8 +70,11 @@ print(f"She stands at places {', '.join(map(str, places))} of {len(shuffled)} (r
 
 # %% key="map" tags=["slide"]
 fig, chapters = c00.course_map()
-teach.show(fig, name="00-map", alt="Map of the course: chapters 0 and 1 lead to normalisation (2 to 4), then adaptation, parts, graphs and re-ranking, and end with real people and scaling up.",
-           caption=f"What you see: the chapters and what each repairs. Solid boxes are open now ({', '.join(chapters)}); dashed ones are being written.")
+teach.show(fig, name="00-map",
+           alt="Map of the course: chapters 0 and 1 lead to normalisation (2 to 4), then "
+               "adaptation, parts, graphs and re-ranking, and end with real people and scaling up.",
+           caption="What you see: the chapters and what each repairs. Solid boxes are open now "
+                   f"({', '.join(chapters)}); dashed ones are being written.")
 
 # %% [markdown] key="style-content" tags=["slide"]
 # ## People, cameras, places
@@ -78,13 +82,17 @@ teach.show(fig, name="00-map", alt="Map of the course: chapters 0 and 1 lead to 
 # Our people are drawn. That gives us something no real data set has: the same person, in the same pose, through *any* camera. What the camera does is called **style**, who stands there **content**. **Guess:** below, the first row is one person through the cameras of two places. Is it easy to see that she is one person?
 
 # %% key="ask-style" tags=["prediction"]
-teach.ask("00-style", "Two pictures of one person in two places, and two people in one place. Which pair differs more in mean colour?",
+teach.ask("00-style", "Two pictures of one person in two places, and two people in one place. "
+                      "Which pair differs more in mean colour?",
           ["one person, two places", "two people, one place", "about the same"])
 
 # %% key="restyle" tags=["slide"]
 drawn, masks = c00.one_person_many_cameras(seed=run.seed)
-teach.show(teach.grid(drawn, columns=8), name="00-styles", alt="Two rows of eight pictures: each row one person in one pose, seen through four cameras of one place and four of another.",
-           caption="What you see: one person a row, same pose throughout; columns 1 to 4 are cameras of one place, 5 to 8 of another. Only the imaging chain changes.")
+teach.show(teach.grid(drawn, columns=8), name="00-styles",
+           alt="Two rows of eight pictures: each row one person in one pose, seen through four "
+               "cameras of one place and four of another.",
+           caption="What you see: one person a row, same pose throughout; columns 1 to 4 are "
+                   "cameras of one place, 5 to 8 of another. Only the imaging chain changes.")
 
 # %% key="measured-style"
 mean = drawn.float().mean((2, 3)).view(2, 2, 4, 3)                       # (person, place, camera, RGB)
@@ -96,7 +104,8 @@ print(f"mean colour, two people in one camera: {between_people:.0f} grey levels 
 # %% key="world-walk" tags=["widget", "slide"]
 draw, controls = c00.world_walk(seed=run.seed)
 teach.explore(draw, controls, film=[{"person": 3}, {"facing": 180}, {"place": 2}, {"camera": 3}], name="00-walk",
-              alt="A drawn person as a chosen camera of a chosen place sees her, beside the body-part mask.")
+              alt="A drawn person as a chosen camera of a chosen place sees her, beside the "
+                  "body-part mask.")
 
 # %% [markdown] key="study" tags=["slide"]
 # ## How to study
@@ -181,7 +190,7 @@ for name, about in rerun.declared(source.notebook(rerun.find("01"))).items():
 #
 # The doctor looks at versions, device, threads, memory, disk and widgets, and gives a remedy for each problem. The board shows what you have solved.
 
-# %% key="doctor"
+# %% key="doctor" tags=["local"]
 teach.doctor()
 
 # %% key="board"

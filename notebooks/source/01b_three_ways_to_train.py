@@ -35,9 +35,8 @@ WAYS: str = "identity verification"   # which ways to train live; + joins losses
 # %% key="setup" tags=["setup", "skip"]
 import matplotlib.pyplot as plt
 import torch
-import torch.nn.functional as F
 
-from reidkit import datasets, losses, recipes, teach, world
+from reidkit import datasets, losses, recipes, teach
 from reidkit.methods import three_ways
 from reidkit.teach.chapters import c01b
 from reidkit.teach.checks import c01b as check
@@ -54,8 +53,11 @@ _ = [three_ways.way_losses(way) for way in ways]                        # an unk
 # %% key="goal-picture" tags=["slide"]
 table = teach.recorded("01b_ways")
 fig, shown = c01b.ways_picture(table)
-teach.show(fig, name="01b-goal", alt="Dot plot of rank-1 at home and in unseen places for networks trained in six ways, with intervals over seeds.",
-           caption=f"What you see: new people in the training places (filled) and in unseen places (open); whiskers are 95 % t intervals over seeds. {table.provenance()}")
+teach.show(fig, name="01b-goal",
+           alt="Dot plot of rank-1 at home and in unseen places for networks trained in six ways, "
+               "with intervals over seeds.",
+           caption="What you see: new people in the training places (filled) and in unseen places "
+                   f"(open); whiskers are 95 % t intervals over seeds. {table.provenance()}")
 
 # %% [markdown] key="identification" tags=["slide"]
 # ## 1. "Who is this?" Identification
@@ -141,8 +143,10 @@ for way, history in histories.items():
     ax.plot([row["step"] for row in history], total / total[0], label=way)
 ax.set(xlabel="step", ylabel="loss / its first value", ylim=(0, None))
 ax.legend()
-teach.show(fig, name="01b-curves", alt="Loss curves of the ways trained live, each divided by its first value.",
-           caption="What you see: each loss relative to its start. Losses of different questions cannot be compared with each other; the exam can.")
+teach.show(fig, name="01b-curves",
+           alt="Loss curves of the ways trained live, each divided by its first value.",
+           caption="What you see: each loss relative to its start. Losses of different questions "
+                   "cannot be compared with each other; the exam can.")
 
 # %% [markdown] key="triplet" tags=["slide"]
 # ## 4. The triplet loss, and how it collapses
@@ -180,13 +184,17 @@ def batch_hard(distance, ids):
     return distance.masked_fill(~same, 0).amax(1), distance.masked_fill(same, float("inf")).amin(1)
 
 # %% key="ask-collapse" tags=["prediction"]
-teach.ask("01b-collapse", "Batch-hard alone, a large learning rate, 120 steps. The loss will ...", ["fall towards zero", "freeze at the margin", "grow"])
+teach.ask("01b-collapse", "Batch-hard alone, a large learning rate, 100 steps. The loss will ...", ["fall towards zero", "freeze at the margin", "grow"])
 
 # %% key="collapse" tags=["slide"]
 lab = {name: c01b.collapse_lab(run, **settings) for name, settings in c01b.COLLAPSE_ROWS.items()}
 fig = c01b.collapse_picture(lab)
-teach.show(fig, name="01b-collapse", alt="Triplet loss and mean pairwise distance by step: one run freezes at the margin with distances near zero, the repaired runs do not.",
-           caption="What you see: left the loss with the margin as a dashed line, right the mean distance between pictures of the batch. A loss *at* the margin with distances at zero is a collapse.")
+teach.show(fig, name="01b-collapse",
+           alt="Triplet loss and mean pairwise distance by step: one run freezes at the margin with "
+               "distances near zero, the repaired runs do not.",
+           caption="What you see: left the loss with the margin as a dashed line, right the mean "
+                   "distance between pictures of the batch. A loss *at* the margin with distances "
+                   "at zero is a collapse.")
 
 # %% [markdown] key="rescue" tags=["exercise"]
 # ### Exercise 1b.3 · Rescue it
@@ -216,7 +224,8 @@ def rescue():
 # %% key="triplet-explorer" tags=["widget", "slide"]
 draw, controls = c01b.triplet_explorer()
 teach.explore(draw, controls, film=[{"spread": 0.2}, {"spread": 1.0}, {"margin": 0.6}, {"loss": "weighted"}], name="01b-triplet",
-              alt="Points of three people on a plane with arrows along which the triplet loss moves them; loss and active anchors in the readout.")
+              alt="Points of three people on a plane with arrows along which the triplet loss moves "
+                  "them; loss and active anchors in the readout.")
 
 # %% key="claims" tags=["claim", "slide"]
 end = {name: {key: sum(row[key][-10:]) / 10 for key in row} for name, row in lab.items()}       # means of the last ten steps

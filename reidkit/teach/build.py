@@ -32,7 +32,7 @@ def surroundings(fresh=True):
     """The environment of a run that must come out the same again: one thread unless the chapter says otherwise, no student
     progress, plain pictures for widgets, and (fresh) an empty cache, so that training is live."""
     with tempfile.TemporaryDirectory(prefix="reidkit-", ignore_cleanup_errors=True) as cache:
-        wanted = {"REIDKIT_PROGRESS": "off", "REIDKIT_STATIC": "1", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1",
+        wanted = {"REIDKIT_PROGRESS": "off", "REIDKIT_STATIC": "1", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "JUPYTER_PREFER_ENV_PATH": "1",
                   "PYTHONPATH": os.pathsep.join(filter(None, [str(files.project_root()), os.environ.get("PYTHONPATH")]))}
         wanted |= {"REIDKIT_CACHE_DIR": cache} if fresh else {}
         before = {name: os.environ.get(name) for name in wanted}

@@ -10,9 +10,10 @@ SIGNS = {"held": "✓", "not held": "✗", "not tested here": "–"}
 
 
 def claim(sentence, measured=None, holds=None, unit="", run=None, presets=("laptop",), data=("world",), recorded=None):
-    """State a sentence with what was measured -> "held", "not held" or "not tested here"; never raises where it does not hold.
+    """State a sentence with what was measured: "held", "not held" or "not tested here"; what does not hold raises nothing.
 
-    measured: a number from this run; None judges the mean of `recorded` instead, which no preset changes. holds: number -> bool.
+    measured: a number from this run; None judges the mean of `recorded` instead, which no preset changes.
+    holds: number -> bool.
     run: from teach.start; with another preset or data source than the named ones a measured claim is shown, not judged.
     recorded: teach.recorded("table", "column"): the same number over recorded seeds.
     """
@@ -28,18 +29,19 @@ def claim(sentence, measured=None, holds=None, unit="", run=None, presets=("lapt
     if not bound:
         lines.append(say("claim bound", presets=" or ".join(presets), data=" or ".join(data)))
     if past:
-        lines.append(say("claim recorded", spread=spread(past), unit=unit, n=past["n"], provenance=recorded.provenance()))
+        lines.append(say("claim recorded", spread=spread(past), unit=unit, n=past["n"], source=recorded.provenance()))
     border = {"held": "solid", "not held": "double", "not tested here": "dotted"}[state]
     markup = f"<strong>{html.escape(lines[0])}</strong>" + "".join(f"<br>{html.escape(line)}" for line in lines[1:])
+    said = {"sentence": sentence, "state": state, "measured": None if measured is None else value, "unit": unit}
     emit("\n   ".join(lines), f'<div style="border-left: 4px {border}; padding: 0.2em 0.8em">{markup}</div>',
-         claim={"sentence": sentence, "state": state, "measured": None if measured is None else value, "unit": unit, "recorded": past})
+         claim=said | {"recorded": past})
 
 
 def compare_with_paper(rows, title="", tolerance=None):
     """A paper's numbers beside ours: what, paper, source, ours, agree? and a remark; shown and never failing.
 
-    rows: (what, paper's value, source, ours[, agree[, remark]]). agree is True, False, None (cannot be compared) or a function
-    (paper, ours) -> bool; left out, two numbers agree within `tolerance`, and without a tolerance they cannot be compared.
+    rows: (what, paper's value, source, ours[, agree[, remark]]). agree is True, False, None (cannot be compared) or a
+    function (paper, ours) -> bool; left out, two numbers agree within `tolerance`; without one they cannot be compared.
     """
     lines = []
     for row in rows:

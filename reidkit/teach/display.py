@@ -1,10 +1,10 @@
-"""What every visible thing of a notebook goes through: one bundle with plain text always, HTML and data where they help."""
+"""What every visible thing of a notebook goes through: plain text always, HTML and data where they help."""
 
 import html
 
 
 def emit(plain, markup=None, metadata=None, **mimes):
-    """Display one output. plain: text for terminals, tests and screen readers; markup: HTML; mimes: e.g. png=bytes, markdown=str.
+    """Display one output. plain: text for terminals, tests and screen readers; markup: HTML; mimes: e.g. png=bytes.
 
     In a plain Python process the text alone is printed.
     """
@@ -28,7 +28,8 @@ def table(headers, rows, title=""):
     head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in headers)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     caption = f"<caption>{html.escape(title)}</caption>" if title else ""
-    return "\n".join([title] * bool(title) + lines), f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    text = "\n".join([title] * bool(title) + lines)
+    return text, f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def number(value, digits=3):

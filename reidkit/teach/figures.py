@@ -1,4 +1,4 @@
-"""Pictures of a notebook: small PNGs with alt text and a caption, montages, and ranked strips that do not speak by colour alone."""
+"""Pictures of a notebook: small PNGs with alt text and a caption, montages, ranked strips; nothing by colour alone."""
 
 import io
 
@@ -11,11 +11,12 @@ from .messages import say
 
 LIMIT = 60_000                                  # bytes a picture may have, so that a notebook stays under 1 MB
 PAPER, INK = (255, 255, 255), (26, 26, 26)      # opaque: readable on light and on dark themes
-RIGHT, WRONG = (0, 114, 178), (213, 94, 0)      # blue and vermilion of the Okabe-Ito palette; always with a sign and a line style
+RIGHT, WRONG = (0, 114, 178), (213, 94, 0)      # blue and vermilion of Okabe and Ito; always with a sign and a line style
+SMOOTH, HARD = Image.Resampling.LANCZOS, Image.Resampling.NEAREST
 
 
 def pixels(picture):
-    """Any picture -> uint8 (H, W, 3): a matplotlib figure, or an array or tensor (H, W), (H, W, 3) or (3, H, W), uint8 or 0..1."""
+    """A matplotlib figure, or an array or tensor (H, W), (H, W, 3) or (3, H, W), uint8 or 0..1 -> uint8 (H, W, 3)."""
     if hasattr(picture, "canvas"):              # a matplotlib figure; its artists may be reused for the next frame
         picture.canvas.draw()
         return np.array(picture.canvas.buffer_rgba())[..., :3]
@@ -36,30 +37,26 @@ def pixels(picture):
 
 
 def enlarge(array, factor, smooth=True):
-    """uint8 (H, W, 3) -> (H * factor, W * factor, 3): smooth for looking at people, hard-edged for looking at pixels."""
+    """uint8 (H, W, 3) -> (H * factor, W * factor, 3): smooth to look at people, hard-edged to look at pixels."""
     size = (array.shape[1] * factor, array.shape[0] * factor)
-    return np.asarray(Image.fromarray(array).resize(size, Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST))
+    return np.asarray(Image.fromarray(array).resize(size, SMOOTH if smooth else HARD))
 
 
 def png(array, limit=LIMIT):
-    """uint8 (H, W, 3) -> PNG of at most `limit` bytes: all colours if they fit, else ever fewer colours, then a smaller picture.
+    """uint8 (H, W, 3) -> PNG of at most `limit` bytes: all colours if they fit, else fewer, then a smaller picture.
 
     limit None: quick and as large as it comes, for a live widget.
     """
     image = Image.fromarray(np.ascontiguousarray(array))
-    if limit is None:
-        stream = io.BytesIO()
-        image.save(stream, format="PNG", compress_level=1)
-        return stream.getvalue()
     while True:
-        for colours in (None, 256, 96):
-            small = image if colours is None else image.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        for colours in (0, 256, 96):
+            small = image.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) if colours else image
             stream = io.BytesIO()
-            small.save(stream, format="PNG", optimize=True)
-            if stream.tell() <= limit:
+            small.save(stream, "PNG", **({"compress_level": 1} if limit is None else {"optimize": True}))
+            if limit is None or stream.tell() <= limit:
                 return stream.getvalue()
         scale = min(0.8, (limit / stream.tell()) ** 0.5)
-        image = image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale))), Image.Resampling.LANCZOS)
+        image = image.resize([max(1, int(side * scale)) for side in image.size], SMOOTH)
 
 
 def need_alt(alt):
@@ -71,7 +68,7 @@ def need_alt(alt):
 def show(picture, alt, caption, name=None, width=None, smooth=False):
     """Show one figure or picture with its alt text, and below it the caption, a "What you see" sentence.
 
-    picture: matplotlib figure (closed afterwards) or anything `pixels` takes; small ones are enlarged by a whole factor.
+    picture: a matplotlib figure (closed afterwards) or what `pixels` takes; small ones grow by a whole factor.
     width: pixels on the page. Raises ValueError where the alt text is missing or shorter than 20 characters.
     """
     alt = need_alt(alt)
@@ -93,8 +90,13 @@ def _images(images):
     return images.cpu().permute(0, 2, 3, 1).numpy()         # (N, 3, H, W) -> (N, H, W, 3)
 
 
+def _same_count(pictures, labels, marks):
+    if not len(pictures) == len(labels) == len(marks):
+        raise ValueError(say("figure count", pictures=len(pictures), labels=len(labels), marks=len(marks)))
+
+
 def _mark(draw, box, right):
-    """Right: solid frame and tick. Wrong: dashed frame and cross. The sign stands on white in the lower right corner."""
+    """Right: solid frame and tick. Wrong: dashed frame and cross. The sign stands on white, lower right."""
     x0, y0, x1, y1 = box
     colour = RIGHT if right else WRONG
     if right:
@@ -116,16 +118,15 @@ def _mark(draw, box, right):
 def grid(images, columns=8, labels=None, height=128, smooth=True, right=None):
     """Montage of pictures uint8 (N, 3, H, W) -> uint8 (H', W', 3), a label (str, several lines allowed) under each.
 
-    right: True or False draws the mark of a right or wrong match, None leaves a picture alone. Labels wider than a picture
-    are wrapped between words. `height` is the least height of a picture on the page; it is enlarged by a whole factor.
+    right: True or False draws the mark of a right or wrong match, None leaves a picture alone. Labels wider than a
+    picture are wrapped between words. `height`: the least height of a picture, which grows by a whole factor.
     """
     stack = _images(images)
     factor = max(1, -(-height // stack.shape[1]))
     tiles = [enlarge(tile, factor, smooth) for tile in stack]
     labels = [""] * len(tiles) if labels is None else [str(label) for label in labels]
     right = [None] * len(tiles) if right is None else list(right)
-    if not len(tiles) == len(labels) == len(right):
-        raise ValueError(say("figure count", pictures=len(tiles), labels=len(labels), marks=len(right)))
+    _same_count(tiles, labels, right)
     font = ImageFont.load_default(size=13)
     high, wide = tiles[0].shape[:2]
     labels = [_wrap(label, font, wide) for label in labels]
@@ -158,14 +159,13 @@ def _wrap(label, font, width):
 
 
 def strip(query, gallery, right, captions=None, height=128, smooth=True):
-    """Ranked strip -> uint8 (H', W', 3): the query, then gallery pictures in rank order with rank number and tick or cross.
+    """Ranked strip -> uint8 (H', W', 3): the query, then the gallery in rank order, each with its rank and tick or cross.
 
     query uint8 (3, H, W) or (1, 3, H, W), gallery uint8 (N, 3, H, W), right N booleans, captions N strings or None.
     """
     query, gallery = torch.as_tensor(query), torch.as_tensor(gallery)
     captions = [""] * len(gallery) if captions is None else list(captions)
-    if not len(gallery) == len(right) == len(captions):
-        raise ValueError(say("figure count", pictures=len(gallery), labels=len(captions), marks=len(right)))
+    _same_count(gallery, captions, right)
     labels = ["query"] + [f"{rank}\n{caption}".strip() for rank, caption in enumerate(captions, 1)]
     images = torch.cat([query.reshape(1, *query.shape[-3:]), gallery])      # (1 + N, 3, H, W)
     return grid(images, len(images), labels, height, smooth, right=[None, *map(bool, right)])

@@ -1,4 +1,4 @@
-"""Numbers that outlive a run: `record` hands them to the rerun tool, `recorded` reads its tables back with their provenance."""
+"""Numbers that outlive a run: `record` hands them to the rerun tool, `recorded` reads its tables back."""
 
 import csv
 import math
@@ -14,7 +14,7 @@ T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.
 
 
 def plain(value, name="value"):
-    """A one-element tensor, numpy scalar, number, word or truth value -> what JSON and CSV can hold; not finite -> "nan", "inf"."""
+    """One element of torch or numpy, a number, word or truth value -> what JSON and CSV hold; not finite: "nan", "inf"."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
@@ -47,8 +47,8 @@ class Recorded:
     def values(self, column=None):
         """The numbers of a column, one a run, in the order of the table."""
         column = column or self.column
-        if not self.rows or column not in self.rows[0]:
-            raise KeyError(say("recorded column", column=column, table=self.name, known=", ".join(self.rows[0]) if self.rows else "none"))
+        if column not in self.rows[0]:
+            raise KeyError(say("recorded column", column=column, table=self.name, known=", ".join(self.rows[0])))
         return [float(row[column]) for row in self.rows if row[column] != ""]
 
     def mean(self, column=None):
@@ -66,8 +66,8 @@ class Recorded:
         """One line: when, at which commit, on what, with which versions, how many seeds."""
         def one(column):
             return " / ".join(sorted({row[column] for row in self.rows if row.get(column)})) or "unknown"
-        return say("provenance", table=self.name, date=one("date"), commit=one("commit"),
-                   device=one("device"), python=one("python"), torch=one("torch"), seeds=len(self.seeds))
+        about = {name: one(name) for name in ("date", "commit", "device", "python", "torch")}
+        return say("provenance", table=self.name, seeds=len(self.seeds), **about)
 
     def summary(self, column=None):
         """{"mean", "low", "high", "n"} of a column, for a claim."""
@@ -83,7 +83,8 @@ class Recorded:
         rows = []
         for key, members in groups.items():
             part = Recorded(self.name, members)
-            rows.append([*key, *(spread(part.summary(column)) for column in columns), str(len(part.seeds) or len(members))])
+            spreads = [spread(part.summary(column)) for column in columns]
+            rows.append([*key, *spreads, len(part.seeds) or len(members)])
         text, markup = table([*by, *columns, "seeds"], rows, title or "")
         emit(f"{text}\n{self.provenance()}", f"{markup}<p><small>{self.provenance()}</small></p>")
 

@@ -19,7 +19,8 @@ def where(thing, first, count):
         return say("source here")
     home = pathlib.Path(top.__file__).parent        # the package's folder, or the folder of a single module
     home = home.parent if hasattr(top, "__path__") else home
-    return say("source where", path=pathlib.Path(module.__file__).relative_to(home).as_posix(), first=first, last=first + count - 1)
+    path = pathlib.Path(module.__file__).relative_to(home).as_posix()
+    return say("source where", path=path, first=first, last=first + count - 1)
 
 
 def show_source(thing):
@@ -30,8 +31,8 @@ def show_source(thing):
     thing = inspect.unwrap(thing)
     lines, first = inspect.getsourcelines(thing)
     code, place = inspect.cleandoc("\n" + "".join(lines)), where(thing, first, len(lines))
-    style = "background: #f8f8f8; color: #1a1a1a; padding: 0.6em; overflow-x: auto"     # opaque: readable on both themes
+    style = "background: #f8f8f8; color: #1a1a1a; padding: 0.6em; overflow-x: auto"     # opaque, for dark themes
     listing = highlight(code, PythonLexer(), HtmlFormatter(noclasses=True, cssstyles=style))
     title = f"<code>{html.escape(thing.__name__)}</code> <small>{html.escape(place)}</small>"
-    folded = f"<details><summary>{title}</summary>{listing}</details>" if len(lines) > FOLD else f"<div>{title}</div>{listing}"
-    emit(f"# {place}\n{code}", folded)
+    folded = f"<details><summary>{title}</summary>{listing}</details>"
+    emit(f"# {place}\n{code}", folded if len(lines) > FOLD else f"<div>{title}</div>{listing}")

@@ -8,6 +8,8 @@ from .. import files, runtime
 from .messages import say
 
 SOURCES = ("world", "market1501", "pku-reid")       # the first is drawn; the others read a folder: "market1501:PATH"
+TYPES = {"PRESET": str, "SEED": int, "DATA": str, "DEVICE": str, "THREADS": int}
+LIMITS = {"SEED": 2**31 - 1, "THREADS": 1024}       # whole numbers from 0; THREADS = 0 is torch's own choice
 STYLE = pathlib.Path(__file__).with_name("course.mplstyle")
 
 
@@ -27,20 +29,18 @@ class Run:
 
 
 def check_parameter(name, value):
-    """The value a chapter may work with, else TypeError or ValueError naming the parameter, what it holds and what it may hold."""
-    expected = {"PRESET": str, "SEED": int, "DATA": str, "DEVICE": str, "THREADS": int}.get(name)
-    if expected is None:
-        return value
+    """The value a chapter may work with; TypeError or ValueError says what the parameter holds and what it may hold."""
+    expected = TYPES.get(name, type(value))
     if type(value) is not expected:
-        raise TypeError(say("parameter type", parameter=name, value=value, expected=expected.__name__, found=type(value).__name__))
+        raise TypeError(say("parameter type", parameter=name, value=value, expected=expected.__name__,
+                            found=type(value).__name__))
     if name == "PRESET":
         from ..recipes import PRESETS
         if value not in PRESETS:
-            raise ValueError(say("parameter preset", value=value, known=", ".join(PRESETS), hint=nearest(value, PRESETS)))
-    elif name == "SEED" and not 0 <= value < 2**31:
-        raise ValueError(say("parameter seed", value=value))
-    elif name == "THREADS" and not 0 <= value <= 1024:
-        raise ValueError(say("parameter threads", value=value))
+            known, hint = ", ".join(PRESETS), nearest(value, PRESETS)
+            raise ValueError(say("parameter preset", value=value, known=known, hint=hint))
+    elif name in LIMITS and not 0 <= value <= LIMITS[name]:
+        raise ValueError(say("parameter limit", parameter=name, value=value, limit=LIMITS[name]))
     elif name == "DATA":
         return _data(value)
     elif name == "DEVICE":
@@ -59,7 +59,7 @@ def _data(spec):
         raise ValueError(say("parameter data", value=spec, hint=nearest(source, SOURCES)))
     if source == "world":
         return spec
-    places = [pathlib.Path(path).expanduser(), files.project_root() / path]       # a relative path counts from the course folder too
+    places = [pathlib.Path(path).expanduser(), files.project_root() / path]     # relative ones: from the course's folder too
     found = next((place for place in places if path and place.is_dir()), None)
     if found is None:
         raise ValueError(say("parameter folder", value=spec, path=path))
@@ -79,8 +79,8 @@ def start(chapter, PRESET="laptop", SEED=0, DATA="world", DEVICE="auto", THREADS
     torch.manual_seed(SEED)
     from matplotlib import pyplot
     pyplot.style.use(STYLE)
-    found = runtime.versions(("torch", "numpy"))
-    print(say("start", chapter=chapter, preset=PRESET, seed=SEED, source=run.source, device=run.device, threads=run.threads,
-              versions=", ".join(f"{name} {version}" for name, version in found.items() if name != "python")))
+    versions = ", ".join(f"{name} {version}" for name, version in runtime.versions(("torch", "numpy")).items())
+    print(say("start", chapter=chapter, preset=PRESET, seed=SEED, source=run.source, device=run.device,
+              threads=run.threads, versions=versions))
     print(say("start minutes", minutes=f"{run.preset.minutes:g}", preset=PRESET))
     return run
