@@ -63,4 +63,4 @@ def test_lecture_copy_in_voila(tmp_path, monkeypatch):
     assert len(seen) >= 4, seen                                     # other examples, one a press
     assert "def draw" not in text and "nobody's screen" not in text and "Exercise" not in text
     assert "Notes for the speaker" in text and "Ask the room" in notes.read_text(encoding="utf-8")
-    assert json.loads(path.read_text(encoding="utf-8"))["metadata"]["reidkit"]["route"] == 45
+    assert json.loads(path.read_text(encoding="utf-8"))["metadata"]["reidkit"]["form"] == "lecture, 45 minutes"

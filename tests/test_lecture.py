@@ -60,4 +60,4 @@ def test_command_line_writes_copy_and_notes(tmp_path, monkeypatch, capsys):
 
 def test_commands_that_open_a_copy(tmp_path):
     assert lecture.command(tmp_path / "a.ipynb", "voila")[1:3] == ["-m", "voila"]
-    assert "--LabApp.default_url=/doc/tree/a.ipynb" in lecture.command(tmp_path / "a.ipynb", "lab")
+    assert "--LabApp.default_url=/doc/tree/a.ipynb" in lecture.command(tmp_path / "a.ipynb", "jupyterlab")

@@ -13,7 +13,7 @@ from demo import DEMO, write_demo
 
 pytest.importorskip("papermill")
 pytest.importorskip("joblib")
-from reidkit.teach import rerun  # noqa: E402
+from reidkit.teach import collect, rerun  # noqa: E402
 
 
 def known():
@@ -64,7 +64,7 @@ def rows_of(table):
 
 
 def test_grid_collects_rows_failures_and_a_picture(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(rerun, "code_stamp", lambda: "fixed")       # somebody may be editing the package while this runs
+    monkeypatch.setattr(rerun.fingerprints, "package_digest", lambda without: "fixed")       # somebody may be editing the package while this runs
     demo, before = write_demo(tmp_path), dict(os.environ)
     words = [str(demo), "--out", str(tmp_path / "runs"), "-p", "SEED=4", "-p", "FAIL=False,True", "-p", "SCALE=2", "--jobs", "2"]
     assert rerun.main(words) == 1                                   # one failed, and it says so
@@ -86,7 +86,8 @@ def test_grid_collects_rows_failures_and_a_picture(tmp_path, monkeypatch, capsys
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_survives_a_kill(tmp_path):
     demo, table = write_demo(tmp_path), tmp_path / "runs" / "90_demo.csv"
-    code = "import sys; from reidkit.teach import rerun; rerun.code_stamp = lambda: 'fixed'; sys.exit(rerun.main(sys.argv[1:]))"
+    code = ("import sys; from reidkit.teach import rerun; rerun.fingerprints.package_digest = lambda without: 'fixed'; "
+            "sys.exit(rerun.main(sys.argv[1:]))")
     words = [sys.executable, "-c", code, str(demo), "--out", str(tmp_path / "runs"), "-p", "SEED=0,1"]
     first = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     until = time.monotonic() + 60
@@ -105,7 +106,7 @@ def test_survives_a_kill(tmp_path):
 
 def test_other_sources_make_other_runs(tmp_path, monkeypatch):
     ran = []
-    monkeypatch.setattr(rerun, "code_stamp", lambda: "fixed")
+    monkeypatch.setattr(rerun.fingerprints, "package_digest", lambda without: "fixed")
 
     def fake(chapter, parameters, target, *rest):
         ran.append(parameters)
@@ -126,7 +127,7 @@ def test_other_sources_make_other_runs(tmp_path, monkeypatch):
 def test_picture_has_a_panel_for_each_number_and_a_line_for_each_setting():
     rows = [{"parameters": {"SEED": seed, "M": m, "K": k}, "records": {"a": seed + k, "b": 1.0, "word": "x"}, "status": "ok"}
             for seed in range(3) for m in ("in", "bn") for k in (1, 2)]
-    figure = rerun.picture([*rows, {"parameters": {"SEED": 9, "M": "in", "K": 1}, "records": {}, "status": "failed"}])
+    figure = collect.picture([*rows, {"parameters": {"SEED": 9, "M": "in", "K": 1}, "records": {}, "status": "failed"}])
     assert [panel.get_ylabel() for panel in figure.axes] == ["a", "b"]
     assert figure.axes[0].get_xlabel() == "M" and len(figure.axes[0].get_legend().get_texts()) == 2
-    assert rerun.picture([{"parameters": {"SEED": 0}, "records": {}, "status": "failed"}]) is None
+    assert collect.picture([{"parameters": {"SEED": 0}, "records": {}, "status": "failed"}]) is None

@@ -78,11 +78,15 @@ def test_a_finished_seed_is_kept_and_another_stamp_is_not(tmp_path):
 
 def test_looks_are_logged_once(tmp_path, monkeypatch):
     monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
+    rows = [{"away_rank1": "60", "away_rank1_low": "50", "away_map": "40.5", "pku_report_rank1": "9", "home_rank1": "80"},
+            {"away_rank1": "70", "away_rank1_low": "60", "away_map": "41.5", "pku_report_rank1": "9", "home_rank1": "80"}]
     for _ in range(2):
-        recipes.log_looks("table.csv", ["unseen", "report half"])
-    recipes.log_looks("other.csv", ["unseen"])
+        recipes.log_looks("table.csv", recipes.seen_in(rows))
+    recipes.log_looks("other.csv", {"drawn unseen places": {"away_map": 7}})
     looks = recipes.read_table(tmp_path / "data" / "results" / "looks.csv")
-    assert [(look["set"], look["for"]) for look in looks] == [("unseen", "table.csv"), ("report half", "table.csv"), ("unseen", "other.csv")]
+    assert [(look["set"], look["for"], look["numbers"]) for look in looks] == [
+        ("drawn unseen places", "table.csv", "away_rank1 65.0; away_map 41.0"),
+        ("PKU-Reid, report half", "table.csv", "pku_report_rank1 9.0"), ("drawn unseen places", "other.csv", "away_map 7.0")]
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):

@@ -10,7 +10,7 @@ SIGNS = {"held": "✓", "not held": "✗", "not tested here": "–"}
 
 
 def claim(sentence, measured=None, holds=None, unit="", run=None, presets=("laptop",), data=("world",), recorded=None):
-    """State a sentence with what was measured: "held", "not held" or "not tested here"; what does not hold raises nothing.
+    """State a sentence with what was measured: "held", "not held" or "not tested here"; never raises.
 
     measured: a number from this run; None judges the mean of `recorded` instead, which no preset changes.
     holds: number -> bool.

@@ -1,4 +1,4 @@
-"""Is this machine ready? Versions, device, threads, memory, disk, widgets and the minutes to expect, a remedy beside each problem.
+"""Is this machine ready? Versions, device, threads, memory, disk, widgets, minutes to expect; remedies beside problems.
 
 `python -m reidkit.teach.doctor` (or teach.doctor() in a notebook); exit code 1 where something stops the course.
 """
@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 import time
-from importlib import metadata
 from typing import NamedTuple
 
 from .messages import say
@@ -15,7 +14,7 @@ from .messages import say
 try:
     from .. import files, runtime
     from .display import emit, table
-except ImportError as error:            # without torch nothing of reidkit imports: the one problem that hides all others
+except ImportError as error:            # without torch nothing of reidkit imports: this hides all other problems
     raise SystemExit(say("doctor bare", missing=error.name)) from None
 
 COURSE = ("jupyterlab", "ipykernel", "ipywidgets", "matplotlib", "jupytext", "nbclient", "nbconvert", "papermill")
@@ -30,7 +29,7 @@ class Check(NamedTuple):
 
 
 def _graded(what, found, good, remedy, otherwise="stops"):
-    return Check(what, found, "ok" if good else otherwise, "" if good else say(f"doctor {remedy}"))
+    return Check(what, found, "ok") if good else Check(what, found, otherwise, say(f"doctor {remedy}"))
 
 
 def _numbers(version):
@@ -50,30 +49,30 @@ def _versions():
         from .._vision import torchvision
         torchvision()
         yield Check("torchvision", found["torchvision"], "ok")
-    except Exception as error:          # built for another torch, it dies in many ways, of which reidkit mends the common one
+    except Exception as error:          # built for another torch it dies in many ways; reidkit mends one
         yield Check("torchvision", f"{found['torchvision']} ({type(error).__name__})", "look", say("doctor torchvision"))
     missing = [name for name in COURSE if found[name] == "not installed"]
-    yield _graded("course packages", "missing: " + ", ".join(missing) if missing else "all there", not missing, "packages")
+    found = f"missing: {', '.join(missing)}" if missing else "all there"
+    yield _graded("course packages", found, not missing, "packages")
 
 
 def _widgets():
     """The browser's half of ipywidgets must lie where the JupyterLab of this very environment looks for it."""
+    half = runtime.versions(("ipywidgets",))["ipywidgets"]
     try:
         from jupyter_core.paths import jupyter_path
         places = jupyter_path("labextensions", "@jupyter-widgets", "jupyterlab-manager", "package.json")
-        half, there = metadata.version("ipywidgets"), any(os.path.isfile(place) for place in places)
-    except (ImportError, metadata.PackageNotFoundError):
-        half, there = "not installed", False
+    except ImportError:
+        places = []
+    there = any(os.path.isfile(place) for place in places)
     found = f"ipywidgets {half}, " + ("manager there" if there else "no manager")
     yield _graded("widget manager", found, there and _numbers(half) >= (8, 0), "widgets", "look")
-    server = os.environ.get("JPY_SESSION_NAME") and shutil.which("jupyter-lab")
-    if server and os.path.dirname(os.path.realpath(server)) != os.path.join(os.path.realpath(sys.prefix), "bin"):
-        yield Check("server", "another environment's jupyter comes first", "look", say("doctor server"))
 
 
 def _machine():
     import torch
-    device, cores, threads = runtime.pick_device("auto"), _cores(), torch.get_num_threads()
+    device, threads = runtime.pick_device("auto"), torch.get_num_threads()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield Check("device", "CPU, as the course expects" if device.type == "cpu" else runtime.device_name(device), "ok")
     yield _graded("threads", f"{threads} on {cores} cores", threads <= cores, "threads", "look")
     try:
@@ -84,10 +83,6 @@ def _machine():
         yield Check("memory", "unknown (psutil is not installed)", "ok")
     free = shutil.disk_usage(files.project_root()).free / 2**30
     yield _graded("disk", f"{free:.0f} GB free", free >= 2, "disk", "look" if free >= 0.5 else "stops")
-
-
-def _cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _folders():
@@ -120,9 +115,9 @@ def _minutes():
     try:
         from ..recipes import PRESETS
     except Exception as error:
-        return Check("minutes a chapter", f"unknown ({type(error).__name__}: {error})", "stops", say("doctor packages"))
+        return Check("minutes a chapter", f"unknown ({type(error).__name__})", "stops", say("doctor packages"))
     factor = REFERENCE / speed()
-    found = ", ".join(f"{name} {max(0.1, preset.minutes * factor):.1f}" for name, preset in PRESETS.items() if name != "gpu")
+    found = ", ".join(f"{name} {max(0.1, PRESETS[name].minutes * factor):.1f}" for name in ("smoke", "laptop"))
     return _graded("minutes a chapter", found, factor < 4, "slow", "look")
 
 

@@ -1,6 +1,7 @@
 """Pictures of a notebook: small PNGs with alt text and a caption, montages, ranked strips; nothing by colour alone."""
 
 import io
+import textwrap
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from .messages import say
 
 LIMIT = 60_000                                  # bytes a picture may have, so that a notebook stays under 1 MB
 PAPER, INK = (255, 255, 255), (26, 26, 26)      # opaque: readable on light and on dark themes
-RIGHT, WRONG = (0, 114, 178), (213, 94, 0)      # blue and vermilion of Okabe and Ito; always with a sign and a line style
+RIGHT, WRONG = (0, 114, 178), (213, 94, 0)      # blue and vermilion of Okabe and Ito; with a sign and line style
 SMOOTH, HARD = Image.Resampling.LANCZOS, Image.Resampling.NEAREST
 
 
@@ -129,7 +130,8 @@ def grid(images, columns=8, labels=None, height=128, smooth=True, right=None):
     _same_count(tiles, labels, right)
     font = ImageFont.load_default(size=13)
     high, wide = tiles[0].shape[:2]
-    labels = [_wrap(label, font, wide) for label in labels]
+    letters = max(4, wide // 6)                             # a letter of this font is some 6 pixels wide
+    labels = [[line for part in label.split("\n") for line in textwrap.wrap(part, letters)] for label in labels]
     text = 17 * max(len(lines) for lines in labels)
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
@@ -145,21 +147,8 @@ def grid(images, columns=8, labels=None, height=128, smooth=True, right=None):
     return np.asarray(page)
 
 
-def _wrap(label, font, width):
-    lines = []
-    for paragraph in label.split("\n") if label else []:
-        line = ""
-        for word in paragraph.split():
-            if line and font.getlength(f"{line} {word}") > width + 8:
-                lines, line = [*lines, line], word
-            else:
-                line = f"{line} {word}".strip()
-        lines.append(line)
-    return lines
-
-
 def strip(query, gallery, right, captions=None, height=128, smooth=True):
-    """Ranked strip -> uint8 (H', W', 3): the query, then the gallery in rank order, each with its rank and tick or cross.
+    """Ranked strip -> uint8 (H', W', 3): the query, then the gallery in rank order, with rank and tick or cross.
 
     query uint8 (3, H, W) or (1, 3, H, W), gallery uint8 (N, 3, H, W), right N booleans, captions N strings or None.
     """

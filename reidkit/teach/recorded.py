@@ -14,7 +14,7 @@ T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.
 
 
 def plain(value, name="value"):
-    """One element of torch or numpy, a number, word or truth value -> what JSON and CSV hold; not finite: "nan", "inf"."""
+    """A one-element tensor, number, word or truth value -> what JSON and CSV hold; not finite: "nan", "inf"."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)

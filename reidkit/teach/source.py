@@ -61,9 +61,11 @@ def chapters(where=None):
 
 
 def stamp(text, number):
-    """What makes a built notebook stale: another chapter text, other checks or drawings of its own, another form of notebook.
-    A change elsewhere in the package does not: nbval and the checks tell whether it changed what the chapter shows."""
+    """What makes a built notebook stale: another chapter text, other checks or drawings of its own, another recorded table,
+    another form of notebook. A change elsewhere in the package does not: nbval and the checks tell whether it changed what
+    the chapter shows."""
     own = [pathlib.Path(__file__).parent / folder / f"c{number}.py" for folder in ("checks", "chapters")]
+    own += [files.results_dir() / f"{name}.csv" for name in sorted(set(re.findall(r'recorded\("(\w+)"', text)))]
     parts = [str(FORMAT), text, *(path.read_text(encoding="utf-8") if path.is_file() else "" for path in own)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 

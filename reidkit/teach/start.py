@@ -59,7 +59,7 @@ def _data(spec):
         raise ValueError(say("parameter data", value=spec, hint=nearest(source, SOURCES)))
     if source == "world":
         return spec
-    places = [pathlib.Path(path).expanduser(), files.project_root() / path]     # relative ones: from the course's folder too
+    places = [pathlib.Path(path).expanduser(), files.project_root() / path]     # relative: from the course's folder too
     found = next((place for place in places if path and place.is_dir()), None)
     if found is None:
         raise ValueError(say("parameter folder", value=spec, path=path))

@@ -1,4 +1,4 @@
-"""Pictures with controls: a thin shell around `draw(state, artists)`. The first frame is there without a kernel, too."""
+"""Pictures with controls: a thin shell around `draw(state, artists)`. The first frame is there without a kernel."""
 
 import base64
 import html
@@ -8,6 +8,9 @@ import random
 import time
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
 
 from .display import emit, number
 from .figures import grid, need_alt, pixels, png
@@ -42,27 +45,27 @@ class Control:
     def live(self, quick):
         """The ipywidgets control; a slow drawing waits until the slider rests.
 
-        A choice is a slider over words: JupyterLab takes the arrow keys (and letters) away from a drop-down list, not from a slider.
+        A choice is a slider over words: JupyterLab takes arrow keys and letters away from a drop-down list.
         """
         import ipywidgets
-        if self.kind == "choice":
-            return ipywidgets.SelectionSlider(options=self.values, value=self.value, description=self.label,
-                                              continuous_update=quick, style={"description_width": "initial"})
         if self.kind == "switch":
             return ipywidgets.Checkbox(value=self.value, description=self.label, indent=False)
-        slider = ipywidgets.IntSlider if isinstance(self.step, int) else ipywidgets.FloatSlider
-        return slider(min=self.min, max=self.max, step=self.step, value=self.value, description=self.label,
-                      continuous_update=quick, style={"description_width": "initial"})
+        common = {"value": self.value, "description": self.label, "continuous_update": quick,
+                  "style": {"description_width": "initial"}}
+        if self.kind == "choice":
+            return ipywidgets.SelectionSlider(options=self.values, **common)
+        kind = ipywidgets.IntSlider if isinstance(self.step, int) else ipywidgets.FloatSlider
+        return kind(min=self.min, max=self.max, step=self.step, **common)
 
 
 def slider(min, max, step, value, label):
     """A number from min to max in steps; four ints make a slider of whole numbers."""
-    numbers = (min, max, step, value)
-    if any(isinstance(x, bool) or not isinstance(x, (int, float)) for x in numbers) or not (min <= value <= max and min < max and step > 0):
+    kinds = {type(number) for number in (min, max, step, value)}
+    if not kinds <= {int, float} or not (min <= value <= max and min < max and step > 0):
         raise ValueError(say("control slider", label=label, min=min, max=max, step=step, value=value))
-    whole = all(isinstance(x, int) for x in numbers)
+    kind = int if kinds == {int} else float
     middle = min + round((max - min) / step / 2) * step
-    return Control("slider", label, *((value, (min, middle, max), step) if whole else (float(value), (float(min), float(middle), float(max)), float(step))))
+    return Control("slider", label, kind(value), tuple(map(kind, (min, middle, max))), kind(step))
 
 
 def choice(options, value, label):
@@ -76,16 +79,18 @@ def switch(value, label):
 
 
 def states(controls):
-    """The states a test draws: the first one, then each control at its least, middle and greatest with the others untouched."""
+    """The states a test draws: the first one, then each control at its least, middle and greatest."""
     first = {name: control.value for name, control in controls.items()}
     yield first
     for name, control in controls.items():
-        for value in dict.fromkeys((control.min, control.middle, control.max) if control.kind == "slider" else control.values):
+        for value in control.values:
             yield first | {name: value}
 
 
 def describe(state, controls):
-    return ", ".join(f"{controls[name].label} = {'on' if value is True else 'off' if value is False else number(value)}" for name, value in state.items())
+    words = {True: "on", False: "off"}
+    return ", ".join(f"{controls[name].label} = {words[value] if isinstance(value, bool) else number(value)}"
+                     for name, value in state.items())
 
 
 class _Drawing:
@@ -104,8 +109,7 @@ class _Drawing:
 
 
 def _filmstrip(drawing, first, film, controls):
-    import torch
-    from PIL import Image
+    """A montage of the states of the film, small enough to be folded into a page -> (PNG, its description)."""
     frames, labels = [], []
     for change in film:
         unknown = set(change) - set(controls)
@@ -114,25 +118,26 @@ def _filmstrip(drawing, first, film, controls):
         picture, text = drawing(first | change)
         scale = min(300 / picture.shape[1], 200 / picture.shape[0])
         size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]       # (W, H)
-        frames.append(torch.from_numpy(pixels(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)).copy()))
+        frames.append(np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)))
         labels.append(f"{describe(change or first, controls)}\n{text}")
     columns = max(1, 930 // (frames[0].shape[1] + 12))
-    montage = grid(torch.stack(frames).permute(0, 3, 1, 2), columns, labels, height=1)     # (F, H, W, 3) -> (F, 3, H, W)
+    montage = grid(np.stack(frames).transpose(0, 3, 1, 2), columns, labels, height=1)     # (F, H, W, 3) -> (F, 3, H, W)
     return png(montage, 40_000), "; ".join(label.replace("\n", ": ") for label in labels)
 
 
 def _folded(summary, picture, alt):
     data = base64.b64encode(picture).decode()
-    return f'<details><summary>{html.escape(summary)}</summary><img src="data:image/png;base64,{data}" alt="{html.escape(alt, quote=True)}"></details>'
+    return (f'<details><summary>{html.escape(summary)}</summary><img src="data:image/png;base64,{data}" '
+            f'alt="{html.escape(alt, quote=True)}"></details>')
 
 
 def explore(draw, controls, film, alt, name=None):
     """A picture with controls, drawn by `draw(state)` or `draw(state, artists)` -> Frame(picture, text).
 
-    controls: dict name -> slider(...), choice(...) or switch(...); film: 3 to 5 states (dicts of what differs from the first).
-    Draws the first frame and the film at once, so a drawing that raises stops the cell. REIDKIT_STATIC=1 (set by the builder
-    and the rerun tool) or a missing ipywidgets: the plain picture instead of controls, and every state of `states(controls)` is
-    drawn once, so that a position that raises is found without a hand on the slider.
+    controls: dict name -> slider(...), choice(...) or switch(...); film: 3 to 5 states, dicts of what differs from the
+    first. Draws the first frame and the film at once, so a drawing that raises stops the cell. REIDKIT_STATIC=1 (set by
+    the builder and the rerun tool) or a missing ipywidgets: the plain picture instead of controls, and every state of
+    `states(controls)` is drawn once, so that a position that raises is found without a hand on the slider.
     """
     alt = need_alt(alt)
     if not 3 <= len(film) <= 5:
@@ -146,10 +151,9 @@ def explore(draw, controls, film, alt, name=None):
         for state in states(controls):
             drawing(state)
         emit(f"[{name or 'explore'}] {alt}", metadata={"image/png": {"alt": alt}}, png=png(still))
-        names = ", ".join(control.label for control in controls.values())
-        readout = say("explore first", state=describe(first, controls), text=text)
-        emit(f"{readout}\n{say('explore live', names=names)}",
-             f"<p>{html.escape(readout)}</p><p><small>{html.escape(say('explore live', names=names))}</small></p>{folded}")
+        readout = f"{describe(first, controls)}. {text}"
+        live = say("explore live", names=", ".join(control.label for control in controls.values()))
+        emit(f"{readout}\n{live}", f"<p>{html.escape(readout)}</p><p><small>{html.escape(live)}</small></p>{folded}")
         return
     _live(drawing, controls, first, still, text, alt, quick)
     emit(say("film plain", states=strip_alt), folded + _folded(say("still title"), png(still), alt))
@@ -168,8 +172,8 @@ def _static():
 def _live(drawing, controls, first, still, text, alt, quick):
     import ipywidgets
     from IPython.display import display
-    image = ipywidgets.Image(value=png(still, None), format="png", layout={"max_width": "100%", "object_fit": "contain"})
-    readout = ipywidgets.HTML()         # tells a screen reader what the picture shows: an Image has no alt text (nor a tooltip, 8.1)
+    image = ipywidgets.Image(value=png(still, None), layout={"max_width": "100%", "object_fit": "contain"})
+    readout = ipywidgets.HTML()         # it tells a screen reader what the picture shows: an Image takes no alt text
     hidden = f'<span style="position: absolute; clip-path: inset(50%)">{html.escape(alt)}</span>'
     live = {key: control.live(quick) for key, control in controls.items()}
 
@@ -190,8 +194,8 @@ def _live(drawing, controls, first, still, text, alt, quick):
     for control in live.values():
         control.observe(redraw, "value")
     buttons = [_next_button(controls, live, redraw)] if os.environ.get("REIDKIT_LECTURE_SEED") else []
-    box = ipywidgets.VBox([ipywidgets.HBox([*live.values(), *buttons], layout={"flex_flow": "row wrap"}), readout, image])
-    display(box.add_class("reidkit-explore"))
+    row = ipywidgets.HBox([*live.values(), *buttons], layout={"flex_flow": "row wrap"})
+    display(ipywidgets.VBox([row, readout, image]).add_class("reidkit-explore"))
 
 
 def _next_button(controls, live, redraw):

@@ -16,7 +16,8 @@ def ranking_explorer(exam, query_features, gallery_features, top=8):
 
     exam: Exam; query_features (Q, D), gallery_features (G, D) unit norm.
     """
-    cameras = ["none", *(str(camera) for camera in exam.gallery.cameras.unique().tolist())]
+    seen = exam.gallery.cameras.unique().tolist()
+    cameras = ["none", *(str(camera) for camera in seen if len(seen) > 1)]              # without its only camera no gallery is left
 
     def draw(state, artists=None):
         i = int(state["query"])
