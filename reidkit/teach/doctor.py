@@ -50,7 +50,8 @@ def _versions():
         torchvision()
         yield Check("torchvision", found["torchvision"], "ok")
     except Exception as error:          # built for another torch it dies in many ways; reidkit mends one
-        yield Check("torchvision", f"{found['torchvision']} ({type(error).__name__})", "look", say("doctor torchvision"))
+        problem = f"{found['torchvision']} ({type(error).__name__})"
+        yield Check("torchvision", problem, "look", say("doctor torchvision"))
     missing = [name for name in COURSE if found[name] == "not installed"]
     found = f"missing: {', '.join(missing)}" if missing else "all there"
     yield _graded("course packages", found, not missing, "packages")
