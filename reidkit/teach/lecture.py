@@ -41,7 +41,8 @@ def lecture_form(chapter, route=45, seed=0):
         shown = "skip" not in marks and (route == 45 or bool(marks & {"slide", "notes"}))
         if marks & {"exercise", "hint", "solution"} or not (shown or code):
             continue
-        notes += [f"## {heading}" for heading in re.findall(r"^#+ (.+)$", "" if code else cell.source, re.MULTILINE)[:1]]
+        heading = None if code else re.search(r"^#+ (.+)$", cell.source, re.MULTILINE)
+        notes += [f"## {heading[1]}"] if heading else []
         if "notes" in marks:
             notes.append(cell.source)
             cell.source = f"<details><summary>{say('lecture notes')}</summary>\n\n{cell.source}\n\n</details>"
