@@ -14,8 +14,9 @@ import pytest
 CHROMIUM = os.environ.get("REIDKIT_CHROMIUM", "/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
-SETTINGS = {"apputils-extension/notification": '{"fetchNews": "false"}',           # else a question about news lies over the page
-            "notebook-extension/tracker": '{"windowingMode": "none"}'}             # else cells out of sight leave the page
+SETTINGS = {"apputils-extension/notification": '{"fetchNews": "false"}',   # a question that lies over the page
+            "notebook-extension/tracker": '{"windowingMode": "none"}'}     # else cells out of sight leave the page
+KEYS = {".noUi-handle": ("ArrowRight", "ArrowLeft", "End", "Home"), "input[type=checkbox]": ("Space", "Space")}
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -39,16 +40,19 @@ def served(folder, *words, port_word, ready):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    places = {name: str(folder / f".{name}") for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTERLAB_SETTINGS_DIR",
-                                                          "JUPYTERLAB_WORKSPACES_DIR", "REIDKIT_WORK_DIR")}
+    own = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR",
+           "REIDKIT_WORK_DIR")
+    places = {name: str(folder / f".{name}") for name in own}
     found = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = os.environ | places | {"PYTHONPATH": found, "JUPYTER_PREFER_ENV_PATH": "1", "OMP_NUM_THREADS": "1", "REIDKIT_PROGRESS": "on"}
+    environment = os.environ | places | {"PYTHONPATH": found, "JUPYTER_PREFER_ENV_PATH": "1", "OMP_NUM_THREADS": "1",
+                                         "REIDKIT_PROGRESS": "on"}
     for name, setting in SETTINGS.items():
         path = folder / ".JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True)
         path.write_text(setting)
     with open(folder / "server.log", "w") as log:
-        server = subprocess.Popen([sys.executable, "-m", *words, f"{port_word}={port}"], stdout=log, stderr=log, env=environment)
+        command = [sys.executable, "-m", *words, f"{port_word}={port}"]
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
             until = time.monotonic() + 90
             while True:
@@ -96,8 +100,8 @@ def run_all(page, address, name, timeout=180):
     page.goto(f"{address}/lab/tree/{name}?token=t&reset", timeout=90_000)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
     idle = r"() => /\|\s*Idle/.test(document.querySelector('#jp-main-statusbar')?.innerText || '')"
-    started = r"() => /\[(\*|\d+)\]/.test(document.querySelector('.jp-CodeCell .jp-InputPrompt')?.innerText || '')"
-    page.wait_for_function(idle, timeout=60_000)        # Lab drops "Run All" without a word while the session is connecting
+    started = r"() => /\[[\d*]+\]/.test(document.querySelector('.jp-CodeCell .jp-InputPrompt')?.innerText || '')"
+    page.wait_for_function(idle, timeout=60_000)        # while the session is connecting, Lab drops "Run All" silently
     for _ in range(5):
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -106,29 +110,32 @@ def run_all(page, address, name, timeout=180):
             break
     else:
         pytest.fail("Run All never started a cell")
-    over = r"() => ![...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].some(prompt => prompt.innerText.includes('*'))"
+    over = "() => ![...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].some(p => p.innerText.includes('*'))"
     page.wait_for_function(over, timeout=timeout * 1000)
-    broken = page.locator('[data-mime-type="application/vnd.jupyter.stderr"]').filter(has_text="Traceback (most recent call last)")
+    broken = page.locator('[data-mime-type="application/vnd.jupyter.stderr"]')
+    broken = broken.filter(has_text="Traceback (most recent call last)")
     if broken.count():
         pytest.fail(f"{name}: a cell failed: {broken.first.inner_text()[-600:]}")
 
 
 def move_every_control(page, least=1):
-    """Move each control of each widget by the keyboard -> number of controls; the picture and the readout must change each time."""
+    """Move each control of each widget by the keyboard -> their number; picture and readout must change each time."""
     page.locator(".reidkit-explore").first.wait_for(timeout=120_000)
     moved = 0
     for box in page.locator(".reidkit-explore").all():
         box.scroll_into_view_if_needed()
-        for selector, keys in ((".noUi-handle", ("ArrowRight", "ArrowLeft")), ("input[type=checkbox]", ("Space", "Space"))):
+        for selector, keys in KEYS.items():
             for control in box.locator(selector).all():
-                assert _changes(page, box, control, keys), f"no key of {keys} on {selector} changed picture and readout"
+                seen = _changes(page, box, control, keys)
+                assert seen is None, f"{keys} on {selector} number {moved + 1} left (picture, readout) at {seen}"
                 moved += 1
     assert moved >= least, f"{moved} controls were found, at least {least} expected"
     return moved
 
 
-def _changes(page, box, control, keys, seconds=15):
-    for key in keys:                                    # at its end a control moves the other way only
+def _changes(page, box, control, keys, seconds=20):
+    """None where a key changed both picture and readout, else what was there before and after the last key."""
+    for key in keys:                    # at its end a control moves one way only; one notch may show nothing
         before = look(box)
         control.focus()
         page.keyboard.press(key)
@@ -136,9 +143,9 @@ def _changes(page, box, control, keys, seconds=15):
         while time.monotonic() < until:
             now = look(box)
             if now[0] != before[0] and now[1] != before[1]:
-                return True
+                return None
             page.wait_for_timeout(50)
-    return False
+    return before, now
 
 
 def look(box):

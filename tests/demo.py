@@ -1,4 +1,4 @@
-"""A tiny chapter for the tests of the teaching wing: parameters, a record, a claim, a widget with each kind of control."""
+"""A tiny chapter for the tests of the teaching wing: parameters, a record, a claim, each kind of control."""
 
 DEMO = '''# ---
 # jupyter:

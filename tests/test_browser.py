@@ -10,8 +10,9 @@ from reidkit.teach import lecture, source
 
 
 def chapters():
-    found = [path.name for path in sorted(source.folder().glob("[0-9]*.py")) if "teach.explore(" in path.read_text(encoding="utf-8")]
-    return ["demo", *found]
+    """Names of the chapters that have a widget, and of the demo."""
+    found = sorted(source.folder().glob("[0-9]*.py"))
+    return ["demo", *(path.name for path in found if "teach.explore(" in path.read_text(encoding="utf-8"))]
 
 
 def working_copy(name, folder):

@@ -27,8 +27,20 @@ def by_name(found):
 
 def test_every_problem_has_a_remedy_and_nothing_names_this_machine(capsys):
     found = doctor.checks()
-    assert {"Python", "torch", "torchvision", "course packages", "widget manager", "device", "threads", "memory", "disk",
-            "cache folder", "folder work/", "minutes a chapter"} <= set(by_name(found))
+    assert {
+        "Python",
+        "torch",
+        "torchvision",
+        "course packages",
+        "widget manager",
+        "device",
+        "threads",
+        "memory",
+        "disk",
+        "cache folder",
+        "folder work/",
+        "minutes a chapter",
+    } <= set(by_name(found))
     assert all(check.state == "ok" or check.remedy for check in found)
     doctor.doctor()
     said = capsys.readouterr().out
@@ -36,7 +48,10 @@ def test_every_problem_has_a_remedy_and_nothing_names_this_machine(capsys):
 
 
 def test_old_torch_and_missing_packages_stop_the_course(monkeypatch, capsys):
-    old = runtime.versions(("torch", "torchvision", *doctor.COURSE)) | {"torch": "2.5.1+cpu", "jupytext": "not installed"}
+    old = runtime.versions(("torch", "torchvision", *doctor.COURSE)) | {
+        "torch": "2.5.1+cpu",
+        "jupytext": "not installed",
+    }
     monkeypatch.setattr(runtime, "versions", lambda packages: old)
     found = by_name(doctor._versions())
     assert found["torch"].state == found["course packages"].state == "stops"
@@ -46,7 +61,11 @@ def test_old_torch_and_missing_packages_stop_the_course(monkeypatch, capsys):
 
 
 def test_numbers_of_versions():
-    assert doctor._numbers("2.13.0+cpu") == (2, 13) and doctor._numbers("2.9.0a0+git1") == (2, 9) and doctor._numbers("not installed") < (1,)
+    assert (
+        doctor._numbers("2.13.0+cpu") == (2, 13)
+        and doctor._numbers("2.9.0a0+git1") == (2, 9)
+        and doctor._numbers("not installed") < (1,)
+    )
 
 
 def test_missing_widget_manager_is_told(monkeypatch):
@@ -75,6 +94,8 @@ def test_a_slow_machine_is_told_what_to_do(monkeypatch):
 
 def test_without_torch_one_line_says_so(tmp_path):
     (tmp_path / "torch.py").write_text("raise ImportError(\"No module named 'torch'\", name='torch')")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['doctor']; import runpy; runpy.run_module('reidkit.teach.doctor', run_name='__main__')"
+    start = f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['doctor']; "
+    code = start + "runpy.run_module('reidkit.teach.doctor', run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=files.project_root())
-    assert done.returncode == 1 and done.stderr.startswith("✗ stops: torch is not installed") and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("✗ stops: torch is not installed")

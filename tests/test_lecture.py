@@ -1,4 +1,4 @@
-"""Lecture copies: what each route shows and hides, notes, the seed of the examples. The browser opens one in test_browser.py."""
+"""Lecture copies: what each route shows and hides, notes, the seed. test_browser.py opens one."""
 
 import pytest
 from demo import DEMO, write_demo
@@ -17,7 +17,9 @@ def cells(notebook):
     return {cell.id: cell for cell in notebook.cells}
 
 
-@pytest.mark.parametrize("route, shown, hidden", [(45, {"title", "middle", "say-this"}, set()), (15, {"title", "say-this"}, {"middle"})])
+@pytest.mark.parametrize(
+    "route, shown, hidden", [(45, {"title", "middle", "say-this"}, set()), (15, {"title", "say-this"}, {"middle"})]
+)
 def test_routes_choose_the_text(chapter, route, shown, hidden):
     found = cells(lecture.lecture_form(chapter, route)[0])
     assert shown <= set(found) and not hidden & set(found)
@@ -53,7 +55,10 @@ def test_command_line_writes_copy_and_notes(tmp_path, monkeypatch, capsys):
     assert lecture.main(["90", "--route", "15"]) == 0
     said = capsys.readouterr().out
     assert "build/lecture/90_demo-15.ipynb" in said and str(tmp_path) not in said
-    assert {path.name for path in (tmp_path / "build" / "lecture").iterdir()} == {"90_demo-15.ipynb", "90_demo-15.notes.md"}
+    assert {path.name for path in (tmp_path / "build" / "lecture").iterdir()} == {
+        "90_demo-15.ipynb",
+        "90_demo-15.notes.md",
+    }
     assert lecture.main(["77"]) == 2 and "90_demo" in capsys.readouterr().err
     assert demo.read_text(encoding="utf-8") == DEMO
 

@@ -1,4 +1,4 @@
-"""The rerun tool: refusals before anything starts, a grid in parallel, a kill in the middle, failures that stop no other run."""
+"""The rerun tool: refusals before anything starts, a grid in parallel, a kill in the middle, runs that fail."""
 
 import csv
 import json
@@ -17,20 +17,39 @@ from reidkit.teach import collect, rerun  # noqa: E402
 
 
 def known():
-    return {"SEED": {"inferred_type_name": "int"}, "SCALE": {"inferred_type_name": "float"}, "WORD": {"inferred_type_name": "str"},
-            "FAIL": {"inferred_type_name": "bool"}, "LOOSE": {"inferred_type_name": "None"}, "DEVICE": {"inferred_type_name": "str"}}
+    return {
+        "SEED": {"inferred_type_name": "int"},
+        "SCALE": {"inferred_type_name": "float"},
+        "WORD": {"inferred_type_name": "str"},
+        "FAIL": {"inferred_type_name": "bool"},
+        "LOOSE": {"inferred_type_name": "None"},
+        "DEVICE": {"inferred_type_name": "str"},
+    }
 
 
 def test_grid_is_the_product_in_declared_types():
     assert rerun.grid(["SEED=0,1", "SCALE=2", "FAIL=True"], known()) == [
-        {"SEED": 0, "SCALE": 2.0, "FAIL": True}, {"SEED": 1, "SCALE": 2.0, "FAIL": True}]
+        {"SEED": 0, "SCALE": 2.0, "FAIL": True},
+        {"SEED": 1, "SCALE": 2.0, "FAIL": True},
+    ]
     assert rerun.grid([], known()) == [{}]
 
 
-@pytest.mark.parametrize("wish, words", [
-    ("SEDE=1", ["SEDE", "SEED", "Did you mean 'SEED'"]), ("SEED=1.5", ["SEED", "int", "'1.5'"]), ("SEED=0,x", ["'x'"]),
-    ("SCALE=big", ["float"]), ("FAIL=yes", ["bool"]), ("SEED=-1", ["SEED is -1"]), ("LOOSE=1", ["annotate"]), ("SEED", ["NAME=VALUE"]),
-    ("SEED=", ["NAME=VALUE"]), ("DEVICE=cudda", ["cudda", "'auto' or 'cpu'"])])
+@pytest.mark.parametrize(
+    "wish, words",
+    [
+        ("SEDE=1", ["SEDE", "SEED", "Did you mean 'SEED'"]),
+        ("SEED=1.5", ["SEED", "int", "'1.5'"]),
+        ("SEED=0,x", ["'x'"]),
+        ("SCALE=big", ["float"]),
+        ("FAIL=yes", ["bool"]),
+        ("SEED=-1", ["SEED is -1"]),
+        ("LOOSE=1", ["annotate"]),
+        ("SEED", ["NAME=VALUE"]),
+        ("SEED=", ["NAME=VALUE"]),
+        ("DEVICE=cudda", ["cudda", "'auto' or 'cpu'"]),
+    ],
+)
 def test_refusals_name_the_value_and_the_remedy(wish, words):
     with pytest.raises(rerun.Refused) as refusal:
         rerun.grid([wish], known())
@@ -64,30 +83,50 @@ def rows_of(table):
 
 
 def test_grid_collects_rows_failures_and_a_picture(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(rerun.fingerprints, "package_digest", lambda without: "fixed")       # somebody may be editing the package while this runs
+    monkeypatch.setattr(
+        rerun.fingerprints, "package_digest", lambda without: "fixed"
+    )  # somebody may be editing the package while this runs
     demo, before = write_demo(tmp_path), dict(os.environ)
-    words = [str(demo), "--out", str(tmp_path / "runs"), "-p", "SEED=4", "-p", "FAIL=False,True", "-p", "SCALE=2", "--jobs", "2"]
-    assert rerun.main(words) == 1                                   # one failed, and it says so
+    words = [
+        str(demo),
+        "--out",
+        str(tmp_path / "runs"),
+        "-p",
+        "SEED=4",
+        "-p",
+        "FAIL=False,True",
+        "-p",
+        "SCALE=2",
+        "--jobs",
+        "2",
+    ]
+    assert rerun.main(words) == 1  # one failed, and it says so
     rows = rows_of(tmp_path / "runs" / "90_demo.csv")
     assert [(row["SEED"], row["FAIL"], row["status"], row["score"]) for row in rows] == [
-        ("4", "False", "ok", "24.0"), ("4", "True", "failed", "")]
+        ("4", "False", "ok", "24.0"),
+        ("4", "True", "failed", ""),
+    ]
     assert rows[1]["error"] == "RuntimeError: planted" and not rows[0]["error"]
-    assert rows[0]["threads_seen"] == "1" and rows[0]["asked"] == "1"      # by the environment and by the parameter
+    assert rows[0]["threads_seen"] == "1" and rows[0]["asked"] == "1"  # by the environment and by the parameter
     assert all(row[name] for row in rows for name in ("python", "torch", "device", "commit", "date", "seconds"))
-    assert rows[0]["word"] == rows[0]["WORD"] == "red"              # what was not asked for is there with its default
+    assert rows[0]["word"] == rows[0]["WORD"] == "red"  # what was not asked for is there with its default
     assert (tmp_path / "runs" / "90_demo.png").read_bytes().startswith(b"\x89PNG")
     assert dict(os.environ) == before
     capsys.readouterr()
-    assert rerun.main(words) == 1 and "2 finished before, 0 to do" in capsys.readouterr().out      # failed rows stay
+    assert rerun.main(words) == 1 and "2 finished before, 0 to do" in capsys.readouterr().out  # failed rows stay
     monkeypatch.setattr(rerun, "run_one", lambda *_: {"status": "ok"})
-    assert rerun.main([*words, "--retry", "--jobs", "1"]) == 1 and "1 finished before, 1 to do" in capsys.readouterr().out
+    assert (
+        rerun.main([*words, "--retry", "--jobs", "1"]) == 1 and "1 finished before, 1 to do" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_survives_a_kill(tmp_path):
     demo, table = write_demo(tmp_path), tmp_path / "runs" / "90_demo.csv"
-    code = ("import sys; from reidkit.teach import rerun; rerun.fingerprints.package_digest = lambda without: 'fixed'; "
-            "sys.exit(rerun.main(sys.argv[1:]))")
+    code = (
+        "import sys; from reidkit.teach import rerun; rerun.fingerprints.package_digest = lambda without: 'fixed'; "
+        "sys.exit(rerun.main(sys.argv[1:]))"
+    )
     words = [sys.executable, "-c", code, str(demo), "--out", str(tmp_path / "runs"), "-p", "SEED=0,1"]
     first = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     until = time.monotonic() + 60
@@ -114,9 +153,10 @@ def test_other_sources_make_other_runs(tmp_path, monkeypatch):
         with open(f"{target}.json", "w") as stream:
             json.dump(row, stream)
         return row
+
     monkeypatch.setattr(rerun, "run_one", fake)
     demo = write_demo(tmp_path)
-    for expected in (2, 2):                                         # the second call runs nothing
+    for expected in (2, 2):  # the second call runs nothing
         rerun.run_grid(rerun.find(str(demo)), ["SEED=0,1"], tmp_path / "runs", progress=False)
         assert len(ran) == expected
     demo.write_text(DEMO.replace("* 10", "* 20"), encoding="utf-8")
@@ -125,8 +165,16 @@ def test_other_sources_make_other_runs(tmp_path, monkeypatch):
 
 
 def test_picture_has_a_panel_for_each_number_and_a_line_for_each_setting():
-    rows = [{"parameters": {"SEED": seed, "M": m, "K": k}, "records": {"a": seed + k, "b": 1.0, "word": "x"}, "status": "ok"}
-            for seed in range(3) for m in ("in", "bn") for k in (1, 2)]
+    rows = [
+        {
+            "parameters": {"SEED": seed, "M": m, "K": k},
+            "records": {"a": seed + k, "b": 1.0, "word": "x"},
+            "status": "ok",
+        }
+        for seed in range(3)
+        for m in ("in", "bn")
+        for k in (1, 2)
+    ]
     figure = collect.picture([*rows, {"parameters": {"SEED": 9, "M": "in", "K": 1}, "records": {}, "status": "failed"}])
     assert [panel.get_ylabel() for panel in figure.axes] == ["a", "b"]
     assert figure.axes[0].get_xlabel() == "M" and len(figure.axes[0].get_legend().get_texts()) == 2

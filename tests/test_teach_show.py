@@ -1,4 +1,4 @@
-"""What a notebook shows: the set-up cell, pictures and montages, widgets, shown source. Claims and tables: test_teach_show_claims.py."""
+"""What a notebook shows: the set-up cell, pictures, widgets, source. Claims and tables: test_teach_show_claims.py."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ pytest.importorskip("matplotlib").use("Agg")
 pytest.importorskip("IPython")
 from matplotlib import pyplot  # noqa: E402
 
-pyplot.switch_backend("Agg")                    # before a test pretends to be a notebook
+pyplot.switch_backend("Agg")  # before a test pretends to be a notebook
 
 from reidkit import files, teach  # noqa: E402
 from reidkit.teach import figures, widgets  # noqa: E402
@@ -30,9 +30,12 @@ def shown(monkeypatch):
     """Every output that a notebook would get, as (bundle, metadata)."""
     import IPython
     import IPython.display
+
     outputs = []
     monkeypatch.setattr(IPython, "get_ipython", lambda: object())
-    monkeypatch.setattr(IPython.display, "display", lambda data, raw=False, metadata=None: outputs.append((data, metadata)))
+    monkeypatch.setattr(
+        IPython.display, "display", lambda data, raw=False, metadata=None: outputs.append((data, metadata))
+    )
     return outputs
 
 
@@ -50,6 +53,7 @@ def people(count, height=64, width=32):
 
 # ---- the set-up cell
 
+
 def test_start_returns_the_run_and_fixes_seed_and_threads(presets, capsys):
     before = torch.get_num_threads()
     try:
@@ -58,19 +62,36 @@ def test_start_returns_the_run_and_fixes_seed_and_threads(presets, capsys):
         start("01", PRESET="smoke", SEED=3, DEVICE="cpu", THREADS=1)
     finally:
         torch.set_num_threads(before)
-    assert isinstance(run, Run) and (run.preset.name, run.seed, run.source, run.device, run.threads) == ("smoke", 3, "world", "cpu", 1)
+    assert isinstance(run, Run) and (run.preset.name, run.seed, run.source, run.device, run.threads) == (
+        "smoke",
+        3,
+        "world",
+        "cpu",
+        1,
+    )
     assert torch.equal(first, torch.rand(1))
     said = capsys.readouterr().out
     assert "torch" in said and "cpu" in said and "1.5 minutes" in said
 
 
-@pytest.mark.parametrize("given, kind, words", [
-    ({"PRESET": "lapptop"}, ValueError, ["'lapptop'", "smoke, laptop, gpu", "Did you mean 'laptop'"]),
-    ({"PRESET": 1}, TypeError, ["PRESET", "str", "int"]), ({"SEED": "1"}, TypeError, ["SEED", "int"]), ({"SEED": True}, TypeError, ["bool"]),
-    ({"SEED": -1}, ValueError, ["SEED"]), ({"THREADS": 2.0}, TypeError, ["THREADS", "float"]), ({"THREADS": 9999}, ValueError, ["1024"]),
-    ({"DATA": "word"}, ValueError, ["'word'", "market1501:PATH", "'world'"]), ({"DATA": "world:x"}, ValueError, ["world"]),
-    ({"DATA": "market1501"}, ValueError, ["market1501:PATH"]), ({"DATA": "market1501:/nowhere/at/all"}, ValueError, ["no folder"]),
-    ({"DATA": "pku-reid:"}, ValueError, ["no folder"]), ({"DEVICE": "cudda"}, ValueError, ["cudda", "'cpu'"])])
+@pytest.mark.parametrize(
+    "given, kind, words",
+    [
+        ({"PRESET": "lapptop"}, ValueError, ["'lapptop'", "smoke, laptop, gpu", "Did you mean 'laptop'"]),
+        ({"PRESET": 1}, TypeError, ["PRESET", "str", "int"]),
+        ({"SEED": "1"}, TypeError, ["SEED", "int"]),
+        ({"SEED": True}, TypeError, ["bool"]),
+        ({"SEED": -1}, ValueError, ["SEED"]),
+        ({"THREADS": 2.0}, TypeError, ["THREADS", "float"]),
+        ({"THREADS": 9999}, ValueError, ["1024"]),
+        ({"DATA": "word"}, ValueError, ["'word'", "market1501:PATH", "'world'"]),
+        ({"DATA": "world:x"}, ValueError, ["world"]),
+        ({"DATA": "market1501"}, ValueError, ["market1501:PATH"]),
+        ({"DATA": "market1501:/nowhere/at/all"}, ValueError, ["no folder"]),
+        ({"DATA": "pku-reid:"}, ValueError, ["no folder"]),
+        ({"DEVICE": "cudda"}, ValueError, ["cudda", "'cpu'"]),
+    ],
+)
 def test_start_refuses_before_anything_happens(presets, given, kind, words, capsys):
     with pytest.raises(kind) as error:
         start("01", **given)
@@ -85,6 +106,7 @@ def test_data_folder_becomes_a_full_path(tmp_path, monkeypatch):
 
 
 # ---- pictures
+
 
 def test_show_gives_one_small_opaque_png_with_alt_and_closes_the_figure(shown):
     figure, axes = pyplot.subplots()
@@ -120,8 +142,17 @@ def test_alt_text_is_required(alt):
         teach.show(people(1)[0], alt, "caption")
 
 
-@pytest.mark.parametrize("picture", [np.zeros((2, 2, 4), np.uint8), np.zeros(3), np.full((4, 4), 2.0), np.zeros((4, 4), np.int64),
-                                     np.zeros((0, 4, 3), np.uint8), np.full((4, 4, 3), np.nan)])
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.zeros((2, 2, 4), np.uint8),
+        np.zeros(3),
+        np.full((4, 4), 2.0),
+        np.zeros((4, 4), np.int64),
+        np.zeros((0, 4, 3), np.uint8),
+        np.full((4, 4, 3), np.nan),
+    ],
+)
 def test_pictures_that_cannot_be_shown_say_why(picture):
     with pytest.raises(ValueError, match="cannot be shown"):
         figures.pixels(picture)
@@ -147,12 +178,14 @@ def test_strip_marks_right_and_wrong_by_form_not_by_colour_alone():
     blank = torch.full((2, 3, 64, 32), 200, dtype=torch.uint8)
     page = teach.strip(blank[0], blank, [True, False], ["a", "b"]).astype(int)
     wide = 12 + 64
-    frames = [page[4:7, 12 + wide * place - 4: wide * (place + 1) + 3] for place in (1, 2)]     # upper edges of the two frames
-    right, wrong = [(abs(frame - 255).sum((0, 2)) == 0).mean() for frame in frames]             # share of white columns
+    frames = [
+        page[4:7, 12 + wide * place - 4 : wide * (place + 1) + 3] for place in (1, 2)
+    ]  # upper edges of the two frames
+    right, wrong = [(abs(frame - 255).sum((0, 2)) == 0).mean() for frame in frames]  # share of white columns
     assert right == 0 and 0.2 < wrong < 0.7
     grey = page.mean(2)
-    sign = [grey[100:140, wide * place + 40: wide * (place + 1) + 3] for place in (1, 2)]
-    assert abs(sign[0] - sign[1]).max() > 80                                                    # tick and cross differ without colour
+    sign = [grey[100:140, wide * place + 40 : wide * (place + 1) + 3] for place in (1, 2)]
+    assert abs(sign[0] - sign[1]).max() > 80  # tick and cross differ without colour
 
 
 def test_strip_and_grid_shapes_and_errors():
@@ -170,8 +203,12 @@ def test_strip_and_grid_shapes_and_errors():
 
 # ---- widgets
 
-CONTROLS = {"n": teach.slider(0, 10, 2, 4, "n"), "x": teach.slider(0.0, 1.0, 0.1, 0.5, "x"),
-            "kind": teach.choice(["a", "b", "c"], "a", "kind"), "on": teach.switch(True, "on")}
+CONTROLS = {
+    "n": teach.slider(0, 10, 2, 4, "n"),
+    "x": teach.slider(0.0, 1.0, 0.1, 0.5, "x"),
+    "kind": teach.choice(["a", "b", "c"], "a", "kind"),
+    "on": teach.switch(True, "on"),
+}
 
 
 def draw(state, artists=None):
@@ -184,12 +221,24 @@ FILM = [{}, {"n": 10}, {"x": 1.0, "kind": "b"}]
 def test_states_hold_the_ends_and_middle_of_each_control():
     states = list(teach.states(CONTROLS))
     assert states[0] == {"n": 4, "x": 0.5, "kind": "a", "on": True}
-    assert [state["n"] for state in states[1:4]] == [0, 4, 10] and {state["kind"] for state in states} == {"a", "b", "c"}
+    assert [state["n"] for state in states[1:4]] == [0, 4, 10] and {state["kind"] for state in states} == {
+        "a",
+        "b",
+        "c",
+    }
     assert {state["on"] for state in states} == {True, False} and {0.0, 1.0} <= {state["x"] for state in states}
 
 
-@pytest.mark.parametrize("make", [lambda: teach.slider(0, 10, 1, 11, "n"), lambda: teach.slider(5, 5, 1, 5, "n"),
-                                  lambda: teach.slider(0, 1, 0, 1, "n"), lambda: teach.slider("0", 1, 1, 1, "n"), lambda: teach.choice(["a"], "b", "n")])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: teach.slider(0, 10, 1, 11, "n"),
+        lambda: teach.slider(5, 5, 1, 5, "n"),
+        lambda: teach.slider(0, 1, 0, 1, "n"),
+        lambda: teach.slider("0", 1, 1, 1, "n"),
+        lambda: teach.choice(["a"], "b", "n"),
+    ],
+)
 def test_controls_that_make_no_sense_are_refused(make):
     with pytest.raises(ValueError, match="'n'"):
         make()
@@ -208,10 +257,11 @@ def test_static_explore_shows_picture_readout_and_filmstrip(shown, monkeypatch):
 def test_static_explore_finds_a_position_that_raises(shown, monkeypatch):
     def breaks(state, artists=None):
         return draw(state) if state["kind"] != "c" else 1 / 0
+
     monkeypatch.setenv("REIDKIT_STATIC", "1")
     with pytest.raises(ZeroDivisionError):
         teach.explore(breaks, CONTROLS, FILM, ALT)
-    with pytest.raises(ZeroDivisionError):                          # and a broken first frame, live or not
+    with pytest.raises(ZeroDivisionError):  # and a broken first frame, live or not
         monkeypatch.delenv("REIDKIT_STATIC")
         teach.explore(lambda state: 1 / 0, CONTROLS, FILM, ALT)
 
@@ -228,6 +278,7 @@ def live(monkeypatch):
     pytest.importorskip("ipywidgets")
     import IPython
     import IPython.display
+
     outputs = []
     monkeypatch.delenv("REIDKIT_STATIC", raising=False)
     monkeypatch.setattr(IPython, "get_ipython", lambda: object())
@@ -243,21 +294,30 @@ def parts(box):
 def test_live_explore_redraws_and_reads_out(live):
     teach.explore(draw, CONTROLS, FILM, ALT)
     (n, x, kind, on), readout, image = parts(live[0])
-    assert sum("image/png" in str(output)[:20] for output in live) == 0 and "<details>" in live[1]["text/html"]     # first frame once, the still folded
+    assert (
+        sum("image/png" in str(output)[:20] for output in live) == 0 and "<details>" in live[1]["text/html"]
+    )  # first frame once, the still folded
     before = image.value
     n.value = 8
-    assert image.value != before and "n is 8" in readout.value and 'role="status"' in readout.value and ALT in readout.value
+    assert (
+        image.value != before
+        and "n is 8" in readout.value
+        and 'role="status"' in readout.value
+        and ALT in readout.value
+    )
     assert type(n).__name__ == "IntSlider" and type(x).__name__ == "FloatSlider" and n.continuous_update
 
 
 def test_live_explore_waits_with_a_slow_drawing_and_reuses_artists(live):
     import time
+
     kept = []
 
     def slow(state, artists):
         kept.append(artists)
         time.sleep(0.11)
         return draw(state)
+
     teach.explore(slow, CONTROLS, FILM, ALT)
     (n, *_), _, _ = parts(live[0])
     assert not n.continuous_update and all(artists is kept[0] for artists in kept)
@@ -266,6 +326,7 @@ def test_live_explore_waits_with_a_slow_drawing_and_reuses_artists(live):
 def test_live_explore_reports_an_error_and_raises_it(live):
     def breaks(state):
         return draw(state) if state["n"] < 6 else 1 / 0
+
     teach.explore(breaks, CONTROLS, [{}, {"n": 0}, {"n": 2}], ALT)
     (n, *_), readout, image = parts(live[0])
     with pytest.raises(ZeroDivisionError):
@@ -298,15 +359,17 @@ def test_drawing_with_a_figure_kept_in_artists():
         if "line" not in artists:
             artists["figure"] = Figure(figsize=(2, 1), dpi=50)
             FigureCanvasAgg(artists["figure"])
-            artists["line"], = artists["figure"].add_subplot().plot([0, 1], [0, 10])
+            (artists["line"],) = artists["figure"].add_subplot().plot([0, 1], [0, 10])
         artists["line"].set_ydata([0, state["n"]])
         return teach.Frame(artists["figure"], "")
+
     drawing = widgets._Drawing(plot)
     first, second = drawing({"n": 1})[0], drawing({"n": 9})[0]
     assert first.shape == (50, 100, 3) and (first != second).any()
 
 
 # ---- source
+
 
 def test_show_source_folds_long_listings_and_names_no_machine_path(shown):
     show_source(files.results_dir)
@@ -322,4 +385,7 @@ def test_show_source_folds_long_listings_and_names_no_machine_path(shown):
 def test_show_source_of_another_library_and_of_a_test(shown):
     show_source(torch.nn.functional.relu)
     show_source(draw)
-    assert shown[0][0]["text/plain"].startswith("# torch/nn/functional.py") and "/" not in shown[1][0]["text/plain"].splitlines()[0]
+    assert (
+        shown[0][0]["text/plain"].startswith("# torch/nn/functional.py")
+        and "/" not in shown[1][0]["text/plain"].splitlines()[0]
+    )

@@ -17,6 +17,7 @@ CLAIM, RECORD = "application/x-reidkit-claim+json", "application/x-reidkit-recor
 def shown(monkeypatch):
     import IPython
     import IPython.display
+
     outputs = []
     monkeypatch.setattr(IPython, "get_ipython", lambda: object())
     monkeypatch.setattr(IPython.display, "display", lambda data, raw=False, metadata=None: outputs.append(data))
@@ -29,10 +30,14 @@ def results(tmp_path, monkeypatch):
     folder = tmp_path / "data" / "results"
     folder.mkdir(parents=True)
     about = "2 x CPU,3.11.7,2.13.0,abc1234567,2026-01-0"
-    rows = [f"{seed},{norm},{score},ok,{about}{seed + 1}" for norm, scores in (("bn", (10, 12, 14)), ("in", (20, 20, 26)))
-            for seed, score in enumerate(scores)]
-    (folder / "table.csv").write_text("\n".join(["SEED,NORM,score,status,device,python,torch,commit,date", *rows,
-                                                 f"9,bn,,failed,{about}9"]) + "\n")
+    rows = [
+        f"{seed},{norm},{score},ok,{about}{seed + 1}"
+        for norm, scores in (("bn", (10, 12, 14)), ("in", (20, 20, 26)))
+        for seed, score in enumerate(scores)
+    ]
+    (folder / "table.csv").write_text(
+        "\n".join(["SEED,NORM,score,status,device,python,torch,commit,date", *rows, f"9,bn,,failed,{about}9"]) + "\n"
+    )
     return folder
 
 
@@ -40,13 +45,29 @@ def run(preset="laptop", source="world"):
     return types.SimpleNamespace(preset=types.SimpleNamespace(name=preset), source=source)
 
 
-@pytest.mark.parametrize("value, where, state", [(1.0, run(), "held"), (-1.0, run(), "not held"), (-1.0, run("smoke"), "not tested here"),
-                                                 (1.0, run(source="market1501"), "not tested here"), (-1.0, None, "not held")])
+@pytest.mark.parametrize(
+    "value, where, state",
+    [
+        (1.0, run(), "held"),
+        (-1.0, run(), "not held"),
+        (-1.0, run("smoke"), "not tested here"),
+        (1.0, run(source="market1501"), "not tested here"),
+        (-1.0, None, "not held"),
+    ],
+)
 def test_claim_states(shown, value, where, state):
     teach.claim("IN travels <well>", measured=torch.tensor(value), holds=lambda v: v > 0, unit="points", run=where)
-    bundle, = shown
-    assert bundle[CLAIM] == {"sentence": "IN travels <well>", "state": state, "measured": value, "unit": "points", "recorded": None}
-    assert f"[{state}]" in bundle["text/plain"] and state in bundle["text/html"] and "&lt;well&gt;" in bundle["text/html"]
+    (bundle,) = shown
+    assert bundle[CLAIM] == {
+        "sentence": "IN travels <well>",
+        "state": state,
+        "measured": value,
+        "unit": "points",
+        "recorded": None,
+    }
+    assert (
+        f"[{state}]" in bundle["text/plain"] and state in bundle["text/html"] and "&lt;well&gt;" in bundle["text/html"]
+    )
     json.dumps(bundle)
 
 
@@ -54,9 +75,9 @@ def test_claim_with_recorded_seeds(shown, results):
     teach.claim("s", measured=11, holds=lambda v: v > 10, recorded=teach.recorded("table", "score", NORM="bn"))
     recorded = shown[0][CLAIM]["recorded"]
     assert (recorded["mean"], recorded["n"]) == (12, 3)
-    assert recorded["low"] == pytest.approx(12 - 4.303 * 2 / 3 ** 0.5) and "12 [7.03, 17]" in shown[0]["text/plain"]
+    assert recorded["low"] == pytest.approx(12 - 4.303 * 2 / 3**0.5) and "12 [7.03, 17]" in shown[0]["text/plain"]
     teach.claim("s", holds=lambda v: v > 12.5, run=run("smoke"), recorded=teach.recorded("table", "score", NORM="bn"))
-    assert shown[1][CLAIM]["state"] == "not held"                   # the recorded mean is judged whatever the preset
+    assert shown[1][CLAIM]["state"] == "not held"  # the recorded mean is judged whatever the preset
     with pytest.raises(ValueError, match="nothing to judge"):
         teach.claim("s", holds=bool)
 
@@ -67,22 +88,31 @@ def test_claim_in_plain_python_prints_its_text(capsys):
 
 
 def test_compare_with_paper_never_fails_and_escapes(shown):
-    teach.compare_with_paper([("BN", 12.3, "A 2020, table 1", 11.5), ("IN", 28.0, "A", 11.0), ("X", "up", "A", "down"),
-                              ("Y", 5, "A", 1, True), ("Z", 5, "A", 9, lambda p, o: o < p, "<b>"), ("W", 5, "A", float("nan"))],
-                             title="Ours", tolerance=1.0)
+    teach.compare_with_paper(
+        [
+            ("BN", 12.3, "A 2020, table 1", 11.5),
+            ("IN", 28.0, "A", 11.0),
+            ("X", "up", "A", "down"),
+            ("Y", 5, "A", 1, True),
+            ("Z", 5, "A", 9, lambda p, o: o < p, "<b>"),
+            ("W", 5, "A", float("nan")),
+        ],
+        title="Ours",
+        tolerance=1.0,
+    )
     lines = shown[0]["text/plain"].splitlines()[3:]
     assert [line.count("  yes") + 2 * line.count("  no") for line in lines] == [1, 2, 0, 1, 2, 2]
     assert "cannot be compared" in lines[2] and "&lt;b&gt;" in shown[0]["text/html"]
     teach.compare_with_paper([("BN", 12.3, "A", 11.5)])
-    assert "cannot be compared" in shown[1]["text/plain"]           # no tolerance, no verdict
+    assert "cannot be compared" in shown[1]["text/plain"]  # no tolerance, no verdict
 
 
 def test_recorded_values_filters_and_seeds(results):
     table = teach.recorded("table", NORM="in")
     assert table.values("score") == [20, 20, 26] and table.mean("score") == 22 and table.seeds == [0, 1, 2]
     low, high = table.interval("score")
-    assert (low + high) / 2 == pytest.approx(22) and high - 22 == pytest.approx(4.303 * 12 ** 0.5 / 3 ** 0.5)
-    assert len(teach.recorded("table").rows) == 6                   # the failed run is left out
+    assert (low + high) / 2 == pytest.approx(22) and high - 22 == pytest.approx(4.303 * 12**0.5 / 3**0.5)
+    assert len(teach.recorded("table").rows) == 6  # the failed run is left out
     for word in ("3 seeds", "2026-01-01", "abc1234567", "2 x CPU", "3.11.7", "2.13.0"):
         assert word in table.provenance()
 
