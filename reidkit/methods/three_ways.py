@@ -12,7 +12,7 @@ from ..backbones import trunk as make_trunk
 from ..layers import pooling
 from ..layers.heads import AttributeHeads, BNNeck, Classifier, Output, PairClassifier
 
-WAYS = ("identity", "triplet", "contrastive", "verification", "attributes")
+WAYS = ("identity", "triplet", "contrastive", "verification", "verification-near", "attributes")
 
 
 class ThreeWays(nn.Module):
@@ -38,6 +38,7 @@ class ThreeWays(nn.Module):
 def way_losses(ways):
     """The losses of one way or of several joined by "+" ("identity", "identity+triplet"): a function for `fit`.
 
+    "verification-near" judges only pairs of one domain: strangers from another place are told apart by their place alone.
     ValueError names an unknown way.
     """
     chosen = ways.split("+")
@@ -54,8 +55,12 @@ def _loss(way, output, batch):
         return losses.batch_hard_triplet(output.feature, batch.ids, margin=0.3).mean()
     if way == "attributes":
         return losses.attribute_loss(output.extra["attributes"], batch.attributes).mean()
-    first, second, same = losses.pairs(batch.ids)           # (n,) each
     if way == "contrastive":
-        return losses.balanced_mean(losses.contrastive(F.normalize(output.feature, dim=1), batch.ids, margin=1.0), same)
+        each = losses.contrastive(F.normalize(output.feature, dim=1), batch.ids, margin=1.0)
+        return losses.balanced_mean(each, losses.pairs(batch.ids)[2])
+    first, second, same = losses.pairs(batch.ids)           # (n,) each
+    if way == "verification-near":
+        near = batch.domains[first] == batch.domains[second]
+        first, second, same = first[near], second[near], same[near]
     logits = output.extra["judge"](output.neck[first], output.neck[second])
     return losses.balanced_mean(losses.verification(logits, same), same)

@@ -17,7 +17,7 @@ def records(path):
     """Everything that teach.record handed over in an executed notebook; {} where it was never written."""
     try:
         cells = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))["cells"]
-    except ValueError:
+    except (OSError, ValueError):
         return {}
     found = {}
     for output in (output for cell in cells for output in cell.get("outputs", [])):
@@ -80,7 +80,8 @@ def _panel(panel, rows, name, axis, others):
         means = [sum(values) / len(values) for values in points.values()]
         highs = [t_interval(values)[1] for values in points.values()]
         halves = [0 if high is None else high - mean for high, mean in zip(highs, means)]
-        colour = panel.errorbar(x, means, yerr=halves, capsize=4, label=label)[0].get_color()
+        line = {"linestyle": "none"} if axis == "SEED" else {}          # seeds have no order
+        colour = panel.errorbar(x, means, yerr=halves, capsize=4, label=label, **line)[0].get_color()
         for at, values in zip(x, points.values()):
             panel.plot([at] * len(values), values, ".", color=colour, alpha=0.5, linestyle="none", label="_")
     panel.set_xticks(range(len(places)), places)

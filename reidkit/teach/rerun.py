@@ -95,14 +95,17 @@ def run_one(chapter, parameters, target, threads, cached, timeout):
     runtime.set_threads(threads)
     wanted = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "REIDKIT_STATIC": "1"}
     wanted |= {} if cached else {"REIDKIT_CACHE": "off"}
-    with surroundings(fresh=False), mock.patch.dict(os.environ, wanted), files.atomic_path(f"{target}.ipynb") as made:
+    made = f"{target}.running.ipynb"
+    with surroundings(fresh=False), mock.patch.dict(os.environ, wanted):
         try:
-            papermill.execute_notebook(chapter, str(made), parameters, kernel_name="python3", progress_bar=False,
+            papermill.execute_notebook(chapter, made, parameters, kernel_name="python3", progress_bar=False,
                                        execution_timeout=timeout, cwd=str(folder if folder.is_dir() else folder.parent))
         except Exception as problem:                        # whatever it is, it is this run's row and stops no other
             name = getattr(problem, "ename", type(problem).__name__)
             error = f"{name}: {getattr(problem, 'evalue', problem)}".strip().splitlines()[0]
-        records = collect.records(made)
+    records = collect.records(made)
+    if os.path.exists(made):                                # not where the kernel never came up
+        os.replace(made, f"{target}.ipynb")
     device = runtime.device_name(runtime.pick_device(parameters.get("DEVICE", "auto")))
     row = {"parameters": parameters, "records": records, "status": "failed" if error else "ok", "error": error,
            "seconds": round(time.perf_counter() - began, 1), "threads": threads, "device": device,
