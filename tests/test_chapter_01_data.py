@@ -17,6 +17,6 @@ def test_chapter_01_takes_a_real_data_set_by_path(name, folder, claims, data_roo
     text = "\n".join(str(output.get("text", "")) for cell in made.cells for output in cell.get("outputs", []))
     assert "real people" in text
     states = [claim["state"] for _, claim in build.claims(made)]
-    assert states.count("held") == claims and "not held" not in states and len(states) == 5     # one claim needs no drawn people
+    assert states.count("held") == claims and "not held" not in states and len(states) == 6     # one claim needs no drawn people
     pictures = [cell.id for cell in made.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
     assert "strips" not in pictures                         # real people stay off the page

@@ -46,7 +46,7 @@ run = teach.start("00", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THRE
 # Someone walks past one camera. Later, other cameras see many people. **Which of them is she?** Not by her face, which is a few pixels wide, and not by a name, which nobody knows: by what she looks like as a whole. The picture to find is the **query**; the pile to search is the **gallery**.
 
 # %% key="picture" tags=["slide"]
-crowd = world.sample([("train", 0)], people=12, cameras=4, pictures=1, size=(128, 64), seed=run.seed)
+crowd = world.sample([("train", 2)], people=12, cameras=4, pictures=1, size=(128, 64), seed=run.seed)
 wanted = crowd[(crowd.ids == crowd.ids[0]) & (crowd.cameras == 0)]
 others = crowd[crowd.cameras > 0]                                       # 12 people x 3 other cameras, person by person
 pile = torch.cat([torch.arange(3), 3 + torch.randperm(33, generator=torch.Generator().manual_seed(run.seed))[:13]])
@@ -103,7 +103,7 @@ print(f"mean colour, two people in one camera: {between_people:.0f} grey levels 
 
 # %% key="world-walk" tags=["widget", "slide"]
 draw, controls = c00.world_walk(seed=run.seed)
-teach.explore(draw, controls, film=[{"person": 3}, {"facing": 180}, {"place": 2}, {"camera": 3}], name="00-walk",
+teach.explore(draw, controls, film=[{"person": 3}, {"facing": 180}, {"place": 1}, {"camera": 3}], name="00-walk",
               alt="A drawn person as a chosen camera of a chosen place sees her, beside the "
                   "body-part mask.")
 

@@ -53,7 +53,7 @@ def course_map():
 def one_person_many_cameras(seed=0, size=(128, 64)):
     """Two people, one pose each, through the imaging chains of four cameras of two places: images (16, 3, H, W), masks (2, 8, H, W)."""
     people, poses = world.make_people(2, seed=seed), world.make_poses(2, seed=seed)
-    first, second = (world.make_cameras(world.make_place("train", place), 4) for place in (0, 1))
+    first, second = (world.make_cameras(world.make_place("train", place), 4) for place in (2, 4))
     both = world.Cameras(**{field.name: torch.cat([getattr(first, field.name), getattr(second, field.name)]) for field in fields(first)})
     who = torch.arange(2).repeat_interleave(8)                                          # (16,) one person a row
     scene = first[torch.zeros(16, dtype=torch.int64)]                                   # one geometry and background for all
@@ -77,5 +77,5 @@ def world_walk(seed=0, people=8, places=4, cameras=4):
         return Frame(page, f"{world.describe(crowd, state['person'])}; place {state['place']}, camera {state['camera']}, "
                            f"turned by {state['facing']} degrees. Mean colour {tuple(drawn.images[0].float().mean((1, 2)).int().tolist())}.")
 
-    return draw, {"person": slider(0, people - 1, 1, 0, "person"), "place": slider(0, places - 1, 1, 0, "place"),
+    return draw, {"person": slider(0, people - 1, 1, 0, "person"), "place": slider(0, places - 1, 1, 2, "place"),
                   "camera": slider(0, cameras - 1, 1, 0, "camera"), "facing": choice([0, 45, 90, 135, 180, 270], 0, "turned (degrees)")}
