@@ -254,10 +254,20 @@ def _store(cache, settings, model, data, functions, device):
 
 @contextlib.contextmanager
 def _same_every_time(device):
-    """The caller's random numbers stay as they were; cuDNN chooses deterministic kernels."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []), \
-            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-        yield
+    """The caller's random numbers stay as they were. cuDNN chooses deterministic kernels; on a CPU torch does so throughout:
+    the gradient of x[index] with an index that repeats is else added up by racing threads, in another order each time."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    filling = torch.utils.deterministic.fill_uninitialized_memory
+    if device.type == "cpu":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False     # costs time, and nothing here reads such memory
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), \
+                torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.utils.deterministic.fill_uninitialized_memory = filling
 
 
 @contextlib.contextmanager
