@@ -25,6 +25,7 @@ WRONG = {                                                   # exercise -> [(answ
         ("def f(ids, cameras): return ((ids[:, None] == ids[None]).sum().item() - len(ids)) // 2", "two cameras"),
         ("def f(ids, cameras): return torch.tensor(3)", "Python int"),
         ("def f(ids, cameras): return 3", "no pair"),
+        ("def f(ids, cameras): return ((ids[:, None] == ids[None]) & (cameras[:, None] != cameras[None])).sum().item() / 2", "float"),
     ],
     "01-keep": [
         ("def keep(i, c, ids, cams): return ids != -1", "junk rule"),
@@ -46,6 +47,7 @@ WRONG = {                                                   # exercise -> [(answ
         ("def f(s, right): return 1 + (s > s[right].max()).sum().item() + 0", "constant"),
         ("def f(s, right): return (s >= s[right].max()).sum().item()", "push each other"),
         ("def f(s, right): return 1 + (s[~right] >= s[right].max()).sum()", "Python int"),
+        ("def f(s, right): return 1 + (s[~right] >= s[right].min()).sum().item()", "worst right answer"),
         ("def f(s, right): return 1 + (s[~right] <= s[right].max()).sum().item()", "rank is 3"),
     ],
     "01b-contrastive": [

@@ -11,7 +11,7 @@
 # %% [markdown] key="title" tags=["slide"]
 # # 0 · Start here
 #
-# **Promise:** in a quarter of an hour you will know what person re-identification is, what this course is after, and that everything runs on your machine.
+# **Promise:** in twenty minutes you will know what person re-identification is, what this course is after, and that everything runs on your machine.
 #
 # | | |
 # |---|---|
@@ -21,7 +21,7 @@
 #
 # **Recall** comes here in later chapters: three questions on what you learnt before, answers folded. Try the form:
 # <details><summary>1. What does <code>torch.cdist(a, b)</code> return?</summary>The matrix of distances between every row of a and every row of b.</details>
-# <details><summary>2. What does <code>x[:, None] == x[None]</code> return for a vector x?</summary>A square table of booleans: which entries are equal to which.</details>
+# <details><summary>2. What is the shape of <code>x[:, None] + y[None]</code> for vectors of length 3 and 4?</summary>(3, 4): a column meets a row, and broadcasting fills the table.</details>
 # <details><summary>3. What does <code>model.eval()</code> change?</summary>Dropout is off and batch norm uses its stored statistics. Chapter 2 shows why that matters here.</details>
 
 # %% key="parameters" tags=["parameters"]
@@ -58,8 +58,8 @@ teach.show(c00.search_picture(wanted.images[0], shuffled.images), name="00-searc
                    "appear? The next cell tells.")
 
 # %% key="answer" tags=["check"]
-places = [i + 1 for i, who in enumerate(shuffled.ids.tolist()) if who == wanted.ids[0]]
-print(f"She stands at places {', '.join(map(str, places))} of {len(shuffled)} (rows of eight, counted from the top left).")
+positions = [i + 1 for i, who in enumerate(shuffled.ids.tolist()) if who == wanted.ids[0]]
+print(f"She stands at positions {', '.join(map(str, positions))} of {len(shuffled)} (rows of eight, counted from the top left).")
 
 # %% [markdown] key="question" tags=["slide"]
 # ## The question of this course
@@ -72,19 +72,19 @@ print(f"She stands at places {', '.join(map(str, places))} of {len(shuffled)} (r
 fig, chapters = c00.course_map()
 teach.show(fig, name="00-map",
            alt="Map of the course: chapters 0 and 1 lead to normalisation (2 to 4), then "
-               "adaptation, parts, graphs and re-ranking, and end with real people and scaling up.",
-           caption="What you see: the chapters and what each repairs. Solid boxes are open now "
+               "adaptation, parts, neighbours, and end with real people and scaling up.",
+           caption="What you see: the chapters and what each is about. Solid boxes are open now "
                    f"({', '.join(chapters)}); dashed ones are being written.")
 
 # %% [markdown] key="style-content" tags=["slide"]
 # ## People, cameras, places
 #
-# Our people are drawn. That gives us something no real data set has: the same person, in the same pose, through *any* camera. What the camera does is called **style**, who stands there **content**. **Guess:** below, the first row is one person through the cameras of two places. Is it easy to see that she is one person?
+# Our people are drawn. That gives us something no real data set has: the same person, in the same pose, through *any* camera. What the camera does to the picture is called **style**; who stands there, how and before what is **content**.
 
 # %% key="ask-style" tags=["prediction"]
-teach.ask("00-style", "Two pictures of one person in two places, and two people in one place. "
-                      "Which pair differs more in mean colour?",
-          ["one person, two places", "two people, one place", "about the same"])
+teach.ask("00-style", "Which two pictures differ more in mean colour: of one person through cameras of "
+                      "two places, or of two people through the same camera?",
+          ["one person, two places", "two people, one camera", "about the same"])
 
 # %% key="restyle" tags=["slide"]
 drawn, masks = c00.one_person_many_cameras(seed=run.seed)
@@ -171,6 +171,8 @@ def cross_camera_pairs(ids, cameras):
 # %% [markdown] key="lecture-rerun" tags=["slide"]
 # ## How to lecture and how to rerun
 #
+# (Students may skip this part.)
+#
 # `make lecture CH=01` builds a copy with hidden code, large type and speaker notes, by a 15- or a 45-minute route, and opens it. `make course` runs every chapter and prints which claims held. Researchers vary parameters from a terminal:
 #
 # ```
@@ -199,11 +201,11 @@ teach.progress()
 # %% [markdown] key="ethics" tags=["slide"]
 # ## Before you use this on people
 #
-# Re-identification follows a person from camera to camera without asking. That is its use in a shopping-mall study, and its harm in the hands of whoever wants to know where someone goes, with whom, how often. Errors fall on people too: a false match puts a stranger at a scene.
+# Re-identification follows a person from camera to camera without asking. That is its use where a network of cameras is meant to understand how a crowd moves, and its harm in the hands of whoever wants to know where someone goes, with whom, how often. Errors fall on people too: a false match puts a stranger at a scene.
 #
-# **Consent.** The people in most public re-ID sets were never asked. **DukeMTMC**, once the second most used, filmed students on a campus; Duke University withdrew it in 2019, and its authors do not redistribute it. This course links to no mirror, and every notebook works without it. Papers from those years report it, so our comparisons name it.
+# **Consent.** The people in most public re-ID sets were never asked. **DukeMTMC** filmed students on a campus; Duke University withdrew it in 2019, and its authors do not redistribute it. This course links to no mirror, and every notebook works without it. Papers from those years report it, so our comparisons name it.
 #
-# **Law** (a pointer, not advice). In the European Union, biometric data that single out a person are a special category (GDPR, article 9), and the AI Act (Regulation 2024/1689, article 5) forbids most live remote biometric identification by police in public spaces. China's Personal Information Protection Law (article 26) ties cameras and recognition in public places to public security, with visible signs. Ask before you film; ask your ethics board before you collect.
+# **Law** (a pointer, not advice). In the European Union, biometric data that single out a person are a special category (GDPR, article 9); whether a whole-body appearance counts as biometric is debated. The AI Act (Regulation 2024/1689, article 5) forbids live remote biometric identification by police in public spaces, with listed exceptions. China's Personal Information Protection Law (article 26) ties cameras and recognition in public places to public security, with visible signs. Ask before you film; ask your ethics board before you collect.
 #
 # **What drawn people avoid:** nobody was filmed, nothing can leak, every label is exact. **What they hide:** real bodies, real clothes and real bias. Our skin, hair and dress come from distributions that *we* chose; a model fair on them can be unfair on people. Chapter 11 measures on real pictures, with their terms, and shows no face.
 
@@ -279,4 +281,4 @@ teach.record(between_places=between_places.item(), between_people=between_people
 # **Next:** chapter 1, what is re-ID.
 
 # %% [markdown] key="notes" tags=["notes"]
-# *For lecturers.* 15 minutes: the search picture (let the room find her), the question, the map, ethics. Turn the person to her back in the widget and ask what is still the same. In 45 minutes, solve exercise 0.1 together to show how checks answer.
+# *For lecturers.* 15 minutes: the search picture (let the room find her), the question, the map, ethics. Turn the person in the widget and ask what is still the same. In 45 minutes, solve exercise 0.1 together to show how checks answer.

@@ -13,18 +13,18 @@ from ..widgets import Frame, choice, slider
 # what stands in the map: row of boxes, chapters in it, what each repairs or explains
 MAP = (
     ("the task", (("00", "start here"), ("01", "what is re-ID?"), ("01b", "three ways\nto train"))),
-    ("normalisation", (("02", "batch against\ninstance statistics"), ("03", "DualNorm"), ("04", "MetaBIN"))),
-    ("adaptation", (("05", "ECN: three\ninvariances"),)),
-    ("parts", (("06", "MGN stripes"), ("07", "SPReID masks"), ("08", "bilinear\npooling"))),
-    ("neighbours", (("09", "SGGNN graphs"), ("10", "re-ranking"))),
-    ("the real world", (("11", "real people"), ("12", "scaling up"))),
+    ("normalisation", (("02", "batch against\ninstance statistics"), ("03", "DualNorm: forget\nthe camera's style"), ("04", "MetaBIN: forget\njust enough"))),
+    ("adaptation", (("05", "ECN: learn from the\nnew place, unlabelled"),)),
+    ("parts", (("06", "MGN: stripes\nof the body"), ("07", "SPReID: masks\nof body parts"), ("08", "bilinear: what\nand where"))),
+    ("neighbours", (("09", "SGGNN: pairs\nask pairs"), ("10", "re-ranking by\nneighbours"))),
+    ("the real world", (("11", "does it hold on\nreal people?"), ("12", "scaling up:\nthe bag of tricks"))),
 )
 
 
 def search_picture(query, gallery):
     """The query beside rows of eight gallery pictures; query uint8 (3, H, W), gallery uint8 (N, 3, H, W) -> uint8 (H', W', 3)."""
     right = grid(gallery, columns=8)
-    left = grid(query[None], labels=["Who is she?"])
+    left = grid(query[None], labels=["Where is she?"])
     rows = max(len(left), len(right))
     pad = lambda page: np.pad(page, ((0, rows - len(page)), (0, 0), (0, 0)), constant_values=255)
     rule = np.full((rows, 4, 3), 90, dtype=np.uint8)
@@ -73,9 +73,9 @@ def world_walk(seed=0, people=8, places=4, cameras=4):
         drawn = world.render(crowd[[state["person"]]], camera, replace(pose, facing=facing), size=(128, 64), raw=False, seed=seed)
         shown = drawn.masks[0].float() / 4                                              # (H, W) 0 background .. 1 shoes
         mask = (255 * shown).to(torch.uint8).expand(3, -1, -1)
-        page = grid(torch.stack([drawn.images[0], mask]), columns=2, labels=["picture", "body parts"], height=256)
+        page = grid(torch.stack([drawn.images[0], mask]), columns=2, labels=["picture", "head, upper, lower, shoes: ever lighter"], height=256)
         return Frame(page, f"{world.describe(crowd, state['person'])}; place {state['place']}, camera {state['camera']}, "
                            f"turned by {state['facing']} degrees. Mean colour {tuple(drawn.images[0].float().mean((1, 2)).int().tolist())}.")
 
-    return draw, {"person": slider(0, people - 1, 1, 0, "person"), "place": slider(0, places - 1, 1, 2, "place"),
+    return draw, {"person": slider(0, people - 1, 1, 0, "person"), "place": slider(0, places - 1, 1, 1, "place"),
                   "camera": slider(0, cameras - 1, 1, 0, "camera"), "facing": choice([0, 45, 90, 135, 180, 270], 0, "turned (degrees)")}

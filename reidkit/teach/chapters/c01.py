@@ -49,6 +49,13 @@ def world_explorer(model, run, people=8):
     pose = world.make_poses(1, seed=run.seed, knobs=world.EASY)
     pose = replace(pose, facing=torch.zeros(1), occluder=torch.zeros_like(pose.occluder))
 
+    def features(images):
+        nobody = torch.zeros(len(images), dtype=torch.int64)
+        return retrieval.embed(model, ReIDData(images, nobody, nobody, nobody, name="explorer"), device=run.device)
+
+    untouched = features(torch.cat([world.render(crowd[[i]], scene, pose, size=size, raw=False, seed=run.seed).images for i in range(people)]))
+    stranger = ((untouched @ untouched.T).sum(1) - 1) / (people - 1)                    # (people,) mean similarity to the others
+
     def draw(state, artists=None):
         person = crowd[[state["person"]]]
         warm = 2 ** (0.8 * state["warmth"])                                             # red up, blue down
@@ -56,13 +63,13 @@ def world_explorer(model, run, people=8):
                          white_balance=scene.white_balance * torch.tensor([[warm, 1.0, 1 / warm]]))
         turned = replace(pose, facing=torch.tensor([math.radians(state["facing"])]),
                          occluder=torch.full_like(pose.occluder, 3 if state["occlusion"] else 0), hides=torch.tensor([state["occlusion"]]))
-        both = [world.render(person, camera, pose_, size=size, raw=False, seed=run.seed).images for camera, pose_ in ((scene, pose), (camera, turned))]
-        data = ReIDData(torch.cat(both), *[torch.zeros(2, dtype=torch.int64)] * 3, name="explorer")
-        before, after = retrieval.embed(model, data, device=run.device)
-        page = grid(data.images, columns=2, labels=["untouched", "changed"], height=256)
-        return Frame(page, f"{world.describe(crowd, state['person'])}: cosine similarity {(before @ after).item():.2f} to the untouched picture "
-                           f"(1 is the same feature).")
+        both = torch.cat([world.render(person, seen, how, size=size, raw=False, seed=run.seed).images
+                          for seen, how in ((scene, pose), (camera, turned))])
+        before, after = features(both)
+        page = grid(both, columns=2, labels=["untouched", "changed"], height=256)
+        return Frame(page, f"{world.describe(crowd, state['person'])}: cosine similarity {(before @ after).item():.2f} to the untouched "
+                           f"picture; untouched strangers have {stranger[state['person']]:.2f} on average, the same picture 1.")
 
     return draw, {"person": slider(0, people - 1, 1, 0, "person"), "light": slider(-1.0, 1.0, 0.1, 0.0, "light (powers of two)"),
                   "warmth": slider(-1.0, 1.0, 0.1, 0.0, "warmth"), "blur": slider(0.0, 3.0, 0.25, 0.0, "blur"),
-                  "facing": slider(0, 180, 15, 0, "turned (degrees)"), "occlusion": slider(0.0, 1.0, 0.1, 0.0, "occlusion")}
+                  "facing": slider(0, 180, 15, 0, "turned (degrees)"), "occlusion": slider(0.0, 1.0, 0.1, 0.0, "occluder from the side")}

@@ -21,7 +21,7 @@ def same_person(answer):
 def cross_camera_pairs(answer):
     ids, cameras = torch.tensor([1, 1, 1, 2, 2]), torch.tensor([0, 0, 1, 0, 1])
     got = answer(ids, cameras)
-    expect(not isinstance(got, torch.Tensor), "return a Python int (use .item())")
+    expect(type(got) is int, f"return a Python int (.item() makes one of a tensor, // keeps it one); you returned {type(got).__name__}")
     expect(got != 6, "6 counts each pair from both sides: halve it")
     expect(got != 4, "4 counts the pair of person 1 in one camera, too: it needs two cameras")
     expect(got == 3, f"person 1 has two such pairs and person 2 one: 3 in all; you count {got}")

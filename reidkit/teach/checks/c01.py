@@ -48,5 +48,7 @@ def first_rank(answer):
     constant = rank([0.5] * 5, 0, 1, 0, 0, 0)
     expect(constant != 1, "a constant feature still gets rank 1: strangers that tie with the right answer are put behind it")
     expect(constant == 5, f"four strangers tie with the right answer, so its honest rank is 5; you give {constant}")
+    first = rank([0.9, 0.5, 0.1], 1, 0, 1)
+    expect(first == 1, f"the best right answer is closer than every stranger, so its rank is 1; you give {first} (did you take the worst right answer?)")
     several = rank([0.9, 0.9, 0.9, 0.2], 1, 1, 0, 0)
     expect(several == 2, f"one stranger ties with two right answers: the best of them has rank 2; you give {several} (do right answers push each other down?)")
