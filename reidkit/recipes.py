@@ -102,13 +102,14 @@ def train_way(way, journey, preset, seed=0, device="cpu", cache="01b-ways"):
 # recorded tables
 
 def real_exams(preset):
-    """PKU-Reid, all people and both halves, where REIDKIT_DATA_ROOT names the folder of data sets; else none."""
+    """PKU-Reid, all people and both halves, where REIDKIT_DATA_ROOT names the folder of data sets; else none. The report half
+    is not for trying things out: the smoke preset never meets it."""
     root = os.environ.get("REIDKIT_DATA_ROOT")
     folder = pathlib.Path(root or ".") / "pku-reid"
     if not root or not folder.is_dir():
         return {}
     return {"pku" if half == "all" else f"pku_{half}": read("pku-reid", folder, preset.size, half=half).exam
-            for half in ("all", "development", "report")}
+            for half in ("all", "development", "report") if preset.name != "smoke" or half == "development"}
 
 
 def examine(model, exams):
@@ -139,13 +140,14 @@ def ways_row(preset, data, seed, device):
     return row | {"identity_minus_attributes": round(row["identity_home_rank1"] - row["attributes_home_rank1"], 2)}
 
 
-def record(out, seeds, make_row, given):
+def record(out, seeds, make_row, given, inputs=(), watch=False):
     """Fill the table `out` with one row a seed: make_row(seed) between `given` and the provenance. Returns all rows.
 
-    The file is written whole after each seed. A finished seed is kept, unless the code or `given` has changed since:
-    rows of another stamp are dropped, since a table that mixes them compares nothing.
+    The file is written whole after each seed. A finished seed is kept, unless the code, `given` or `inputs` (what a row
+    depends on and the table does not print, like paths) has changed since: rows of another stamp are dropped, since a
+    table that mixes them compares nothing. watch: log what each new row shows of the sets kept for reporting.
     """
-    stamp = files.digest(package_digest(frozenset({"teach"})), given, torch.__version__, torch.get_num_threads())
+    stamp = files.digest(package_digest(frozenset({"teach"})), given, list(inputs), torch.__version__, torch.get_num_threads())
     rows = {row["SEED"]: row for row in read_table(out) if row.get("stamp") == stamp}
     for seed in map(str, seeds):
         if seed in rows:
@@ -157,6 +159,8 @@ def record(out, seeds, make_row, given):
                 "date": _today(), **runtime.versions(("torch", "numpy")), "stamp": stamp}
         rows[seed] = {"SEED": seed, **given, **found, **made}
         write_table(out, [rows[key] for key in sorted(rows, key=int)])
+        if watch:
+            log_looks(f"{pathlib.Path(out).name}, seed {seed}", seen_in(found))
         print(f"seed {seed}: " + ", ".join(f"{key} {value}" for key, value in found.items() if key.endswith("_rank1")))
     return list(rows.values())
 
@@ -171,14 +175,13 @@ def log_looks(what, looks):
     write_table(path, read_table(path) + [line for line in lines if line not in read_table(path)])
 
 
-def seen_in(rows):
-    """Recorded rows -> {set kept for reporting: {column: mean over the rows}}, for `log_looks`."""
-    looks = {}
-    for name, part in (("drawn unseen places", "away"), ("PKU-Reid, report half", "pku_report")):
-        columns = [key for key in (rows[0] if rows else ()) if key.endswith((f"{part}_rank1", f"{part}_map"))]
-        if columns:
-            looks[name] = {column: sum(float(row[column]) for row in rows) / len(rows) for column in columns}
-    return looks
+def seen_in(row):
+    """A recorded row -> {set kept for reporting: {column: value}} of what it shows of such sets, for `log_looks`."""
+    sets = (("drawn unseen places", "away"), ("PKU-Reid, report half", "pku_report"), ("PKU-Reid, all", "pku"))
+    found = {name: {key: float(value) for key, value in row.items() if value != "" and
+                    key.removesuffix("_rank1").removesuffix("_map").endswith(part) and key.endswith(("_rank1", "_map"))}
+             for name, part in sets}
+    return {name: numbers for name, numbers in found.items() if numbers}
 
 
 def read_table(path):
@@ -220,9 +223,13 @@ def main(words=None):
     extra = {"weights": asked.weights} if asked.weights else {}
     given = {"PRESET": preset.name, "DATA": asked.data.partition(":")[0], "STEPS": preset.steps, "THREADS": threads,
              "WEIGHTS": pathlib.Path(asked.weights or "").name, "device": runtime.device_name(device)}
-    rows = record(asked.out, asked.seeds, lambda seed: make(preset, asked.data, seed, device, **extra), given)
-    if asked.preset != "smoke":
-        log_looks(pathlib.Path(asked.out).name, seen_in(rows))
+    exams = real_exams(preset) if asked.recipe == "baseline" else {}
+    if not exams and any(row.get("pku_rank1") for row in read_table(asked.out)):
+        parser.error(f"{asked.out} holds numbers on PKU-Reid, which this run would lose; set REIDKIT_DATA_ROOT to the folder "
+                     "of real data sets, or name another --out")
+    inputs = [asked.data, files.sha256_file(asked.weights) if asked.weights else "", sorted(exams)]
+    record(asked.out, asked.seeds, lambda seed: make(preset, asked.data, seed, device, **extra), given, inputs,
+           watch=preset.name != "smoke")
 
 
 if __name__ == "__main__":

@@ -78,15 +78,39 @@ def test_a_finished_seed_is_kept_and_another_stamp_is_not(tmp_path):
 
 def test_looks_are_logged_once(tmp_path, monkeypatch):
     monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
-    rows = [{"away_rank1": "60", "away_rank1_low": "50", "away_map": "40.5", "pku_report_rank1": "9", "home_rank1": "80"},
-            {"away_rank1": "70", "away_rank1_low": "60", "away_map": "41.5", "pku_report_rank1": "9", "home_rank1": "80"}]
+    row = {"away_rank1": "60", "away_rank1_low": "50", "identity_away_map": 40.5, "pku_report_rank1": "9", "home_rank1": "80",
+           "pku_development_rank1": "7", "pku_rank1": ""}
     for _ in range(2):
-        recipes.log_looks("table.csv", recipes.seen_in(rows))
-    recipes.log_looks("other.csv", {"drawn unseen places": {"away_map": 7}})
+        recipes.log_looks("table.csv, seed 1", recipes.seen_in(row))
+    recipes.log_looks("other.csv, seed 0", {"drawn unseen places": {"away_map": 7}})
     looks = recipes.read_table(tmp_path / "data" / "results" / "looks.csv")
     assert [(look["set"], look["for"], look["numbers"]) for look in looks] == [
-        ("drawn unseen places", "table.csv", "away_rank1 65.0; away_map 41.0"),
-        ("PKU-Reid, report half", "table.csv", "pku_report_rank1 9.0"), ("drawn unseen places", "other.csv", "away_map 7.0")]
+        ("drawn unseen places", "table.csv, seed 1", "away_rank1 60.0; identity_away_map 40.5"),
+        ("PKU-Reid, report half", "table.csv, seed 1", "pku_report_rank1 9.0"),
+        ("drawn unseen places", "other.csv, seed 0", "away_map 7.0")]
+
+
+def test_a_row_of_other_inputs_is_made_again_and_each_look_logged(tmp_path, monkeypatch):
+    monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
+    made, out = [], tmp_path / "table.csv"
+
+    def make(seed):
+        made.append(seed)
+        return {"away_rank1": 50 + seed}
+    for inputs in (["/a"], ["/a"], ["/b"]):
+        recipes.record(out, [0, 1], make, {"PRESET": "laptop"}, inputs, watch=True)
+    assert made == [0, 1, 0, 1]
+    looks = recipes.read_table(tmp_path / "data" / "results" / "looks.csv")
+    assert [look["for"] for look in looks] == ["table.csv, seed 0", "table.csv, seed 1"]        # the same look twice is one line
+
+
+def test_a_table_with_real_people_is_not_overwritten_without_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("REIDKIT_DATA_ROOT", raising=False)
+    out = tmp_path / "01.csv"
+    recipes.write_table(out, [{"SEED": 0, "pku_rank1": 30.1}])
+    with pytest.raises(SystemExit):
+        recipes.main(["baseline", "--preset", "smoke", "--out", str(out)])
+    assert "REIDKIT_DATA_ROOT" in capsys.readouterr().err and recipes.read_table(out) == [{"SEED": "0", "pku_rank1": "30.1"}]
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):

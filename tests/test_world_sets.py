@@ -164,3 +164,13 @@ def test_dress_follows_the_season():
     cold, warm = (world.make_people(200, 1, place=replace(place, season=season)) for season in (0.0, 1.0))
     assert (cold.lower_kind == 1).sum() == 0 and (warm.lower_kind == 1).sum() > 10
     assert (cold.sleeves == 1).float().mean() > (warm.sleeves == 1).float().mean() + 0.2
+
+
+def test_every_family_has_its_own_people():
+    """Who chooses on validation places must not meet the people of the unseen ones: attributes agree by chance only."""
+    exams = [world.exam([(family, 0)], people=60, cameras=1, pictures=2, size=(32, 32), cache=False).query
+             for family in ("train", "validation", "unseen")]
+    for first, second in ((0, 1), (1, 2), (0, 2)):
+        for name in ("hair_length", "bag", "pattern"):
+            one, other = exams[first].attributes[name], exams[second].attributes[name]
+            assert (one == other).float().mean() < 0.85, name

@@ -33,19 +33,20 @@ def sample(places, people, cameras, pictures, size=(64, 32), seed=0, knobs=NORMA
     that are no pairs.
     """
     recipe = _recipe("sample", places, people, cameras, pictures, size, seed, knobs, first_person, device)
-    return _kept(recipe, lambda: _draw(recipe, knobs, device, hash32("sample", seed)), cache)
+    return _kept(recipe, lambda: _draw(recipe, knobs, device), cache)
 
 
 def exam(places, people, cameras, pictures, size=(64, 32), seed=0, knobs=NORMAL, device="cpu", cache=True):
     """A retrieval exam in these places: query, one picture of each person in each camera; gallery, the others (pictures
     >= 2).
 
-    Its people are other people than those of any `sample`, of this seed too; the cameras are the same as there.
+    Its people are other people than those of any `sample`, of this seed too, and every family has its own: who chooses on
+    validation places never meets the people of the unseen ones. The cameras are those of `sample`.
     """
     if pictures < 2:
         raise ValueError(f"pictures is {pictures!r}; an exam needs 2 or more of each person and camera, one as query")
     recipe = _recipe("exam", places, people, cameras, pictures, size, seed, knobs, 0, device)
-    data = _kept(recipe, lambda: _draw(recipe, knobs, device, hash32("exam", seed)), cache)
+    data = _kept(recipe, lambda: _draw(recipe, knobs, device), cache)
     first = torch.arange(len(data)) % pictures == 0
     return Exam(data[first], data[~first], data.name)
 
@@ -57,6 +58,8 @@ def _recipe(kind, places, people, cameras, pictures, size, seed, knobs, first_pe
     for name, value in {"people": people, "cameras": cameras, "pictures": pictures}.items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} is {value!r}; expected a whole number of 1 or more")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ValueError(f"seed is {seed!r} ({type(seed).__name__}); expected a Python int")
     return {"kind": kind, "places": [list(place) for place in places], "people": people, "cameras": cameras,
             "pictures": pictures, "size": list(size), "seed": seed, "knobs": asdict(knobs),
             "first_person": first_person, "device": torch.device(device).type, "version": VERSION,
@@ -71,13 +74,14 @@ def source_hash():
     return sums.hexdigest()[:16]
 
 
-def _draw(recipe, knobs, device, key):
+def _draw(recipe, knobs, device):
     people, cameras, pictures = recipe["people"], recipe["cameras"], recipe["pictures"]
     who = torch.arange(people).repeat_interleave(cameras * pictures)                            # person by person,
     where = torch.arange(cameras).repeat_interleave(pictures).repeat(people)                    # camera by camera
     parts = []
     for number, (family, index) in enumerate(recipe["places"]):
         place, first = make_place(family, index), recipe["first_person"] + number * people
+        key = hash32(recipe["kind"], family, recipe["seed"])
         crowd = make_people(people, key, knobs, place, first)
         seen = make_cameras(place, cameras, 0, knobs)[where]
         poses = make_poses(len(who), key, knobs, seen, first * cameras * pictures)
