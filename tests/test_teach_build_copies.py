@@ -122,6 +122,34 @@ def test_an_edited_cell_that_the_course_dropped_stays(desk):
     assert cell(mine(desk), "table").source == "print('mine')"
 
 
+@pytest.mark.parametrize("minor", [4, 5])
+def test_a_copy_that_lost_its_cell_ids_keeps_its_answers(desk, minor):
+    notebook = mine(desk)
+    cell(notebook, "add-one-stub").source = ANSWER
+    cell(notebook, "parameters").source = "SEED: int = 5"
+    place = [c.id for c in notebook.cells].index("add-one-stub")
+    notebook.cells[place:place] = [new_code_cell("1 + 1")]
+    for number, each in enumerate(notebook.cells):
+        each.pop("id") if minor == 4 else each.update(id=f"new{number}")
+    notebook.nbformat_minor = minor
+    save(desk, notebook)
+    assert "3 of your cells" in change(desk, ("# # A tiny", "# # A better"))
+    after = mine(desk)
+    assert [c.id for c in after.cells] == ["title", "parameters", "setup", "add-one", "own-4", "add-one-stub",
+                                           "add-one-hints", "add-one-solution", "table", "claim"]
+    assert cell(after, "add-one-stub").source == ANSWER and cell(after, "parameters").source == "SEED: int = 5"
+    assert cell(after, "own-4").source == "1 + 1" and cell(after, "title").source == "# A better chapter"
+
+
+def test_an_untouched_copy_without_cell_ids_is_replaced(desk):
+    notebook = mine(desk)
+    for each in notebook.cells:
+        each.pop("id")
+    notebook.nbformat_minor = 4
+    save(desk, notebook)
+    assert "replaced" in change(desk, ("# # A tiny", "# # A better"))
+
+
 def test_a_broken_file_is_set_aside(desk):
     (desk / "work" / "91_tiny.ipynb").write_text("{half", encoding="utf-8")
     said = copies.refresh(source.chapters()[0])

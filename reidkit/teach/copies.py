@@ -6,10 +6,11 @@ one that both changed keeps the student's answer (in a stub) or the course's tex
 
 import argparse
 import datetime
+import difflib
 import shutil
 
 from .. import files
-from . import source
+from . import build, source
 from .messages import say
 
 
@@ -24,8 +25,25 @@ def _read(path):
 
 
 def _write(path, notebook):
-    from .build import dump
-    files.write_atomic(path, dump(notebook))
+    files.write_atomic(path, build.dump(notebook))
+
+
+def name_cells(mine, fresh):
+    """Give cells their ids again where a program dropped them (one that saves as nbformat 4.4): by their text, a
+    stub by its check, and what lies between two such cells in order. A cell without partner counts as the student's own."""
+    known = mine.metadata["reidkit"]["cells"]
+    if all("id" in cell for cell in mine.cells) and any(cell.id in known for cell in mine.cells):
+        return
+    course = [cell for cell in fresh.cells if cell.id in known]
+    checks = {cell.id: source.check_lines(cell.source) for cell in course if "stub" in source.tags(cell)}
+    before = [cell.id if cell.id in checks else known[cell.id] for cell in course]
+    now = [next((key for key, check in checks.items() if check and check in cell.source),
+                source.source_hash(cell.source)) for cell in mine.cells]
+    for place, cell in enumerate(mine.cells):
+        cell.id = f"own-{place}"
+    for _, first, last, start, end in difflib.SequenceMatcher(None, before, now, autojunk=False).get_opcodes():
+        for old, cell in zip(course[first:last], mine.cells[start:end]) if last - first == end - start else ():
+            cell.id = old.id
 
 
 def touched(notebook):
@@ -96,6 +114,7 @@ def refresh(chapter, update=False):
         return say("current", name=chapter.name)
     if not update:
         return say("waiting", name=chapter.name)
+    name_cells(mine, fresh)
     if not touched(mine):
         _write(path, fresh)
         return say("replaced", name=chapter.name)
