@@ -71,6 +71,14 @@ def test_claim_states(shown, value, where, state):
     json.dumps(bundle)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), torch.tensor(float("-inf"))])
+def test_a_number_that_is_not_finite_holds_nothing(shown, value):
+    for holds in (lambda v: v > 0, lambda v: True):
+        teach.claim("s", measured=value, holds=holds)
+        assert shown[-1][CLAIM]["state"] == "not held" and shown[-1][CLAIM]["measured"] == str(float(value))
+    json.dumps(shown, allow_nan=False)
+
+
 def test_claim_with_recorded_seeds(shown, results):
     teach.claim("s", measured=11, holds=lambda v: v > 10, recorded=teach.recorded("table", "score", NORM="bn"))
     recorded = shown[0][CLAIM]["recorded"]

@@ -10,7 +10,8 @@ SIGNS = {"held": "✓", "not held": "✗", "not tested here": "–"}
 
 
 def claim(sentence, measured=None, holds=None, unit="", run=None, presets=("laptop",), data=("world",), recorded=None):
-    """State a sentence with what was measured: "held", "not held" or "not tested here"; never raises.
+    """State a sentence with what was measured: "held", "not held" or "not tested here"; whatever was
+    measured, it does not raise, and a number that is not finite is "not held".
 
     measured: a number from this run; None judges the mean of `recorded` instead, which no preset changes.
     holds: number -> bool.
@@ -20,9 +21,10 @@ def claim(sentence, measured=None, holds=None, unit="", run=None, presets=("lapt
     past = None if recorded is None else recorded.summary()
     if measured is None and past is None:
         raise ValueError(say("claim nothing", sentence=sentence))
-    value = past["mean"] if measured is None else plain(measured, "measured")
+    judged = past["mean"] if measured is None else measured.item() if hasattr(measured, "item") else measured
+    value = plain(judged, "measured")                       # for the record: a word where it is not finite
     bound = measured is None or run is None or (run.preset.name in presets and run.source in data)
-    state = "not tested here" if not bound else "held" if bool(holds(value)) else "not held"
+    state = "not tested here" if not bound else "held" if value == judged and bool(holds(judged)) else "not held"
     lines = [say("claim", sign=SIGNS[state], sentence=sentence, state=state)]
     if measured is not None:
         lines.append(say("claim measured", value=number(value), unit=unit).rstrip())
