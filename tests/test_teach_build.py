@@ -181,6 +181,17 @@ def test_course_runs_all_and_counts_claims(project, capsys):
     assert "[2, 3, 6, 11]" in page                          # SEED arrived
 
 
+@pytest.mark.parametrize(("wish", "words"), [
+    ("SEDE=1", ["SEDE", "Did you mean 'SEED'"]), ("SEED=one", ["'one'", "int"]),
+    ("SEED=0,1", ["'0,1'"]), ("SEED", ["NAME=VALUE"])])
+def test_course_refuses_before_it_runs(project, monkeypatch, capsys, wish, words):
+    monkeypatch.setattr(build, "execute", lambda *_: pytest.fail("it ran"))
+    with pytest.raises(SystemExit) as ended:
+        build.main(["--course", "-p", wish])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and all(word in said for word in words), said
+
+
 def test_strip_keeps_what_a_reader_sees():
     bar = new_output("stream", name="stderr", text="100%|####| 3/3 [00:00<00:00, 9it/s]")
     view = new_output("display_data", data={build.WIDGET: {"model_id": "1"}, "text/plain": "HBox()"})

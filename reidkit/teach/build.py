@@ -13,9 +13,10 @@ import re
 import sys
 import tempfile
 import time
+from unittest import mock
 
 from .. import files
-from . import source
+from . import rerun, source
 from .messages import say
 
 CLAIM, WIDGET = "application/x-reidkit-claim+json", "application/vnd.jupyter.widget-view+json"
@@ -32,16 +33,12 @@ def surroundings(fresh=True):
     """The environment of a run that must come out the same again: one thread unless the chapter says otherwise, no student
     progress, plain pictures for widgets, and (fresh) an empty cache, so that training is live."""
     with tempfile.TemporaryDirectory(prefix="reidkit-", ignore_cleanup_errors=True) as cache:
-        wanted = {"REIDKIT_PROGRESS": "off", "REIDKIT_STATIC": "1", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "JUPYTER_PREFER_ENV_PATH": "1",
-                  "PYTHONPATH": os.pathsep.join(filter(None, [str(files.project_root()), os.environ.get("PYTHONPATH")]))}
+        wanted = {"REIDKIT_PROGRESS": "off", "REIDKIT_STATIC": "1", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1",
+                  "OMP_WAIT_POLICY": "PASSIVE", "JUPYTER_PREFER_ENV_PATH": "1", "PYTHONPATH": os.pathsep.join(
+                      filter(None, [str(files.project_root()), os.environ.get("PYTHONPATH")]))}
         wanted |= {"REIDKIT_CACHE_DIR": cache} if fresh else {}
-        before = {name: os.environ.get(name) for name in wanted}
-        os.environ.update(wanted)
-        try:
+        with mock.patch.dict(os.environ, wanted):
             yield
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def execute(notebook, label="", timeout=900, progress=True, allow_errors=False):
@@ -159,14 +156,19 @@ def _lines(error):
     return re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines() or [type(error).__name__]
 
 
-def course(parameters=None):
-    """Run every chapter headlessly into build/course/ (notebook and HTML) and tell seconds and claims; 1 where one failed."""
+def course(wishes=()):
+    """Run every chapter into build/course/ (notebook and HTML) and tell seconds and claims; 1 where one failed.
+
+    wishes: ["PRESET=smoke"], parameters that every chapter has. Raises rerun.Refused before anything runs.
+    """
     out = files.project_root() / "build" / "course"
+    todo = [(chapter, source.notebook(chapter)) for chapter in source.chapters()]
+    asked = [rerun.grid(wishes, rerun.declared(notebook), separator="\n")[0] if wishes else {} for _, notebook in todo]
     rows, failed = [], False
-    for chapter in source.chapters():
-        notebook, begin = source.notebook(chapter), time.perf_counter()
+    for (chapter, notebook), parameters in zip(todo, asked):
+        begin = time.perf_counter()
         cell = next(cell for cell in notebook.cells if "parameters" in source.tags(cell))
-        cell.source = "\n".join([cell.source, *(f"{name} = {value!r}" for name, value in (parameters or {}).items())])
+        cell.source = "\n".join([cell.source, *(f"{name} = {value!r}" for name, value in parameters.items())])
         try:
             with surroundings(fresh=False):
                 made = execute(notebook, chapter.name)
@@ -194,8 +196,10 @@ def main(words=None):
     parser.add_argument("-p", action="append", default=[], metavar="NAME=VALUE", help="with --course: a parameter, e.g. PRESET=smoke")
     asked = parser.parse_args(words)
     if asked.course:
-        pairs = dict(pair.split("=", 1) for pair in asked.p)
-        return course({name: int(value) if value.lstrip("-").isdigit() else value for name, value in pairs.items()})
+        try:
+            return course(asked.p)
+        except rerun.Refused as refusal:
+            parser.error(str(refusal))
     every = source.chapters()
     unknown = set(asked.chapters) - {chapter.number for chapter in every}
     if unknown:

@@ -54,9 +54,10 @@ def declared(notebook):
     return found
 
 
-def grid(wishes, known):
+def grid(wishes, known, separator=","):
     """["SEED=0,1", "PRESET=smoke"] -> [{"SEED": 0, "PRESET": "smoke"}, ...], in the types that the notebook declares.
 
+    separator: between values of a wish; "\\n" where each has one only.
     Raises Refused for an unknown parameter, one named twice, or a value of the wrong type or one that no chapter takes.
     """
     values = {}
@@ -68,7 +69,7 @@ def grid(wishes, known):
             raise Refused(say("rerun unknown", parameter=name, known=", ".join(known), hint=nearest(name, known)))
         if name in values:
             raise Refused(say("rerun twice", parameter=name))
-        values[name] = [_typed(name, word, known[name]["inferred_type_name"]) for word in words.split(",")]
+        values[name] = [_typed(name, word, known[name]["inferred_type_name"]) for word in words.split(separator)]
     return [dict(zip(values, combination)) for combination in itertools.product(*values.values())]
 
 
