@@ -2,7 +2,11 @@
 PYTHON ?= $(shell command -v python3 || command -v python)
 
 .PHONY: help lab setup test update course lecture notebooks lint
-help lab setup test update course notebooks lint:
+help lab setup test update notebooks lint:
 	@$(PYTHON) course.py $@ $(ARGS)
+# parameters of the chapters, where make's own command line gives them: make course PRESET=smoke
+course:
+	@$(PYTHON) course.py course $(foreach name,PRESET SEED DATA DEVICE THREADS,$(if \
+	$(findstring command line,$(origin $(name))),'$(name)=$(subst ','\'',$($(name)))')) $(ARGS)
 lecture:
 	@$(PYTHON) course.py lecture $(CH) $(ARGS)

@@ -25,6 +25,7 @@ STAMP = VENV / "reidkit-setup"                              # hash of what the e
 WINDOWS = os.name == "nt"
 PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 LOWEST, HIGHEST = (3, 11), (3, 13)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 class Stop(Exception):
@@ -85,7 +86,7 @@ def lab(words):
     if subprocess.run(_module("reidkit.teach.doctor"), cwd=ROOT, check=False).returncode:
         print("the check found something (above); JupyterLab opens all the same", flush=True)
     root = ["--allow-root"] if not WINDOWS and os.geteuid() == 0 else []      # in a container; it listens on this machine only
-    return _call([*_module("jupyterlab"), f"--ServerApp.root_dir={ROOT / 'work'}",
+    return _call([*_module("jupyterlab"), f"--ServerApp.root_dir={_work_dir()}",
                   "--LabApp.default_url=/lab/tree/00_start_here.ipynb", *root, *words])
 
 
@@ -169,9 +170,20 @@ def _fitting_python():
                "install one from python.org or your system's packages (Debian, Ubuntu: python3 and python3-venv)")
 
 
+def _work_dir():
+    """reidkit.files.work_dir() in full, without loading the package."""
+    home = pathlib.Path(os.environ.get("REIDKIT_HOME") or ROOT)
+    return (ROOT / (os.environ.get("REIDKIT_WORK_DIR") or home / "work")).resolve()
+
+
+def find_browser():
+    """The browser of the widget tests: REIDKIT_CHROMIUM, or the first on the path; None where there is none."""
+    return next(filter(None, map(shutil.which, [os.environ.get("REIDKIT_CHROMIUM") or "", *BROWSERS])), None)
+
+
 def _browser():
     """Debian's Chromium, installed where that may be done without asking anybody: as root, with apt-get."""
-    if any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+    if find_browser():
         return
     if WINDOWS or os.geteuid() != 0 or not shutil.which("apt-get"):
         print("REQUIRE_BROWSER=1, but there is no Chromium and it cannot be installed from here; the browser test will fail", flush=True)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import runpy
 import socket
 import subprocess
 import sys
@@ -11,18 +12,18 @@ import urllib.request
 
 import pytest
 
-CHROMIUM = os.environ.get("REIDKIT_CHROMIUM", "/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
 SETTINGS = {"apputils-extension/notification": '{"fetchNews": "false"}',   # a question that lies over the page
             "notebook-extension/tracker": '{"windowingMode": "none"}'}     # else cells out of sight leave the page
 KEYS = {".noUi-handle": ("ArrowRight", "ArrowLeft", "End", "Home"), "input[type=checkbox]": ("Space", "Space")}
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+CHROMIUM = runpy.run_path(str(ROOT / "course.py"))["find_browser"]()   # the one that course.py looks for, too
 
 
 def need_browser():
     """Skip with the reason, or fail with it where REQUIRE_BROWSER=1."""
-    reason = "" if os.path.exists(CHROMIUM) else f"no browser at {CHROMIUM} (set REIDKIT_CHROMIUM)"
+    reason = "" if CHROMIUM else "no Chromium or Chrome on the path (or set REIDKIT_CHROMIUM)"
     try:
         import playwright  # noqa: F401
     except ImportError:

@@ -1,9 +1,13 @@
 """What the project promises about itself: one list of dependencies, commands that exist, sizes, floors, lightness, hygiene."""
 
 import ast
+import importlib.util
 import io
+import os
 import pathlib
 import re
+import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -95,6 +99,58 @@ def test_course_py_needs_nothing_but_python():
     for words, status in (([], 0), (["help"], 0), (["tset"], 2)):
         ended = subprocess.run([sys.executable, "-I", str(ROOT / "course.py"), *words], capture_output=True, text=True, check=False)
         assert ended.returncode == status and "lab" in ended.stdout + ended.stderr
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_course_hands_parameters_on():
+    def said(*words):
+        environment = {"PATH": os.environ["PATH"], "SEED": "7"}     # what only the environment says is no wish
+        ended = subprocess.run(["make", "-n", *words, "PYTHON=python"], cwd=ROOT, env=environment,
+                               capture_output=True, text=True, check=True)
+        return shlex.split(ended.stdout)[2:]
+    assert said("course") == ["course"] and said("lab", "SEED=3") == ["lab"]
+    wishes = ["PRESET=smoke", "SEED=3", "DATA=pku-reid:/a b/it's", "DEVICE=cpu", "THREADS=1"]
+    assert said("course", *wishes, "ARGS=NAME=x") == ["course", *wishes, "NAME=x"]
+
+
+def load_course(monkeypatch):
+    """course.py as a module whose commands run nothing -> (module, list of the commands)"""
+    spec = importlib.util.spec_from_file_location("course", ROOT / "course.py")
+    course, ran = importlib.util.module_from_spec(spec), []
+    spec.loader.exec_module(course)
+    monkeypatch.setattr(course, "setup", lambda: None)
+    ended = subprocess.CompletedProcess([], 0)
+    monkeypatch.setattr(course.subprocess, "run", lambda command, **_: ran.append(command) or ended)
+    return course, ran
+
+
+@pytest.mark.parametrize("name", [None, "REIDKIT_WORK_DIR", "REIDKIT_HOME"])
+def test_lab_opens_the_folder_of_the_copies(name, tmp_path, monkeypatch):
+    from reidkit import files
+    monkeypatch.delenv("REIDKIT_WORK_DIR", raising=False)
+    monkeypatch.delenv("REIDKIT_HOME", raising=False)
+    if name:
+        monkeypatch.setenv(name, str(tmp_path))
+    course, ran = load_course(monkeypatch)
+    course.lab([])
+    assert f"--ServerApp.root_dir={files.work_dir().resolve()}" in ran[-1]
+
+
+def test_course_py_and_the_browser_tests_take_the_same_browser(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("REIDKIT_CHROMIUM", raising=False)
+    course, ran = load_course(monkeypatch)
+    here = ROOT / "tests" / "browser.py"
+    assert course.find_browser() is None and not runpy.run_path(str(here))["CHROMIUM"]
+    for name in ("google-chrome", "chromium-browser", "chromium", "own"):        # the later, the more it is wanted
+        path = tmp_path / (f"{name}.exe" if os.name == "nt" else name)
+        path.touch(mode=0o755)
+        if name == "own":
+            monkeypatch.setenv("REIDKIT_CHROMIUM", str(path))
+        found = runpy.run_path(str(here))["CHROMIUM"]
+        assert pathlib.Path(found).stem == name and course.find_browser() == found
+    course._browser()
+    assert not ran                                          # nothing to install
 
 
 def test_ci_calls_make_test():
