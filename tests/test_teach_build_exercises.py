@@ -59,7 +59,8 @@ def leaving(x):
 
 
 @pytest.mark.parametrize(("answer", "state", "words"), [
-    (blank, "not yet", "replace the ..."), (half, "not yet", ""), (unfinished, "not yet", ""), (pair, "not yet", ""),
+    (blank, "not yet", "complete or repair the code above"), (half, "not yet", ""),
+    (unfinished, "not yet", ""), (pair, "not yet", ""),
     (None, "not yet", ""), (..., "not yet", ""), (lambda x: x, "wrong", "1 plus 1 is 2, not 1"),
     (raising, "error", "ZeroDivisionError: division by zero (line"), (raising, "error", "return y / 0)"),
     (leaving, "error", "SystemExit"), (3, "error", "'int' object is not callable"), (lambda x: x + 1, "well done", "")])
