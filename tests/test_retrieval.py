@@ -160,9 +160,10 @@ def test_rounding_of_a_product_does_not_break_ties(dtype, monkeypatch):
         draw = torch.Generator().manual_seed(int(rows[0]))
         return scores + torch.randint(-3, 4, scores.shape, generator=draw) * torch.finfo(dtype).eps / 2
     monkeypatch.setattr(retrieval.scoring.Scorer, "scores", rounded)
-    ids = torch.arange(200) % 5
-    found = evaluate(torch.eye(5, 64, dtype=dtype)[:1].repeat(5, 1), torch.arange(5), torch.zeros(5).long(),
-                     torch.eye(5, 64, dtype=dtype)[:1].repeat(200, 1), ids, torch.ones(200).long())
+    ids = torch.cat([torch.arange(200) % 5, torch.full((200,), 9)])         # 200 equal pictures, 200 opposite ones:
+    point = torch.eye(5, 64, dtype=dtype)[:1]                               # their mean is 0
+    found = evaluate(point.repeat(5, 1), torch.arange(5), torch.zeros(5).long(),
+                     torch.cat([point.repeat(200, 1), -point.repeat(200, 1)]), ids, torch.ones(400).long())
     assert found.first_ranks.tolist() == [161] * 5
 
 

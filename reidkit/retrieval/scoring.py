@@ -15,7 +15,10 @@ TILE = 8 << 20                      # gallery numbers that one matrix product ta
 
 
 class Scorer:
-    """One checked query and gallery. Score: q.g - |g|^2/2 = (|q|^2 - |q - g|^2)/2; higher is closer, -inf is junk."""
+    """One checked query and gallery. Score: q.g - |g|^2/2 = (|q|^2 - |q - g|^2)/2; higher is closer, -inf is junk.
+
+    Rounding grows with |q| and |g|. Where nearly all of a length is an offset that all features share, the gallery's
+    mean is taken from both sides first: no distance changes."""
 
     def __init__(self, query, query_ids, query_cameras, gallery, gallery_ids, gallery_cameras):
         self.query, self.query_ids, self.query_cameras = _checked("query", query, query_ids, query_cameras)
@@ -25,10 +28,13 @@ class Scorer:
                              f"{self.gallery.shape[1]}; expected both from the same model")
         self.dtype = torch.promote_types(torch.promote_types(self.query.dtype, self.gallery.dtype), torch.float32)
         squares = _squares("gallery", self.gallery, self.dtype)                             # (G,) |g|^2
+        self.centre = _offset(self.gallery, squares)                                        # (D,)
+        if self.centre is not None:
+            squares = _squares("gallery", self.gallery, self.dtype, self.centre)
         junk = torch.from_numpy(self.ids == -1).to(squares.device)
         self.bias = (squares / -2).masked_fill(junk, -torch.inf)
         self.lengths = squares.sqrt().cpu().numpy()
-        self.query_lengths = _squares("query", self.query, self.dtype).sqrt().cpu().numpy()
+        self.query_lengths = _squares("query", self.query, self.dtype, self.centre).sqrt().cpu().numpy()
         self.order = self.ids.argsort(kind="stable")                                        # gallery grouped by id
         grouped = self.ids[self.order]
         self.first = grouped.searchsorted(self.query_ids)                                   # (Q,) where a query's group
@@ -59,6 +65,7 @@ class Scorer:
     def scores(self, rows):
         """(R, G) scores of these queries, on the device of the gallery."""
         query = self.query[torch.from_numpy(rows).to(self.query.device)].to(self.gallery.device, self.dtype)
+        query = _centred(query, self.dtype, self.centre)
         query, parts = query.to_mkldnn() if self.onednn else query, []
         for start in range(0, len(self.ids), self.tile):
             part, bias = self.packed(start)
@@ -66,7 +73,8 @@ class Scorer:
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def _pack(self, start):
-        part, bias = self.gallery[start:start + self.tile].to(self.dtype), self.bias[start:start + self.tile]
+        part, bias = self.gallery[start:start + self.tile], self.bias[start:start + self.tile]
+        part = _centred(part, self.dtype, self.centre)
         return (part.to_mkldnn(), bias.to_mkldnn()) if self.onednn else (part, bias)
 
     def limits(self, scores, rows, row, column):
@@ -89,9 +97,23 @@ def _checked(side, features, ids, cameras):
     return features.detach(), ids.cpu().long().numpy(), cameras.cpu().long().numpy()
 
 
-def _squares(side, features, dtype):
-    """|f|^2 of each row (N,)."""
-    squares = torch.cat([part.to(dtype).square().sum(1) for part in features.split(max(1, TILE // features.shape[1]))])
+def _tiles(features):
+    return features.split(max(1, TILE // features.shape[1]))
+
+
+def _offset(features, squares):
+    """Mean feature (D,), or None where it makes less than 99 % of |f|^2 (N,): then rounding is harmless as it is."""
+    mean = sum(part.to(squares.dtype).sum(0) for part in _tiles(features)) / len(features)
+    return mean if mean.square().sum() > 0.99 * squares.mean() else None
+
+
+def _centred(features, dtype, centre):
+    return features.to(dtype) if centre is None else features.to(dtype) - centre.to(features.device)
+
+
+def _squares(side, features, dtype, centre=None):
+    """|f - centre|^2 of each row (N,)."""
+    squares = torch.cat([_centred(part, dtype, centre).square().sum(1) for part in _tiles(features)])
     bad = (~torch.isfinite(squares)).nonzero()[:, 0]
     if len(bad):
         raise ValueError(f"{len(bad)} of {len(features)} {side} features are not finite, the first in row "
