@@ -20,12 +20,16 @@ from .runtime import versions
 
 
 def save(path, tensors, notes):
-    """Write a dict name -> tensor and json-able notes as one file, atomically."""
+    """Write a dict name -> tensor and json-able notes as one file, atomically. OSError where the disk does not take it."""
     whole = torch.contiguous_format
     tensors = {name: value.detach().cpu().clone(memory_format=whole) for name, value in tensors.items()}
     notes = json.dumps(notes)
-    with atomic_path(path) as temporary:
-        safetensors.torch.save_file(tensors, temporary, metadata={"notes": notes, "digest": _content(tensors, notes)})
+    try:
+        with atomic_path(path) as temporary:
+            metadata = {"notes": notes, "digest": _content(tensors, notes)}
+            safetensors.torch.save_file(tensors, temporary, metadata=metadata)
+    except safetensors.SafetensorError as error:            # what a full disk raises
+        raise OSError(str(error)) from None
 
 
 def load(path):
@@ -33,7 +37,8 @@ def load(path):
     try:
         with safetensors.safe_open(path, "pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            # clones: Windows neither replaces nor deletes a file that a tensor still looks into
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
         if header["digest"] != _content(tensors, header["notes"]):
             raise ValueError("its content does not match its digest")
         return tensors, json.loads(header["notes"])
@@ -97,8 +102,19 @@ class Run:
         return self.store.with_suffix(".partial.safetensors")
 
     def save(self):
+        """Whether a checkpoint could be written: a full disk costs the checkpoint, not the training."""
         checkpoint = model_tensors(self.model) | optimiser_tensors(self.optimiser)
-        save(self.partial, checkpoint, {"step": self.step, "seconds": self.seconds, "history": self.history})
+        notes = {"step": self.step, "seconds": self.seconds, "history": self.history}
+        return self._kept("this checkpoint", "training goes on", lambda: save(self.partial, checkpoint, notes))
+
+    def _kept(self, what, meanwhile, write):
+        try:
+            write()
+        except OSError as error:
+            say(f"{self.label}: {what} could not be kept ({error}); {meanwhile}. Make room on the disk, or point "
+                "REIDKIT_CACHE_DIR to another one")
+            return False
+        return True
 
     def resume(self):
         """Go back to the last checkpoint, if there is a sound one."""
@@ -116,12 +132,14 @@ class Run:
 
     def finish(self):
         """Keep the result; the JSON beside it is for people, the weights' own header is what is read."""
-        if self.store:
-            notes = {"settings": self.settings, "seconds": self.seconds, "date": time.strftime("%Y-%m-%d"),
-                     "versions": versions(("torch", "torchvision")), "history": self.history}
+        def write():
             save(self.store, model_tensors(self.model), notes)
             write_atomic(self.store.with_suffix(".json"), json.dumps(notes, indent=1))
             self.partial.unlink(missing_ok=True)
+        if self.store:
+            notes = {"settings": self.settings, "seconds": self.seconds, "date": time.strftime("%Y-%m-%d"),
+                     "versions": versions(("torch", "torchvision")), "history": self.history}
+            self._kept("the result", "the model is trained all the same", write)
 
     def load_result(self):
         """True where the whole run could be loaded; a damaged file is named and counts as none."""

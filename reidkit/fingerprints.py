@@ -32,7 +32,7 @@ def describe(thing, seen=()):
 
     A function counts by its byte code, defaults, closure and the globals that it names, so that a changed constant in a
     notebook is noticed and a changed comment is not; a module by its class, settings and weights; reidkit's own
-    functions by name (`package_digest` covers their source).
+    functions by name (`package_digest` covers their source); a wrapper by its repr and the functions that it holds.
     """
     if thing is None or isinstance(thing, (bool, int, float, str, bytes)):
         return repr(thing)
@@ -49,8 +49,8 @@ def describe(thing, seen=()):
         return [[inner(key), inner(value)] for key, value in thing.items()]
     if isinstance(thing, functools.partial):
         return ["partial", *map(inner, (thing.func, thing.args, thing.keywords))]
-    if isinstance(thing, types.MethodType):
-        return ["method", inner(thing.__func__), inner(thing.__self__)]
+    if isinstance(thing, (types.MethodType, staticmethod, classmethod)):
+        return ["method", inner(thing.__func__), inner(getattr(thing, "__self__", None))]
     if isinstance(thing, types.ModuleType):
         own = thing.__file__ if not _foreign(thing) else None
         return [thing.__name__, pathlib.Path(own).read_text("utf-8") if own else ""]
@@ -66,7 +66,8 @@ def describe(thing, seen=()):
         return [inner(type(thing)), inner(settings), inner([(name, value, value.requires_grad) for name, value in own]),
                 [[name, inner(child)] for name, child in thing.named_children()]]
     if _foreign(type(thing)) or not hasattr(thing, "__dict__"):
-        return re.sub(r" at 0x[0-9a-f]+", "", repr(thing))
+        held = filter(callable, getattr(thing, "__dict__", {}).values())        # __wrapped__ of lru_cache, func of
+        return [re.sub(r" at 0x[0-9a-f]+", "", repr(thing)), *map(inner, held)]     # cached_property, any wrapper's
     return [inner(type(thing)), inner(vars(thing))]
 
 

@@ -85,7 +85,8 @@ def fit(model, data, losses=None, *, step=None, steps, people=16, pictures=4, sa
     cache: a name. The first run trains, the same call later loads. The key holds the initial weights, data, every
         argument, the code of losses, step and augment, reidkit's source, torch's version, device and threads. Killed at
         any moment, the same call goes on from a checkpoint at most `checkpoint_every` seconds old and ends with the
-        same weights bit for bit (same machine and threads). REIDKIT_CACHE=off trains afresh and keeps nothing.
+        same weights bit for bit (same machine and threads). REIDKIT_CACHE=off trains afresh and keeps nothing. Where
+        the disk does not take a file, a line says so, and training goes on.
 
     ValueError for arguments; FloatingPointError naming step and part when a loss is not finite.
     """
@@ -161,11 +162,12 @@ def _loop(run, step, batches, assemble, trained, interrupts, bar):
         run.history.append({"step": number, "rate": rate, **values, "pictures_per_second": round(speed, 1)})
         bar.set_postfix_str(f"loss {values['loss']:.3f}, {speed:.0f} pictures/s", refresh=False)
         bar.update()
-        if run.store and (interrupts or time.monotonic() - saved >= run.every):
-            run.save()
-            saved = time.monotonic()
+        wanted = run.store and (interrupts or time.monotonic() - saved >= run.every)
+        written = wanted and run.save()
+        saved = time.monotonic() if wanted else saved
         if interrupts:
-            kept = "the same call goes on from here" if run.store else "nothing is kept (cache='a name' would keep it)"
+            kept = "the same call goes on from here" if written else "an older checkpoint is kept, if there is one" \
+                if run.store else "nothing is kept (cache='a name' would keep it)"
             say(f"{run.label}: stopped after step {run.step} of {settings['steps']}; {kept}")
             raise KeyboardInterrupt
 
@@ -246,7 +248,7 @@ def _store(cache, settings, model, data, functions, device):
     folder = cache_dir() / "fits"
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
-    place = device_name(device) if device.type == "cuda" else f"cpu {torch.get_num_threads()}"
+    place = device.type, device_name(device) if device.type == "cuda" else torch.get_num_threads()
     key = digest(package_digest(), torch.__version__, place, data.fingerprint(),
                  *map(describe, (settings, model, functions)))
     return folder / f"{cache}-{key}.safetensors"

@@ -12,9 +12,10 @@ from functools import partial
 
 import pytest
 import torch
+import training_case
 from training_case import Net, both, net, own_cache, same, train  # noqa: F401 a fixture
 
-from reidkit import augment, losses, sampling
+from reidkit import augment, checkpoints, losses, sampling, training
 from reidkit.fingerprints import describe
 
 
@@ -85,12 +86,19 @@ def test_describe_is_the_same_in_every_process():
 
 def test_describe_sees_what_matters():
     def made(body):
-        space = {}
+        space = {"__name__": "notebook"}
         exec(body, space)
         return describe(space["f"])
     assert made("def f(x):\n    return x + 1") == made("def f(x):\n    # why\n    return x + 1")
     assert made("def f(x):\n    return x + 1") != made("def f(x):\n    return x + 2")
     assert made("k = 1\ndef f(x):\n    return (lambda y: y + k)(x)") != made("k = 2\ndef f(x):\n    return (lambda y: y + k)(x)")
+
+    for wrap in ("functools.lru_cache", "functools.cache", "functools.partial", "numpy.vectorize", "staticmethod",
+                 "functools.cached_property", "functools.partialmethod", "(lambda g: functools.cache(functools.cache(g)))"):
+        helper = f"import functools, numpy\n@{wrap}\ndef helper(x=0):\n    return %s\ndef f(x):\n    return helper(x)"
+        assert made(helper % 1.0) == made(helper % 1.0) != made(helper % 5.0), wrap
+        member = f"import functools, numpy\nclass f:\n    @{wrap}\n    def helper(self):\n        return %s"
+        assert made(member % 1.0) == made(member % 1.0) != made(member % 5.0), wrap
 
     class Other(Net):
         margin = 0.3
@@ -123,13 +131,70 @@ def test_leftovers_are_removed_when_they_are_old(tmp_path):
     assert not old.exists() and new.exists()
 
 
+class Full:
+    """A disk that takes no file whose name ends like this."""
+    def __init__(self, monkeypatch, ending):
+        self.put, self.ending = checkpoints.safetensors.torch.save_file, ending
+        monkeypatch.setattr(checkpoints.safetensors.torch, "save_file", self)
+
+    def __call__(self, tensors, path, **rest):
+        if self.ending in path.name:
+            raise checkpoints.safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
+        self.put(tensors, path, **rest)
+
+
+def test_a_full_disk_costs_no_training(tmp_path, monkeypatch, capsys):
+    whole, _ = train(steps=5)
+    Full(monkeypatch, ".safetensors")
+    model, history = train(cache="full", steps=5)
+    said = capsys.readouterr().err.splitlines()
+    assert same(model, whole) and len(history) == 5 and not history.loaded and not model.training
+    assert len(said) == 6 and all("full: this checkpoint could not be kept (I/O error: No space left" in line
+                                  and "REIDKIT_CACHE_DIR" in line for line in said[:5])
+    assert "full: the result could not be kept" in said[5] and "the model is trained" in said[5]
+    assert kept(tmp_path) == [] and not list(tmp_path.rglob("*.part"))
+
+
+def test_a_disk_error_of_the_system_is_caught_too(monkeypatch, capsys):
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(checkpoints, "write_atomic", full)
+    whole, _ = train(steps=2)
+    assert same(train(cache="full", steps=2)[0], whole) and "No space left on device" in capsys.readouterr().err
+
+
+def test_an_interrupt_without_its_checkpoint_promises_none(tmp_path, monkeypatch, capsys):
+    stop = tmp_path / "stop"
+    monkeypatch.setenv("STOP_FILE", str(stop))
+    stop.touch()
+    Full(monkeypatch, ".partial.")
+    with pytest.raises(KeyboardInterrupt):
+        train(functions=(stoppable,), steps=20, cache="c", checkpoint_every=1e9)
+    assert "stopped after step 11 of 20; an older checkpoint is kept, if there is one" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what is mapped is read from /proc")
+def test_nothing_restored_looks_into_the_file(tmp_path):
+    tensors = {"optimiser/0/step": torch.tensor(3.0), "model/weight": torch.zeros(5)}
+    checkpoints.save(tmp_path / "mapped.safetensors", tensors, {})
+    restored, _ = checkpoints.load(tmp_path / "mapped.safetensors")
+    assert "mapped.safetensors" not in pathlib.Path("/proc/self/maps").read_text()
+    assert all(torch.equal(value, restored[name]) for name, value in tensors.items())
+
+
+def test_the_kind_of_device_is_in_the_key():
+    model, data = net(), training_case.people()
+    one, other = (training._store("x", {}, model, data, (), torch.device(kind)) for kind in ("cpu", "mps"))
+    assert one != other and one == training._store("x", {}, model, data, (), torch.device("cpu"))
+
+
 # resume
 
 def stoppable(output, batch):
     stop = pathlib.Path(os.environ["STOP_FILE"])
     if batch.step == 10 and stop.exists():
         stop.unlink()
-        os.kill(os.getpid(), signal.SIGINT)                 # what Ctrl-C and Jupyter's stop button send
+        signal.raise_signal(signal.SIGINT)                  # what Ctrl-C and Jupyter's stop button send
     return both(output, batch)
 
 
@@ -169,6 +234,7 @@ def test_a_damaged_checkpoint_is_named_and_costs_only_time(tmp_path, monkeypatch
     assert "is damaged" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
     """SIGKILL, twice, at whatever it is doing; each process after it runs the same call."""
     program = [sys.executable, str(pathlib.Path(__file__).with_name("training_case.py")), str(tmp_path / "weights.pt")]
