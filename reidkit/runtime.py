@@ -12,14 +12,20 @@ from .files import project_root
 
 
 def pick_device(name="auto"):
-    """"auto" is the GPU where there is one, else the CPU; any other torch device name is checked before it is used."""
+    """"auto" is the GPU where there is one, else the CPU; "cpu", "cuda" and "cuda:1" are tried before they are used.
+
+    ValueError for what is not here, and for other kinds of device (such as "mps", which cannot count in float64).
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise ValueError("reidkit computes in float64 too, and is tried on 'cpu' and 'cuda' only")
         torch.empty(1, device=device)
     except Exception as error:
-        raise ValueError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); use 'auto' or 'cpu'") from None
+        raise ValueError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); expected 'auto', 'cpu', "
+                         "'cuda' or 'cuda:NUMBER': use 'auto' or 'cpu'") from None
     return device
 
 

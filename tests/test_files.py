@@ -98,6 +98,9 @@ def test_pick_device():
     for wrong in ("gpu", "cuda:99", "", 3.5):
         with pytest.raises(ValueError, match="cannot be used here .*use 'auto' or 'cpu'"):
             runtime.pick_device(wrong)
+    for wrong in ("mps", "meta"):                           # a Mac's GPU has no float64
+        with pytest.raises(ValueError, match=f"device '{wrong}' .*float64.*expected 'auto', 'cpu', 'cuda'"):
+            runtime.pick_device(wrong)
 
 
 def test_set_threads():
