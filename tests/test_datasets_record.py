@@ -52,8 +52,9 @@ def test_fingerprint_sees_every_change():
     base = record()
     changed = [dataclasses.replace(base, ids=base.ids + 1), dataclasses.replace(base, cameras=base.cameras + 1),
                dataclasses.replace(base, images=base.images + 1), dataclasses.replace(base, masks=None),
-               dataclasses.replace(base, attributes={"bag": base.ids}), base[1:]]
-    assert len({data.fingerprint() for data in [base, *changed]}) == 7 and record().fingerprint() == base.fingerprint()
+               dataclasses.replace(base, attributes={"bag": base.ids}), base[1:],
+               dataclasses.replace(base, attributes={"hat": base.attributes["bag"]})]
+    assert len({data.fingerprint() for data in [base, *changed]}) == 8 and record().fingerprint() == base.fingerprint()
 
 
 @pytest.mark.parametrize("change, message", [

@@ -120,7 +120,7 @@ class ReIDData:
             facts = [(str(path), path.stat()) for path in self.images]
             content = [[(path, fact.st_size, fact.st_mtime_ns) for path, fact in facts], list(self.size)]
         return digest(self.ids, self.cameras, self.domains, *content, *([] if self.masks is None else [self.masks]),
-                      *(self.attributes[key] for key in sorted(self.attributes)))
+                      sorted(self.attributes), *(self.attributes[key] for key in sorted(self.attributes)))
 
     def numbers(self):
         """What a data set's table prints; ids leaves junk (-1) out."""
