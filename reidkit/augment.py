@@ -67,14 +67,14 @@ def colour_jitter(images, generator, brightness=0.2, contrast=0.2, saturation=0.
 
 
 def random_erasing(images, generator, probability=0.5, area=(0.02, 0.4), aspect=(0.3, 3.33), tries=20):
-    """Zhong et al. 2017: a rectangle of `area` (share) and `aspect` (height : width) gets the mean colour.
+    """Zhong et al. 2017: a rectangle gets the mean colour; `area` (share) and `aspect` (height : width) uniform.
 
     Of `tries` rectangles drawn at once the first that fits is used. The fill is 0 after `normalise`, as in FastReID;
     BoT's code writes +0.485 there.
     """
     _, _, height, width = images.shape
     size = _uniform(images, generator, *area, tries) * height * width                       # (B, T)
-    ratio = _uniform(images, generator, aspect[0] ** 0.5, aspect[1] ** 0.5, tries).square()
+    ratio = _uniform(images, generator, *aspect, tries)
     tall, wide = (size * ratio).sqrt().round(), (size / ratio).sqrt().round()               # (B, T) in pixels
     fits = (tall < height) & (wide < width)
     first = fits.int().argmax(1, keepdim=True)              # (B, 1) the first rectangle that fits

@@ -78,6 +78,14 @@ def test_random_erasing():
     assert torch.equal(augment.random_erasing(bright, generator(5), area=(0.99, 1.0), aspect=(30, 40)), bright)      # none fits
 
 
+def test_the_aspect_of_an_erased_rectangle_is_uniform():
+    got = augment.random_erasing(torch.full((1500, 3, 100, 100), 255.0), generator(5), probability=1.0, area=(0.1, 0.1))
+    erased = (got != 255).all(1)                            # (B, H, W)
+    aspect = erased.any(2).sum(1) / erased.any(1).sum(1)    # height : width, rounded to pixels
+    shares = torch.histogram(aspect.clamp(0.3, 3.33), torch.linspace(0.3, 3.33, 5))[0] / len(aspect)
+    torch.testing.assert_close(shares, torch.full((4,), 0.25), atol=0.04, rtol=0)
+
+
 def test_a_mask_rides_along_and_compose_runs_in_turn():
     masked = torch.cat([IMAGES, IMAGES[:, :1]], 1)          # the fourth channel is a copy of red
     moved = augment.compose(augment.flip, partial(augment.shift, pixels=2))(masked, generator(6))
