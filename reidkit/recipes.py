@@ -137,7 +137,7 @@ def ways_row(preset, data, seed, device):
     for way in ALL_WAYS:
         for exam, found in train_way(way, journey, preset, seed, device).scores.items():
             row |= {f"{way}_{exam}_rank1": round(100 * found.cmc[1], 2), f"{way}_{exam}_map": round(100 * found.map, 2)}
-    return row | {"identity_minus_attributes": round(row["identity_home_rank1"] - row["attributes_home_rank1"], 2)}
+    return row
 
 
 def record(out, seeds, make_row, given, inputs=(), watch=False):

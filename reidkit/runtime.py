@@ -50,11 +50,12 @@ def versions(packages=("torch", "torchvision", "numpy", "jupyterlab", "ipywidget
 
 
 def git_commit():
-    """Short commit of the clone, with "+" where tracked files differ from it; "unknown" outside a clone."""
+    """Short commit of the clone, with "+" where tracked files other than recorded results differ from it; "unknown" outside
+    a clone."""
     def git(*words):
         return subprocess.run(["git", *words], cwd=project_root(), capture_output=True, text=True, timeout=20, check=True).stdout
     try:
-        return git("rev-parse", "--short=10", "HEAD").strip() + ("+" if git("status", "--porcelain", "-uno").strip() else "")
+        return git("rev-parse", "--short=10", "HEAD").strip() + ("+" if git("status", "--porcelain", "-uno", "--", ".", ":!data/results").strip() else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
 
