@@ -433,9 +433,11 @@ teach.claim("For no query is the rectangle AP below the trapezoid AP", measured=
             run=run, presets=("smoke", "laptop", "gpu"), data=("world", "market1501", "pku-reid"))
 
 # %% key="record" tags=["skip"]
+closer = 100 * (stranger < own).float().mean().item()
 teach.record(home_rank1=home, home_map=100 * scores["home"].map, away_rank1=away, away_map=100 * scores["away"].map,
-             pixel_rank1=pixel_rank1, same_camera_home=pull["home"], same_camera_away=pull["away"],
-             **{f"trick_{name[0]}": gain for name, gain in gains.items()})
+             pixel_rank1=pixel_rank1, gain_over_pixels=home - pixel_rank1, stranger_closer=closer, fall_rank1=home - away,
+             same_camera_home=pull["home"], same_camera_away=pull["away"], same_camera_more=pull["away"] - pull["home"],
+             **{f"trick_{name[0]}": gain for name, gain in gains.items()}, weakest_trick=min(gains.values()))
 
 # %% [markdown] key="paper" tags=["slide"]
 # ## What papers measured

@@ -270,7 +270,10 @@ teach.claim("In every recorded seed, attributes keep more abroad than identifica
             measured=difference("attributes_away_rank1", "identity_away_rank1"), unit="points of rank-1 away in the worst seed")
 teach.claim("In every recorded seed, verification gains when it judges only pairs of one place", holds=lambda gap: gap > 0,
             measured=difference("verification-near_home_rank1", "verification_home_rank1"), unit="points in the worst seed")
-teach.record(**{f"{way}_{exam}_rank1": 100 * scores[way][exam].cmc[1] for way in ways for exam in ("home", "away")})
+teach.record(**{f"{way}_{exam}_rank1": 100 * scores[way][exam].cmc[1] for way in ways for exam in ("home", "away")},
+             frozen_gap=abs(end["collapsed"]["loss"] - 0.3), shrunk_to=end["collapsed"]["distance"] / lab["collapsed"]["distance"][0],
+             worst_repair=max(end[name]["loss"] for name in repairs), identity_distance=end["with identity loss"]["distance"],
+             identity_triplet=end["with identity loss"]["loss"])
 
 # %% [markdown] key="paper" tags=["slide"]
 # ## What papers measured
