@@ -141,7 +141,7 @@ fig, ax = plt.subplots(figsize=(6, 2.8))
 for way, history in histories.items():
     parts = [name for name in way.split("+")]
     total = torch.tensor([sum(row[name] for name in parts) for row in history])
-    ax.plot([row["step"] for row in history], total / total[0], label=way)
+    ax.plot([row["step"] for row in history], total / total[0], label=way, markevery=40)
 ax.set(xlabel="step", ylabel="loss / its first value", ylim=(0, None))
 ax.legend()
 teach.show(fig, name="01b-curves",
@@ -158,11 +158,11 @@ for way in shown:
 # %% [markdown] key="why" tags=["slide"]
 # ### Three things that ask for a reason
 #
-# **Verification is far behind.** Its question is the exam's own question, so why? A batch mixes six places. Five of six strangers come from *another* place, and there the wall and the light give the answer away: "different" is learnt without a look at the person. *Judging only pairs of one place* (`verification-near`) tests this explanation: nothing else changes, and it rises. Contrastive pairs suffer alike. Batch-hard triplets (section 4) pick the hardest stranger, who nearly always stands in the same place.
+# **Verification is far behind.** Its question is the exam's own question, so why? A batch mixes six places. Five of six strangers come from *another* place, and there the wall and the light give the answer away: "different" is learnt without a look at the person. *Judging only pairs of one place* (`verification-near`) tests this explanation: nothing else changes, and it rises, though not to the level of the others: the place is one reason, not the only one. Batch-hard triplets (section 4) look for the hardest stranger themselves.
 #
-# **Attributes are strong.** A name says nothing about a person; nine exact words do. With few people and short training, words teach more than names. Real attribute labels are coarser, and given once per person.
+# **Attributes are strong.** Our reading, not tested here: a name says nothing about a person, exact words do, and with few people and short training words teach faster. Real attribute labels are coarser, and given once per person.
 #
-# **Verification near and attributes keep more abroad.** "Red coat, short hair" means the same in every place, and a judge who only meets strangers of one place cannot use the wall. What a loss never rewards, a network has less reason to store. Keep that thought for chapter 2.
+# **Attributes and near pairs keep more abroad than names do.** "Red coat, short hair" means the same in every place, and a judge who only meets strangers of one place gains nothing from the wall. What a loss does not reward, a network has less reason to store. Keep that thought for chapter 2.
 
 # %% key="easy-strangers" tags=["check"]
 domains = journey.train.domains
@@ -213,7 +213,7 @@ fig = c01b.collapse_picture(lab)
 teach.show(fig, name="01b-collapse",
            alt="Triplet loss and mean pairwise distance by step: one run freezes at the margin with "
                "distances near zero, the repaired runs do not.",
-           caption="What you see: left the loss with the margin as a dashed line, right the mean "
+           caption="What you see: left the loss (cut at 1) with the margin as a dashed line, right the mean "
                    "distance between pictures of the batch. A loss *at* the margin with distances "
                    "at zero is a collapse.")
 

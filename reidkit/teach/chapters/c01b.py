@@ -47,12 +47,12 @@ def collapse_picture(lab):
     from matplotlib import pyplot
     fig, (left, right) = pyplot.subplots(1, 2, figsize=(8.5, 3.2))
     for index, (name, row) in enumerate(lab.items()):
-        style = {"color": f"C{index}", "linestyle": ["-", "--", "-.", ":", (0, (5, 1, 1, 1))][index % 5], "label": name}
+        style = {"markevery": 12, "color": f"C{index}", "linestyle": ["-", "--", "-.", ":", (0, (5, 1, 1, 1))][index % 5], "label": name}
         left.plot(row["loss"], **style)
         right.plot(row["distance"], **style)
     left.axhline(MARGIN, color="black", linewidth=0.8, linestyle="--")
     left.text(len(row["loss"]) * 0.6, MARGIN * 1.05, "margin", fontsize=8)
-    left.set(xlabel="step", ylabel="triplet loss", yscale="log")
+    left.set(xlabel="step", ylabel="triplet loss", ylim=(0, 1))
     right.set(xlabel="step", ylabel="mean distance in the batch", yscale="log")
     right.legend(fontsize=7)
     return fig
