@@ -248,7 +248,8 @@ for name, exam in [("home", journey.home), ("away", journey.away)]:
     scores[name] = retrieval.evaluate(q, exam.query.ids, exam.query.cameras, g, exam.gallery.ids, exam.gallery.cameras)
     print(f"{name}: {scores[name]}")
 kept = [100 * a / h for a, h in zip(table.values("away_rank1"), table.values("home_rank1"))]
-print(f"kept away: {100 * scores['away'].cmc[1] / scores['home'].cmc[1]:.0f} %; the recorded seeds kept {min(kept):.0f} to {max(kept):.0f} %")
+share = 100 * scores["away"].cmc[1] / max(scores["home"].cmc[1], 0.01)  # a network that knows nothing has 0 at home
+print(f"kept away: {share:.0f} %; the recorded seeds kept {min(kept):.0f} to {max(kept):.0f} %")
 
 # %% key="strips" tags=["slide"]
 def strips(name, exam):
