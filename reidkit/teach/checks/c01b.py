@@ -13,7 +13,8 @@ def contrastive(answer):
         return got.tolist()
     expect(loss([0.0], [True])[0] == 0, "identical pictures of one person must cost nothing")
     expect(abs(loss([0.5], [True])[0] - 0.25) < 1e-6, "one person, distance 0.5: the loss is d^2 = 0.25")
-    expect(loss([5.0], [False])[0] == 0, "strangers five apart are far enough: their loss must be 0, yours still pushes")
+    far = loss([5.0], [False])[0]
+    expect(far == 0, f"strangers five apart are far enough: their loss must be 0, but yours is {far:.2f}, which moves them back together")
     expect(abs(loss([0.0], [False])[0] - 1) < 1e-6, "identical pictures of strangers must cost m^2 = 1")
     expect(abs(loss([0.25], [False])[0] - 0.5625) < 1e-6, "strangers 0.25 apart: [1 - 0.25]^2 = 0.5625")
     got = answer(torch.tensor([0.5, 3.0]), torch.tensor([False, False]), margin=2.0).tolist()
@@ -27,6 +28,7 @@ def batch_hard(answer):
     got = answer(torch.cdist(points, points), ids)
     expect(isinstance(got, tuple) and len(got) == 2, "return two tensors: hardest positive, hardest negative")
     positive, negative = got
+    expect(isinstance(positive, torch.Tensor) and isinstance(negative, torch.Tensor), "return two tensors (amax and amin give values alone; max and min give values and indices)")
     expect(positive.shape == (4,) and negative.shape == (4,), f"one value an anchor, shape (4,); yours are {tuple(positive.shape)} and {tuple(negative.shape)}")
     expect(not torch.allclose(positive, torch.zeros(4)), "the hardest positive is 0 everywhere: you took the anchor itself (the nearest, not the farthest)")
     expect(torch.allclose(positive, torch.tensor([5.0, 5.0, 5.0, 5.0]).where(ids == 0, torch.tensor(5.0 ** 0.5))),
