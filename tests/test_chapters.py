@@ -179,5 +179,7 @@ def test_the_search_picture_and_the_map():
     drawn, masks = c00.one_person_many_cameras()
     assert drawn.shape == (16, 3, 128, 64) and (masks == masks[:, :1]).all()
     assert c00.search_picture(drawn[0], drawn[1:9]).shape[2] == 3
+    from matplotlib import pyplot
     figure, ready = c00.course_map()
-    assert {"00", "01", "01b"} <= set(ready)
+    assert {"00", "01", "01b"} <= set(ready) and len(figure.axes) == 1
+    pyplot.close(figure)
