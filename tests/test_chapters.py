@@ -37,9 +37,9 @@ WRONG = {                                                   # exercise -> [(answ
         ("def keep(i, c, ids, cams): return ~((ids == -1) | ((ids == 1) & (cams == 0)))", "query_id"),
     ],
     "01-average-precision": [
-        ("def ap(right): return (right.cumsum(0) / torch.arange(1, len(right) + 1))[right].sum().item() / len(right)", ""),
+        ("def ap(right): return (right.cumsum(0) / torch.arange(1, len(right) + 1))[right].sum().item() / len(right)", "number of right answers"),
         ("def ap(right): return (right.cumsum(0) / torch.arange(1, len(right) + 1))[right].mean()", "float"),
-        ("def ap(right): return (right.cumsum(0) / torch.arange(1, len(right) + 1)).mean().item()", ""),
+        ("def ap(right): return (right.cumsum(0) / torch.arange(1, len(right) + 1)).mean().item()", "at the top"),
         ("def ap(right):\n    r = torch.nonzero(right).squeeze(1).tolist()\n"
          "    return sum(((i + 1) / (k + 1) + (1 if k == 0 else i / k)) / 2 for i, k in enumerate(r)) / len(r)", "trapezoid"),
     ],
@@ -110,6 +110,7 @@ def test_the_solution_passes_and_the_stub_does_not(key, capsys):
 
 
 def test_every_exercise_has_planted_wrong_answers():
+    assert all(word for answers in WRONG.values() for _, word in answers)          # an empty word would stand in every verdict
     assert set(WRONG) == set(itertools.chain.from_iterable(checks(chapter.number) for chapter in source.chapters()))
 
 

@@ -7,8 +7,6 @@ import torch
 from .hashing import bell, hash32, table, uniform
 from .places import NORMAL, Knobs
 
-FACINGS = ("front", "right", "back", "left")
-
 
 @dataclass(frozen=True)
 class Poses(table(
@@ -25,7 +23,7 @@ class Poses(table(
     """
 
     def attributes(self):
-        """{"facing": (N,) int64 into FACINGS}, the nearest of the four."""
+        """{"facing": (N,) int64 into ATTRIBUTES["facing"]}, the nearest of the four."""
         return {"facing": torch.floor(self.facing.double() / (torch.pi / 2) + 0.5).long() % 4}
 
 
