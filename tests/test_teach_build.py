@@ -203,3 +203,11 @@ def test_strip_keeps_what_a_reader_sees():
     assert build.strip(notebook).cells[0].outputs == [kept]
     assert "your own machine" in notebook.cells[2].outputs[0].text and len(notebook.cells[2].outputs) == 1
     assert "widgets" not in notebook.metadata
+
+
+def test_what_a_cell_prints_in_pieces_is_one_output(project):
+    """How a kernel cuts its output into messages changes from run to run: the notebook must not."""
+    cell = nbformat.v4.new_code_cell("import sys, time\nfor i in range(3):\n    print(i, flush=True)\n    time.sleep(0.4)\n"
+                                     "    print('50%|', file=sys.stderr, flush=True)")
+    made = build.execute(nbformat.v4.new_notebook(cells=[cell]), progress=False)
+    assert [(output.name, output.text) for output in made.cells[0].outputs] == [("stdout", "0\n1\n2\n")]

@@ -47,7 +47,7 @@ def execute(notebook, label="", timeout=900, progress=True, allow_errors=False):
     from tqdm import tqdm
     notebook = copy.deepcopy(notebook)
     with tqdm(total=len(notebook.cells), desc=label, unit="cell", leave=False, disable=not progress) as bar:
-        client = nbclient.NotebookClient(notebook, timeout=timeout, kernel_name="python3", allow_errors=allow_errors,
+        client = nbclient.NotebookClient(notebook, timeout=timeout, kernel_name="python3", allow_errors=allow_errors, coalesce_streams=True,
                                          extra_arguments=["--log-level=ERROR"],
                                          resources={"metadata": {"path": str(gallery_folder())}},
                                          on_cell_complete=lambda **_: bar.update())

@@ -13,7 +13,7 @@ import re
 
 from .. import files
 
-FORMAT = 1                                                  # raise it when the builder changes what it writes
+FORMAT = 2                                                  # raise it when the builder changes what it writes
 FIXED = {"editable": False, "deletable": False}             # hints and solutions are read, not edited
 HEADER = {"chapter": str, "title": str, "minutes_study": (int, float), "minutes_compute": (int, float), "prerequisites": list}
 TEMPLATE = """# ---
