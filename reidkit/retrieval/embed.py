@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from ..augment import normalise
+from ..datasets.record import ReIDData
+from ..layers.statistics import interleaved, reestimated_statistics
 from .metrics import evaluate
 
 
@@ -48,9 +50,51 @@ def _evaluation_mode(model):
             module.training = training
 
 
-def evaluate_exam(model, exam, *, mirror=False, batch=256, device=None, ap="rectangle", ranks=(1, 5, 10)):
-    """Embed both sides of an Exam and `evaluate` them -> Metrics."""
+def embed_by_camera(model, data, *, mirror=False, batch=256, device=None, progress=False):
+    """As `embed`, each camera's pictures under batch norm statistics re-estimated on them (Zhuang et al. 2020, CBN):
+    (N, D) float32 of unit norm in the order of the data, on the device.
+
+    This is transductive: it uses the test pictures of a camera together, without labels but for the camera, and a
+    picture's feature depends on which others are there. mirror=True estimates on the mirrored pictures too. batch limits
+    the pictures (of one orientation) that go through at once; up to so many in a camera, statistics are exact, see
+    `reestimated_statistics`. The model's own statistics are as before when this returns or fails. ValueError for a
+    camera with a single picture.
+    """
+    if not len(data):
+        raise ValueError("cannot embed 0 pictures; expected at least two of each camera")
+    if device is not None:
+        model.to(device)
+    features = None
+    for camera in data.cameras.unique().tolist():
+        chosen = (data.cameras == camera).nonzero().flatten()
+        if len(chosen) < 2:
+            raise ValueError(f"{data.name}: camera {camera} has one picture, which has no statistics; expected at least "
+                             "two of each camera: leave it out, or use embed")
+        with reestimated_statistics(model, _batches(data, chosen, mirror, batch)):
+            found = embed(model, data[chosen], mirror=mirror, batch=batch, device=device, progress=progress)
+        features = found.new_empty(len(data), found.shape[1]) if features is None else features
+        features[chosen.to(found.device)] = found
+    return features
+
+
+def _batches(data, chosen, mirror, batch):
+    """The chosen pictures, decoded and normalised piece by piece."""
+    for part in interleaved(chosen, batch):
+        images = normalise(data.pictures(part))             # (b, 3, H, W)
+        yield torch.cat([images, images.flip(3)]) if mirror else images
+
+
+def evaluate_exam(model, exam, *, mirror=False, batch=256, device=None, ap="rectangle", ranks=(1, 5, 10),
+                  per_camera=False):
+    """Embed both sides of an Exam and `evaluate` them -> Metrics.
+
+    per_camera=True takes `embed_by_camera`, which is transductive; a camera's statistics come from its pictures of both
+    sides together, whose cameras are numbered alike."""
     sides = exam.query, exam.gallery
-    query, gallery = (embed(model, side, mirror=mirror, batch=batch, device=device) for side in sides)
+    if per_camera:
+        both = embed_by_camera(model, ReIDData.cat(sides, exam.name), mirror=mirror, batch=batch, device=device)
+        query, gallery = both.split([len(side) for side in sides])
+    else:
+        query, gallery = (embed(model, side, mirror=mirror, batch=batch, device=device) for side in sides)
     return evaluate(query, exam.query.ids, exam.query.cameras, gallery, exam.gallery.ids, exam.gallery.cameras,
                     ap=ap, ranks=ranks)

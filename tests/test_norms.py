@@ -1,0 +1,293 @@
+"""Norms against their formulas in float64, written out; their gradients; what they do not see."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from reidkit.layers.heads import BNNeck
+from reidkit.layers.norms import IBN, BatchInstanceNorm, FeatureNorm, InstanceNorm, clamp_gates, moments
+
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+PARTS = ("gate", "weight", "bias", "instance_weight", "instance_bias")
+
+
+def maps(*shape, dtype=torch.float64, layout=torch.contiguous_format, seed=0, mean=1.0):
+    x = torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return (2 * x + mean).to(dtype).contiguous(memory_format=layout)
+
+
+def standard(x, dims, eps=1e-5):
+    """(x - mean) / sqrt(variance + eps), both over `dims`."""
+    x = x - x.mean(dims, keepdim=True)
+    return x / (x.square().mean(dims, keepdim=True) + eps).sqrt()
+
+
+def textbook(x, gate, weight, bias, iweight, ibias):
+    gate, weight, bias, iweight, ibias = (value[:, None, None] for value in (gate, weight, bias, iweight, ibias))
+    batch, instance = standard(x, (0, 2, 3)), standard(x, (2, 3))
+    return gate * (weight * batch + bias) + (1 - gate) * (iweight * instance + ibias)
+
+
+def drawn_mixture(channels, dtype=torch.float64, seed=3, **options):
+    """A BatchInstanceNorm with every number drawn."""
+    norm = BatchInstanceNorm(channels, **options).to(dtype)
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name in (*PARTS, "running_mean", "running_var"):
+            if getattr(norm, name) is not None:
+                getattr(norm, name).copy_(torch.rand(channels, generator=draw, dtype=torch.float64) + 0.1)
+    return norm
+
+
+def gradients(y, inputs, seed=9):
+    dy = torch.randn(y.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(y.dtype)
+    return torch.autograd.grad(y, inputs, dy)
+
+
+def close(found, expected, tolerance=1e-6):
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.double(), other.double(), rtol=tolerance, atol=tolerance)
+
+
+# ---- the numbers
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_instance_norm_is_the_textbooks_and_torchs(layout):
+    x = maps(4, 5, 6, 3, layout=layout).requires_grad_()
+    ours, torchs = InstanceNorm(5).double(), nn.InstanceNorm2d(5, affine=True).double()
+    assert list(ours.state_dict()) == ["weight", "bias"]
+    for norm in (ours, torchs):
+        norm.load_state_dict({"weight": torch.linspace(0.5, 2, 5), "bias": torch.linspace(-1, 1, 5)})
+    y, own = ours(x), [x, *ours.parameters()]
+    by_hand = ours.weight[:, None, None] * standard(x, (2, 3)) + ours.bias[:, None, None]
+    assert y.is_contiguous(memory_format=layout) and ours.eval()(x).equal(y)
+    for other, inputs in ((by_hand, own), (torchs(x), [x, *torchs.parameters()])):
+        close([y], [other])
+        close(gradients(ours(x), own), gradients(other, inputs))
+    x = x.detach().float()
+    torch.testing.assert_close(ours.float()(x), torchs.float()(x), rtol=1e-6, atol=2e-6)
+
+
+def test_instance_norm_does_not_see_scale_and_offset():
+    x, norm = maps(3, 4, 8, 8), InstanceNorm(4).double()
+    a, b = torch.rand(3, 4, 1, 1).double() + 0.5, torch.randn(3, 4, 1, 1).double()
+    close([norm(a * x + b)], [norm(x)], 1e-4)                               # up to eps
+    mean, var = moments(norm(x))
+    close([mean, var], [torch.zeros(3, 4, 1, 1), torch.ones(3, 4, 1, 1)], 1e-4)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_mixture_is_the_textbooks(layout):
+    x, norm = maps(4, 5, 6, 3, layout=layout).requires_grad_(), drawn_mixture(5)
+    y, inputs = norm(x), [x, *(getattr(norm, name) for name in PARTS)]
+    for other in (textbook(*inputs), copy.deepcopy(norm).two_branches(x)):
+        close([y], [other])
+    close(gradients(y, inputs), gradients(textbook(*inputs), inputs))
+    assert y.is_contiguous(memory_format=layout)
+    norm.eval()
+    frozen = (x - norm.running_mean[:, None, None]) / (norm.running_var[:, None, None] + 1e-5).sqrt()
+    gate = norm.gate[:, None, None]
+    other = gate * (frozen * norm.weight[:, None, None] + norm.bias[:, None, None]) + (1 - gate) * (
+        standard(x, (2, 3)) * norm.instance_weight[:, None, None] + norm.instance_bias[:, None, None])
+    close([norm(x)], [other])
+    close(gradients(norm(x), inputs), gradients(other, inputs))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_by_differences(training):
+    norm, x = drawn_mixture(3).train(training), maps(2, 3, 3, 2, layout=torch.channels_last).requires_grad_()
+    norm.momentum = 0.0                                     # so that every call of gradcheck meets the same layer
+    torch.autograd.gradcheck(lambda x, *parts: norm(x), [x, *(getattr(norm, name) for name in PARTS)])
+    one = InstanceNorm(3).double()
+    torch.autograd.gradcheck(lambda x, *parts: one(x), [x, one.weight, one.bias])
+
+
+def test_gates_one_and_zero():
+    x = maps(6, 4, 5, 3).requires_grad_()
+    mixture, batch = BatchInstanceNorm(4).double(), nn.BatchNorm2d(4).double()
+    for training in (True, False):
+        y, z = mixture.train(training)(x), batch.train(training)(x)
+        close([y, gradients(y, x)[0]], [z, gradients(z, x)[0]])
+    instance = InstanceNorm(4).double()
+    with torch.no_grad():
+        mixture.gate.zero_()
+    y, z = mixture(x), instance(x)
+    close([y, gradients(y, x)[0]], [z, gradients(z, x)[0]])
+    last = x.detach().contiguous(memory_format=torch.channels_last)
+    assert mixture(last).equal(instance(last))              # on channels_last bit for bit
+
+
+def test_one_picture_makes_batch_norm_an_instance_norm():
+    x, y = maps(1, 4, 5, 3), drawn_mixture(4)
+    with torch.no_grad():
+        y.gate.fill_(1)
+    close([BatchInstanceNorm(4).double()(x), y(x)],
+          [InstanceNorm(4).double()(x), standard(x, (2, 3)) * y.weight[:, None, None] + y.bias[:, None, None]])
+
+
+def test_law_of_total_variance():
+    x = maps(7, 4, 5, 3) * torch.arange(1, 8).double()[:, None, None, None]
+    mean, var = moments(x)
+    total = var.mean(0) + (mean - mean.mean(0)).square().mean(0)
+    close([total.flatten()], [x.var((0, 2, 3), correction=0)])
+    assert moments(x.bfloat16())[1].dtype == torch.float32
+
+
+@pytest.mark.parametrize("options", [{}, {"momentum": None}, {"momentum": 0.3}, {"track_running_stats": False}])
+def test_running_statistics_are_those_of_torch(options):
+    ours, torchs = BatchInstanceNorm(4, gate=0.3, **options), nn.BatchNorm2d(4, **options)
+    for seed in range(3):
+        for norm in (ours, torchs):
+            norm.train()(maps(5, 4, 3, 2, dtype=torch.float32, seed=seed))
+    assert ours.state_dict().keys() - torchs.state_dict().keys() == {"gate", "instance_weight", "instance_bias"}
+    for name, value in torchs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-6, atol=1e-6)
+    x = maps(5, 4, 3, 2, dtype=torch.float32, seed=8)
+    with torch.no_grad():
+        ours.gate.fill_(1)
+    torch.testing.assert_close(ours.eval()(x), torchs.eval()(x), rtol=1e-5, atol=1e-6)
+    assert all(value.equal(ours.state_dict()[name]) for name, value in copy.deepcopy(ours).state_dict().items())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("make", [InstanceNorm, lambda channels: drawn_mixture(channels, torch.float32)])
+def test_large_means_cost_few_digits(make, layout):
+    """float32 against float64 where the mean is a hundred deviations."""
+    x = maps(8, 6, 16, 8, dtype=torch.float32, mean=200.0, layout=layout)
+    mean, var = moments(x)
+    exact = x.double().var((2, 3), correction=0, keepdim=True)
+    assert ((var - exact).abs() / exact).max() < 1e-5
+    norm = make(6)
+    exact, x64 = copy.deepcopy(norm).double(), x.double().requires_grad_()
+    y, z = norm(x.requires_grad_()), exact(x64)
+    assert (y - z).abs().max() < 5e-5
+    for one, other in zip(gradients(y, [x, *norm.parameters()]), gradients(z, [x64, *exact.parameters()])):
+        assert (one - other).abs().max() < 5e-5 * other.abs().max()
+
+
+# ---- inputs of every kind
+
+@pytest.mark.parametrize("make", [InstanceNorm, BatchInstanceNorm, IBN])
+def test_layout_type_and_slices(make):
+    norm, x = make(6), maps(4, 8, 6, 4, dtype=torch.float32)
+    expected = copy.deepcopy(norm)(x[:, 1:7].contiguous())
+    last = x.contiguous(memory_format=torch.channels_last)[:, 1:7]
+    for view in (x[:, 1:7], last, x[:, 1:7].transpose(2, 3).contiguous().transpose(2, 3)):
+        torch.testing.assert_close(copy.deepcopy(norm)(view), expected, rtol=1e-5, atol=1e-5)
+    y = norm(last)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    uneven = last.detach().requires_grad_()                 # a gradient that comes in another layout
+    other = last.detach().contiguous().requires_grad_()
+    for leaf in (uneven, other):
+        copy.deepcopy(norm)(leaf).flatten(2).square().mean(2).sigmoid().sum().backward()
+    torch.testing.assert_close(uneven.grad, other.grad, rtol=1e-4, atol=1e-6)
+    half = norm(last.bfloat16().requires_grad_())
+    half.float().sum().backward()
+    assert half.dtype == torch.bfloat16 and {value.grad.dtype for value in norm.parameters()} == {torch.float32}
+    torch.testing.assert_close(half.float(), y, rtol=0.02, atol=0.03)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("kind", [InstanceNorm, BatchInstanceNorm, IBN])
+def test_autocast(kind, device):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU here")
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), kind(8), nn.ReLU(inplace=True)).to(device)
+    x = maps(4, 3, 8, 8, dtype=torch.float32).to(device)
+    expected = copy.deepcopy(model)(x)
+    with torch.autocast(device, torch.bfloat16):
+        y = model(x)
+    y.float().sum().backward()
+    assert y.dtype == torch.bfloat16 and all(value.grad.isfinite().all() for value in model.parameters())
+    torch.testing.assert_close(y.float(), expected, rtol=0.05, atol=0.05)
+
+
+def test_frozen_parts():
+    x, norm = maps(4, 5, 6, 3), drawn_mixture(5)
+    all_parts = gradients(norm(x), [getattr(norm, name) for name in PARTS])
+    for kept, expected in zip(PARTS, all_parts):
+        for name in PARTS:
+            getattr(norm, name).requires_grad_(name == kept)
+        close(gradients(norm(x), [getattr(norm, kept)]), [expected])
+    norm.requires_grad_(False)
+    assert not norm(x).requires_grad
+    leaf = x.clone().requires_grad_()
+    close(gradients(norm(leaf), leaf), gradients(norm.requires_grad_(True)(leaf), leaf))
+
+
+def test_gradients_of_gradients_need_the_two_branches():
+    x, norm = maps(2, 3, 3, 2).requires_grad_(), drawn_mixture(3)
+    norm.momentum = 0.0
+    def bent(y):
+        return torch.autograd.grad(y.pow(3).sum(), norm.gate, create_graph=True)[0].square().sum()
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        bent(norm(x)).backward()
+    norm.second_order = True
+    inputs = [x, *(getattr(norm, name) for name in PARTS)]
+    close(torch.autograd.grad(bent(norm(x)), x), torch.autograd.grad(bent(textbook(*inputs)), x))
+
+
+@pytest.mark.parametrize("norm", [InstanceNorm(3), BatchInstanceNorm(3)])
+@pytest.mark.parametrize("shape", [(4, 3, 1, 1), (4, 3), (4, 1, 2, 2), (0, 3, 2, 2)])
+def test_maps_that_cannot_be_normalised(norm, shape):
+    for training in (True, False):
+        with pytest.raises(ValueError, match=r"expected\s+\(B, 3, H, W\)"):
+            norm.train(training)(torch.zeros(shape))
+    with pytest.raises(ValueError):
+        nn.InstanceNorm2d(3, affine=True)(torch.zeros(4, 3, 1, 1))         # torch agrees
+    assert getattr(norm, "num_batches_tracked", 0) == 0
+
+
+def test_clamp_gates():
+    model = nn.Sequential(BatchInstanceNorm(3), nn.Sequential(BatchInstanceNorm(2)))
+    with torch.no_grad():
+        model[0].gate.copy_(torch.tensor([-0.5, 0.5, 1.5]))
+        model[1][0].gate.fill_(7)
+    clamp_gates(model)
+    assert model[0].gate.tolist() == [0, 0.5, 1] and model[1][0].gate.tolist() == [1, 1] and model[0].gate.requires_grad
+
+
+# ---- feature norm, IBN
+
+def test_feature_norm():
+    norm, x = FeatureNorm(4), maps(6, 4, dtype=torch.float32).requires_grad_()
+    torch.testing.assert_close(norm(x), standard(x, 0), rtol=1e-5, atol=1e-5)
+    assert not any(value.requires_grad for value in norm.parameters()) and norm.bias.count_nonzero() == 0
+    assert FeatureNorm(4, learn_scale=True).weight.requires_grad and not FeatureNorm(4, learn_scale=True).bias.requires_grad
+    assert list(norm.state_dict()) == list(BNNeck(4).state_dict())
+    pictures = maps(6, 4, 3, 2, dtype=torch.float32)
+    torch.testing.assert_close(norm(pictures), standard(pictures, (0, 2, 3)), rtol=1e-5, atol=1e-5)
+    norm.eval()
+    zero, one = norm(torch.zeros(1, 4)), norm(torch.ones(1, 4))
+    torch.testing.assert_close(norm(x), zero + (one - zero) * x)            # a fixed affine map
+    with pytest.raises(ValueError, match="FeatureNorm got"):
+        norm(torch.zeros(2, 4, 3))
+
+
+def test_ibn():
+    x, norm = maps(5, 7, 4, 3, dtype=torch.float32), IBN(7)
+    y, h = norm(x), 3
+    torch.testing.assert_close(y, torch.cat([standard(x[:, :h], (2, 3)), standard(x[:, h:], (0, 2, 3))], 1),
+                               rtol=1e-5, atol=1e-5)
+    assert {"IN.weight", "IN.bias", "BN.weight", "BN.running_var"} <= set(norm.state_dict())
+    scale = torch.rand(5, 1, 1, 1) + 0.5
+    turned = norm(x * scale + torch.randn(5, 1, 1, 1))
+    torch.testing.assert_close(turned[:, :h], y[:, :h], rtol=1e-3, atol=1e-4)
+    assert (turned - y)[:, h:].abs().max() > 0.1
+    assert IBN(7, 0)(x).equal(nn.BatchNorm2d(7)(x)) and IBN(7, 1)(x).equal(InstanceNorm(7)(x))
+    mixture = BatchInstanceNorm(7)                          # IBN is a mixture with gates of 0 and 1
+    with torch.no_grad():
+        mixture.gate[:h] = 0
+    torch.testing.assert_close(mixture(x), y, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="ratio is 2"):
+        IBN(4, 2)
+
+
+@pytest.mark.parametrize("make", [InstanceNorm, BatchInstanceNorm, IBN, FeatureNorm])
+def test_in_evaluation_a_picture_does_not_see_its_mates(make):
+    norm, x = make(6).eval(), maps(5, 6, 4, 3, dtype=torch.float32)
+    torch.testing.assert_close(norm(x)[:2], norm(x[:2]))
+    if make is not InstanceNorm:
+        assert not torch.allclose(norm.train()(x)[:2], norm(x[:2]), atol=1e-2)
