@@ -146,6 +146,17 @@ def test_reestimated_statistics_are_those_of_the_set():
         torch.testing.assert_close(model.frozen.running_var, parts)
 
 
+def test_estimation_forgets_what_was_there_and_keeps_no_graph():
+    model, images = prepared(), maps(6, 3, 8, 4)
+    model.frozen.running_mean.fill_(float("nan"))
+    graphs = []
+    watch = model.conv.register_forward_hook(lambda layer, given, made: graphs.append(made.requires_grad))
+    with reestimated_statistics(model, images, batch=3):
+        watch.remove()
+        assert model(images).isfinite().all() and graphs == [False, False]
+    assert model.frozen.running_mean.isnan().all()
+
+
 def test_pieces_and_what_has_no_statistics():
     assert [piece.tolist() for piece in interleaved(torch.arange(7), 3)] == [[0, 3, 6], [1, 4], [2, 5]]
     for count in range(2, 12):
