@@ -13,7 +13,7 @@ import torch
 
 from .files import digest
 
-ELSEWHERE = frozenset({"teach", "world", "datasets", "retrieval", "recipes.py", "measures.py"})     # no part in `fit`
+ELSEWHERE = frozenset({"teach", "world", "datasets", "retrieval", "recipes", "measures.py"})     # no part in `fit`
 NO_CODE = {"__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "__firstlineno__",
            "__static_attributes__"}
 KEPT_ELSEWHERE = ("training", "_parameters", "_buffers", "_modules")     # described apart, or no setting

@@ -8,6 +8,8 @@ import torch
 from training_case import own_cache, same  # noqa: F401 a fixture
 
 from reidkit import recipes
+from reidkit.recipes import tables
+from reidkit.recipes.__main__ import main
 from reidkit.datasets.record import Exam, ReIDData
 from reidkit.layers.heads import Output
 
@@ -55,25 +57,30 @@ def test_examine_gives_percentages_with_intervals():
     assert set(row) == {f"home_{key}" for key in ("rank1", "rank1_low", "rank1_high", "map", "map_low", "map_high", "minp")}
 
 
+def seeds(*numbers):
+    return [{"SEED": number} for number in numbers]
+
+
 def test_a_finished_seed_is_kept_and_another_stamp_is_not(tmp_path):
     out, asked = tmp_path / "table.csv", []
 
-    def make(seed):
+    def make(case):
+        seed = int(case["SEED"])
         asked.append(seed)
         if seed == 2:
             raise RuntimeError("power cut")
         return {"home_rank1": 10.0 * seed}
     with pytest.raises(RuntimeError):
-        recipes.record(out, [0, 1, 2], make, {"PRESET": "smoke"})
-    assert [row["SEED"] for row in recipes.read_table(out)] == ["0", "1"]
+        tables.record(out, seeds(0, 1, 2), make, {"PRESET": "smoke"})
+    assert [row["SEED"] for row in tables.read_table(out)] == ["0", "1"]
     assert asked == [0, 1, 2]
-    rows = recipes.record(out, [0, 1, 3], make, {"PRESET": "smoke"})
+    rows = tables.record(out, seeds(0, 1, 3), make, {"PRESET": "smoke"})
     assert asked == [0, 1, 2, 3] and len(rows) == 3
-    table = recipes.read_table(out)
+    table = tables.read_table(out)
     assert [row["home_rank1"] for row in table] == ["0.0", "10.0", "30.0"] and all(row["status"] == "ok" for row in table)
     assert {"date", "commit", "torch", "python", "seconds", "PRESET", "stamp"} <= set(table[0])
-    recipes.record(out, [1], make, {"PRESET": "laptop"})
-    assert [(row["SEED"], row["PRESET"]) for row in recipes.read_table(out)] == [("1", "laptop")]
+    tables.record(out, seeds(1), make, {"PRESET": "laptop"})
+    assert [(row["SEED"], row["PRESET"]) for row in tables.read_table(out)] == [("1", "laptop")]
 
 
 def test_looks_are_logged_once(tmp_path, monkeypatch):
@@ -81,9 +88,9 @@ def test_looks_are_logged_once(tmp_path, monkeypatch):
     row = {"away_rank1": "60", "away_rank1_low": "50", "identity_away_map": 40.5, "pku_report_rank1": "9", "home_rank1": "80",
            "pku_development_rank1": "7", "pku_rank1": ""}
     for _ in range(2):
-        recipes.log_looks("table.csv, seed 1", recipes.seen_in(row))
-    recipes.log_looks("other.csv, seed 0", {"drawn unseen places": {"away_map": 7}})
-    looks = recipes.read_table(tmp_path / "data" / "results" / "looks.csv")
+        tables.log_looks("table.csv, seed 1", tables.seen_in(row))
+    tables.log_looks("other.csv, seed 0", {"drawn unseen places": {"away_map": 7}})
+    looks = tables.read_table(tmp_path / "data" / "results" / "looks.csv")
     assert [(look["set"], look["for"], look["numbers"]) for look in looks] == [
         ("drawn unseen places", "table.csv, seed 1", "away_rank1 60.0; identity_away_map 40.5"),
         ("PKU-Reid, report half", "table.csv, seed 1", "pku_report_rank1 9.0"),
@@ -94,38 +101,38 @@ def test_a_row_of_other_inputs_is_made_again_and_each_look_logged(tmp_path, monk
     monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
     made, out = [], tmp_path / "table.csv"
 
-    def make(seed):
-        made.append(seed)
-        return {"away_rank1": 50 + seed}
+    def make(case):
+        made.append(int(case["SEED"]))
+        return {"away_rank1": 50 + made[-1]}
     for inputs in (["/a"], ["/a"], ["/b"]):
-        recipes.record(out, [0, 1], make, {"PRESET": "laptop"}, inputs, watch=True)
+        tables.record(out, seeds(0, 1), make, {"PRESET": "laptop"}, inputs, watch=True)
     assert made == [0, 1, 0, 1]
-    looks = recipes.read_table(tmp_path / "data" / "results" / "looks.csv")
+    looks = tables.read_table(tmp_path / "data" / "results" / "looks.csv")
     assert [look["for"] for look in looks] == ["table.csv, seed 0", "table.csv, seed 1"]        # the same look twice is one line
 
 
 def test_a_table_with_real_people_is_not_overwritten_without_them(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("REIDKIT_DATA_ROOT", raising=False)
     out = tmp_path / "01.csv"
-    recipes.write_table(out, [{"SEED": 0, "pku_rank1": 30.1}])
+    tables.write_table(out, [{"SEED": 0, "pku_rank1": 30.1}])
     with pytest.raises(SystemExit):
-        recipes.main(["baseline", "--preset", "smoke", "--out", str(out)])
-    assert "REIDKIT_DATA_ROOT" in capsys.readouterr().err and recipes.read_table(out) == [{"SEED": "0", "pku_rank1": "30.1"}]
+        main(["baseline", "--preset", "smoke", "--out", str(out)])
+    assert "REIDKIT_DATA_ROOT" in capsys.readouterr().err and tables.read_table(out) == [{"SEED": "0", "pku_rank1": "30.1"}]
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(recipes.PRESETS, "smoke", TINY)
     monkeypatch.delenv("REIDKIT_DATA_ROOT", raising=False)
     out = tmp_path / "01.csv"
-    recipes.main(["baseline", "--preset", "smoke", "--seeds", "0", "1", "--threads", "1", "--device", "cpu", "--out", str(out)])
-    rows = recipes.read_table(out)
+    main(["baseline", "--preset", "smoke", "--seeds", "0", "1", "--threads", "1", "--device", "cpu", "--out", str(out)])
+    rows = tables.read_table(out)
     assert [row["SEED"] for row in rows] == ["0", "1"] and rows[0]["home_rank1"] != "" and "pku_rank1" not in rows[0]
     assert float(rows[0]["fall_rank1"]) == pytest.approx(float(rows[0]["home_rank1"]) - float(rows[0]["away_rank1"]), abs=0.01)
     capsys.readouterr()
-    recipes.main(["baseline", "--preset", "smoke", "--seeds", "0", "1", "--threads", "1", "--device", "cpu", "--out", str(out)])
+    main(["baseline", "--preset", "smoke", "--seeds", "0", "1", "--threads", "1", "--device", "cpu", "--out", str(out)])
     assert capsys.readouterr().out.split("\n")[:2] == ["seed 0: kept", "seed 1: kept"]
     with pytest.raises(SystemExit):
-        recipes.main(["ways", "--weights", "x.pth", "--out", str(out)])
+        main(["ways", "--weights", "x.pth", "--out", str(out)])
 
 
 def test_real_people_too(data_root, monkeypatch):

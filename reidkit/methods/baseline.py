@@ -6,25 +6,45 @@ from .. import losses
 from ..backbones import trunk as make_trunk
 from ..layers import pooling
 from ..layers.heads import BNNeck, Classifier, CosineClassifier, Output
+from ..layers.norms import IBN, BatchInstanceNorm, InstanceNorm, swap_norms
+
+STAGES = ("bn1", "layer1", "layer2", "layer3", "layer4")    # of a trunk; bn1 is the stem's norm
+NORMS = {"in": InstanceNorm, "ibn": IBN, "bin": BatchInstanceNorm}
 
 
 class Baseline(nn.Module):
     """images (B, 3, H, W), normalised -> Output(feature (B, D), logits (B, classes), neck (B, D)).
 
-    trunk is a name for `backbones.trunk` or a module with `channels`; pool maps (B, D, h, w) to (B, D); neck False
-    leaves the feature as it is; cosine True gives cosines as logits, for arcface_logits and its kin.
+    trunk is a name for `backbones.trunk` or a module with `channels`; pool maps (B, C, h, w) to (B, D), where D is C
+    times pool.factor if it has one; neck False leaves the feature as it is; cosine True gives cosines as logits, for arcface_logits and its kin.
     """
     def __init__(self, classes, trunk="tiny", pool=pooling.avg, neck=True, cosine=False):
         super().__init__()
         self.trunk = make_trunk(trunk) if isinstance(trunk, str) else trunk
         self.pool = pool
-        self.neck = BNNeck(self.trunk.channels) if neck else None
-        self.classifier = (CosineClassifier if cosine else Classifier)(self.trunk.channels, classes)
+        width = self.trunk.channels * getattr(pool, "factor", 1)
+        self.neck = BNNeck(width) if neck else None
+        self.classifier = (CosineClassifier if cosine else Classifier)(width, classes)
 
     def forward(self, images):
         feature = self.pool(self.trunk(images))             # (B, D)
         neck = self.neck(feature) if self.neck is not None else None
         return Output(feature, self.classifier(feature if neck is None else neck), neck)
+
+
+def make(classes, trunk="tiny", norm="bn", stages=STAGES, gate=0.5, stripes=0):
+    """A Baseline from words and numbers, as a recipe or a file of weights names it.
+
+    norm: "bn", or "in", "ibn", "bin" in place of every batch norm of these stages; gate: where the gates of "bin" start;
+    stripes: how many horizontal stripes are pooled beside the whole map. ValueError for a norm or stage of no such name.
+    """
+    if norm != "bn" and norm not in NORMS or not set(stages) <= set(STAGES):
+        raise ValueError(f"norm {norm!r} in stages {stages!r}; expected bn, {', '.join(NORMS)}, in some of {', '.join(STAGES)}")
+    body = make_trunk(trunk)
+    if norm != "bn":
+        kind = (lambda channels: BatchInstanceNorm(channels, gate=gate)) if norm == "bin" else NORMS[norm]
+        swap_norms(body, kind, lambda name, _: name.split(".")[0] in stages)
+    return Baseline(classes, body, pooling.Stripes(stripes) if stripes else pooling.avg)
 
 
 def baseline_losses(output, batch, smoothing=0.1, margin=0.3):

@@ -1,0 +1,93 @@
+"""The models that learn from drawn people alone and are measured on real ones: one recipe, two sizes."""
+
+import functools
+from dataclasses import asdict, dataclass, replace
+
+import torch
+
+from .. import augment, runtime, world
+from ..methods.baseline import STAGES, baseline_losses, make
+from ..retrieval.model_file import record_hash, save_model
+from ..training import fit
+from . import examine, tables
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One training on drawn people. Each number was chosen on drawn validation places and on the development half of
+    PKU-Reid (data/results/11_study.csv)."""
+    size: tuple = (64, 32)      # (height, width) of a picture
+    trunk: str = "tiny"
+    norm: str = "bin"           # see methods.baseline.make
+    stages: tuple = STAGES
+    gate: float = 0.5
+    stripes: int = 4            # the largest single gain: where a colour is counts as much as the colour
+    places: int = 48
+    people: int = 120           # of each place
+    cameras: int = 4
+    pictures: int = 2           # of each person and camera
+    knobs: world.Knobs = world.NORMAL
+    steps: int = 4000
+    batch_people: int = 16      # P
+    batch_pictures: int = 4     # K
+    rate: float = 6e-3
+    margin: float = 0.3
+    triplet: float = 1.0        # weight of the triplet loss; 0 leaves it out
+    jitter: float = 2.0         # colours, in units of augment.colour_jitter's usual reach; 0 is none
+    erase: float = 0.5          # probability of random erasing
+    mirror: bool = True         # in training half of the pictures; at test the sum of both features
+
+    def architecture(self):
+        """What methods.baseline.make needs, and a file of weights remembers."""
+        return {"trunk": self.trunk, "norm": self.norm, "stages": list(self.stages), "gate": self.gate, "stripes": self.stripes}
+
+
+LAPTOP = Drawn()
+GPU = replace(LAPTOP, size=(256, 128), trunk="resnet50", places=200, people=200, cameras=6, steps=9000, rate=7e-4)
+
+
+def augmentation(recipe):
+    """The recipe's augmentation of a batch, for `fit`."""
+    reach = functools.partial(augment.colour_jitter, brightness=min(0.2 * recipe.jitter, 0.9),
+                              contrast=min(0.2 * recipe.jitter, 0.9), saturation=min(0.2 * recipe.jitter, 0.9),
+                              gains=min(0.1 * recipe.jitter, 0.9))
+    erase = functools.partial(augment.random_erasing, probability=recipe.erase, area=(0.02, 0.3))
+    steps = [augment.flip] * recipe.mirror + [augment.shift] + [reach] * (recipe.jitter > 0) + [erase] * (recipe.erase > 0)
+    return augment.compose(*steps)
+
+
+def drawn_losses(output, batch, triplet=1.0, margin=0.3):
+    """The strong baseline's two losses, the triplet weighted."""
+    parts = baseline_losses(output, batch, margin=margin)
+    return {"identity": parts["identity"], **({"triplet": triplet * parts["triplet"]} if triplet else {})}
+
+
+def train_drawn(recipe, seed=0, device="cpu", cache="11-drawn", progress=True):
+    """Draw the recipe's people and train on them -> (model, History)."""
+    data = world.sample([("train", place) for place in range(recipe.places)], recipe.people, recipe.cameras,
+                        recipe.pictures, recipe.size, seed, recipe.knobs, device=device)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = make(len(torch.unique(data.ids)), **recipe.architecture())
+    losses = functools.partial(drawn_losses, triplet=recipe.triplet, margin=recipe.margin)
+    history = fit(model, data, losses, steps=recipe.steps, people=recipe.batch_people, pictures=recipe.batch_pictures,
+                  rate=recipe.rate, augment=augmentation(recipe), device=device, seed=seed, cache=cache, progress=progress)
+    return model, history
+
+
+def scores(model, exams, mirror=True):
+    """Exams by name -> flat dict, see `examine`; "NAME_camera_..." is the same exam of real people with BN statistics
+    re-estimated per camera."""
+    cameras = {f"{name}_camera": exam for name, exam in exams.items() if name.startswith("pku")}
+    return examine(model, exams, mirror) | examine(model, cameras, mirror, per_camera=True)
+
+
+def drawn_weights(out, recipe=LAPTOP, seed=0, device="cpu"):
+    """Train, and write the model with its recipe to `out` (.safetensors, half precision) -> (model, History)."""
+    model, history = train_drawn(recipe, seed, device)
+    about = {"recipe": asdict(recipe), "seed": seed, "world": world.VERSION, "device": runtime.device_name(device),
+             "threads": torch.get_num_threads(), "commit": runtime.git_commit(), "date": tables.today(),
+             "training_seconds": round(history.seconds), **runtime.versions(("torch",))}
+    save_model(out, model.cpu(), recipe.architecture() | {"size": list(recipe.size), "mirror": recipe.mirror}, about)
+    record_hash(out)
+    return model, history
