@@ -29,6 +29,11 @@ def results_dir():
     return data_dir() / "results"
 
 
+def weights_dir():
+    """Trained models, committed with their sizes and SHA-256."""
+    return data_dir() / "weights"
+
+
 def cache_dir():
     """Rendered sets and trained weights; safe to delete. REIDKIT_CACHE_DIR moves it."""
     folder = pathlib.Path(os.environ.get("REIDKIT_CACHE_DIR") or data_dir() / "cache")

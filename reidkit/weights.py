@@ -16,26 +16,40 @@ def load_trunk(model, path, sha256=None, size=None):
     size in bytes and sha256 (the full hex, or its beginning as in torchvision's file names) are compared first.
     Classifier weights (fc.*) are ignored. FileNotFoundError, or ValueError naming what differs.
     """
+    path = check_file(path, sha256, size)
+    state = {name: value for name, value in _read(path).items() if not name.startswith("fc.")}
+    own = {name: value for name, value in model.state_dict().items()
+           if name in state or not name.endswith("num_batches_tracked")}        # old files do not count batches
+    if found := misfit(state, own):
+        raise ValueError(f"{path.name} does not fit this trunk. {found}. Use the weights of the same architecture")
+    model.load_state_dict(state, strict=False)
+    return model
+
+
+def check_file(path, sha256=None, size=None):
+    """The path, after a look at the file's size in bytes and its SHA-256 (hex, or its beginning), where they are given.
+
+    FileNotFoundError, or ValueError naming what differs.
+    """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no weights at {str(path)!r}; give the path of a downloaded .pth or .safetensors file")
+        raise FileNotFoundError(f"no weights at {str(path)!r}; give the path of a .safetensors file, for a trunk "
+                                "also .pth")
     if size is not None and path.stat().st_size != size:
         raise ValueError(f"{path.name} has {path.stat().st_size} bytes, expected {size}: damaged, or another file")
     if sha256 is not None and not (found := sha256_file(path)).startswith(sha256.lower()):
         raise ValueError(f"{path.name} has SHA-256 {found}, expected {sha256}: damaged, or another file")
-    state = {name: value for name, value in _read(path).items() if not name.startswith("fc.")}
-    own = model.state_dict()
-    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in state if name not in own]
-    shapes = [f"{name} {tuple(state[name].shape)} for {tuple(own[name].shape)}" for name in own
-              if name in state and state[name].shape != own[name].shape]
-    if missing or unexpected or shapes:
-        lists = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
-        found = "; ".join(f"{title}: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''} ({len(names)})"
-                          for title, names in lists.items() if names)
-        raise ValueError(f"{path.name} does not fit this trunk. {found}. Use the weights of the same architecture")
-    model.load_state_dict(state, strict=False)
-    return model
+    return path
+
+
+def misfit(state, own):
+    """Where two dicts name -> tensor differ in names or shapes, in words; "" where `state` fits `own`."""
+    lists = {"missing": [name for name in own if name not in state],
+             "unexpected": [name for name in state if name not in own],
+             "of another shape": [f"{name} {tuple(state[name].shape)} for {tuple(own[name].shape)}" for name in own
+                                  if name in state and state[name].shape != own[name].shape]}
+    return "; ".join(f"{title}: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''} ({len(names)})"
+                     for title, names in lists.items() if names)
 
 
 def _read(path):

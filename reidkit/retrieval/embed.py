@@ -98,3 +98,8 @@ def evaluate_exam(model, exam, *, mirror=False, batch=256, device=None, ap="rect
         query, gallery = (embed(model, side, mirror=mirror, batch=batch, device=device) for side in sides)
     return evaluate(query, exam.query.ids, exam.query.cameras, gallery, exam.gallery.ids, exam.gallery.cameras,
                     ap=ap, ranks=ranks)
+
+
+if __name__ == "__main__":
+    from .embed_folder import main
+    main()
