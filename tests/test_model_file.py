@@ -1,0 +1,234 @@
+"""A model on disk: the same features when it is read again, and a reason for everything that cannot be read."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import safetensors.torch
+import torch
+
+from reidkit import files
+from reidkit.datasets import ReIDData
+from reidkit.methods import baseline
+from reidkit.retrieval import embed, model_file
+from reidkit.retrieval.model_file import build, drawn_laptop, load_model, record_hash, save_model
+
+SPEC = {"size": [32, 16], "mirror": True, "trunk": "tiny", "norm": "bin", "stages": ["layer1", "layer2"], "gate": 0.25,
+        "stripes": 2}
+RECIPE = {"seed": 3, "world": "1", "knobs": {"light": [0.5, 1.0]}}
+
+
+def pictures(count=12):
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.arange(count)
+    return ReIDData(torch.randint(0, 256, (count, 3, 32, 16), generator=draw, dtype=torch.uint8), labels, labels % 2,
+                    labels * 0)
+
+
+def trained(spec=SPEC, classes=7):
+    """As after a training: every number differs from what a fresh model has."""
+    torch.manual_seed(5)
+    model = build(spec, classes=classes)
+    with torch.no_grad():
+        for value in model.state_dict().values():
+            value.add_(torch.rand(value.shape) / 16 if value.is_floating_point() else 9)
+    return model.eval()
+
+
+@pytest.fixture
+def saved(tmp_path):
+    model = trained()
+    save_model(tmp_path / "model.safetensors", model, SPEC, RECIPE)
+    return model, tmp_path / "model.safetensors"
+
+
+def rewrite(path, change_tensors=None, **metadata):
+    """The same file with another header or other tensors, sound but for that; None takes a line out of the header."""
+    with safetensors.safe_open(path, "pt") as file:
+        header, tensors = file.metadata(), {name: file.get_tensor(name).clone() for name in file.keys()}
+    if change_tensors:
+        change_tensors(tensors)
+    header = {key: value for key, value in {**header, **metadata}.items() if value is not None}
+    if "digest" not in metadata:
+        header["digest"] = model_file._digest([header.get("spec"), header.get("recipe")], tensors)
+    safetensors.torch.save_file(tensors, path, metadata=header)
+
+
+def test_the_round_trip_is_that_of_half_precision(saved):
+    model, path = saved
+    state = torch.random.get_rng_state()
+    loaded = load_model(path, size=path.stat().st_size, sha256=files.sha256_file(path))
+    own, found = model.state_dict(), loaded.model.state_dict()
+    assert own.keys() - found.keys() == {"classifier.weight"} and not found.keys() - own.keys()
+    for name, value in found.items():
+        expected = own[name].half().float() if own[name].is_floating_point() else own[name]
+        assert value.dtype == expected.dtype and torch.equal(value, expected), name
+    assert loaded.spec == SPEC and loaded.recipe == RECIPE and loaded.sha256 == files.sha256_file(path)
+    assert not any(module.training for module in loaded.model.modules())
+    assert torch.equal(torch.random.get_rng_state(), state)                     # reading a model is no dice
+
+
+def test_features_stay(saved):
+    model, path = saved
+    before = embed(model, pictures(), mirror=True)
+    loaded = load_model(path).model
+    after = embed(loaded, pictures(), mirror=True)
+    assert (before * after).sum(1).min() > 0.9999 and not torch.equal(before, after)
+    assert (before @ before[0])[1:].min() < 0.999                               # or any two vectors would be close
+    assert loaded(torch.zeros(2, 3, 32, 16)).logits is None
+
+
+def test_whole_precision_keeps_every_bit(tmp_path):
+    model = trained()
+    save_model(tmp_path / "m.safetensors", model, SPEC, RECIPE, half=False)
+    found = load_model(tmp_path / "m.safetensors").model.state_dict()
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in found.items())
+    assert torch.equal(embed(load_model(tmp_path / "m.safetensors").model, pictures()), embed(model, pictures()))
+
+
+def test_what_half_precision_would_lose_stays_whole(tmp_path):
+    model = trained()
+    with torch.no_grad():
+        model.trunk.bn1.running_var[0] = 1e-9               # half has nothing between 0 and 6e-8
+        model.trunk.bn1.running_mean[0] = 1e6               # its largest number is 65504
+        model.trunk.bn1.weight[0] = 1e-9                    # no variance: zero is as good
+    save_model(tmp_path / "m.safetensors", model, SPEC, RECIPE)
+    kinds = {name: value.dtype for name, value in safetensors.torch.load_file(tmp_path / "m.safetensors").items()}
+    assert {name for name, kind in kinds.items() if kind == torch.float32} == {"trunk.bn1.running_var",
+                                                                               "trunk.bn1.running_mean"}
+    assert kinds["trunk.bn1.num_batches_tracked"] == torch.int64 and kinds["trunk.bn1.weight"] == torch.float16
+    found = load_model(tmp_path / "m.safetensors").model.trunk.bn1
+    assert torch.equal(found.running_var, model.trunk.bn1.running_var) and found.running_mean[0] == 1e6
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path):
+    model, turned = trained(), dict(reversed(RECIPE.items()))
+    for number in range(6):                                 # four lines of metadata in hash order: alike once in 24^5
+        save_model(tmp_path / f"{number}.safetensors", model, SPEC, turned if number % 2 else RECIPE)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1 and len(list(tmp_path.iterdir())) == 6
+
+
+def test_memory_layout_and_defaults_do_not_matter(tmp_path):
+    short = {"size": (32, 16), "mirror": False}
+    model = trained(short)
+    save_model(tmp_path / "m.safetensors", model, short, {})
+    save_model(tmp_path / "n.safetensors", model.to(memory_format=torch.channels_last), short, {})
+    assert (tmp_path / "m.safetensors").read_bytes() == (tmp_path / "n.safetensors").read_bytes()
+    assert load_model(tmp_path / "m.safetensors").spec == {
+        "size": [32, 16], "mirror": False, "trunk": "tiny", "norm": "bn", "stages": list(baseline.STAGES), "gate": 0.5,
+        "stripes": 0}                                       # complete, whatever the defaults will be
+
+
+def test_build_with_a_classifier():
+    assert build(SPEC, classes=5).classifier.weight.shape == (5, 3 * 192)
+    assert not [name for name in build(SPEC).state_dict() if name.startswith("classifier")]
+
+
+@pytest.mark.parametrize("change, said", [
+    ({"norms": "bin"}, "unknown 'norms'; expected a dict with keys among gate, mirror, norm, size"),
+    ({"classes": 7}, "unknown 'classes'"),
+    ({"size": [64]}, r"size is \[64\]; expected \[height, width\]"),
+    ({"size": [64, 0]}, r"size is \[64, 0\]"),
+    ({"size": None}, "size is None"),
+    ({"mirror": "yes"}, "mirror is 'yes'; expected true or false"),
+    ({"trunk": "huge"}, "trunk 'huge'.*Give other values"),
+    ({"stages": 5}, "no model can be built.*Give other values"),
+])
+def test_a_spec_that_says_something_else(saved, change, said):
+    model, path = saved
+    for call in (lambda: build({**SPEC, **change}), lambda: save_model(path, model, {**SPEC, **change}, {})):
+        with pytest.raises(ValueError, match=said):
+            call()
+    rewrite(path, spec=json.dumps({**SPEC, **change}))
+    with pytest.raises(ValueError, match=f"model.safetensors: .*{said}"):
+        load_model(path)
+
+
+def test_a_spec_that_is_no_dict(saved):
+    with pytest.raises(ValueError, match=r"unknown \['tiny'\]; expected a dict"):
+        save_model(saved[1], saved[0], ["tiny"], {})
+
+
+def test_a_model_that_is_not_what_the_spec_says(saved):
+    model, path = saved
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"not what spec .*of another shape: neck.weight \(576,\) for \(768,\)"):
+        save_model(path, model, {**SPEC, "stripes": 3}, {})
+    with pytest.raises(ValueError, match="missing: .*layer3.0.bn1.gate.*Give the spec"):
+        save_model(path, model, {**SPEC, "stages": ["layer3"]}, {})
+    with pytest.raises(ValueError, match="spec and recipe cannot be written as JSON.*device"):
+        save_model(path, model, SPEC, {"device": torch.device("cpu")})
+    with torch.no_grad():
+        model.trunk.conv1.weight[0, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="trunk.conv1.weight holds values that are not finite"):
+        save_model(path, model, SPEC, {})
+    assert path.read_bytes() == before and len(list(path.parent.iterdir())) == 1
+
+
+def test_another_file_is_refused(saved):
+    _, path = saved
+    with pytest.raises(ValueError, match="bytes, expected 7"):
+        load_model(path, size=7)
+    with pytest.raises(ValueError, match="SHA-256 .* expected 0000"):
+        load_model(path, sha256="0" * 64)
+    with pytest.raises(FileNotFoundError, match="no weights at .*nowhere"):
+        load_model(path.with_name("nowhere.safetensors"))
+
+
+@pytest.mark.parametrize("damage", [lambda whole: whole[:-40], lambda whole: b"", lambda whole: b"no model" * 9,
+                                    lambda whole: whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]])
+def test_damage_is_named(saved, damage):
+    _, path = saved
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match="model.safetensors (cannot be read|is damaged).*[Cc]opy it again"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("header, said", [
+    ({"format": "pt"}, "has format 'pt', expected 'reidkit model 1'.*load_trunk"),
+    ({"format": None}, "has format None"),
+    ({"format": "reidkit model 2"}, "has format 'reidkit model 2'.*Update the course"),
+    ({"recipe": None}, "is damaged .'recipe'"),
+    ({"recipe": "{"}, "is damaged"),
+    ({"digest": None}, "is damaged .'digest'"),
+    ({"digest": "0"}, "is damaged .its content does not match its digest"),
+])
+def test_a_header_that_is_not_ours(saved, header, said):
+    rewrite(saved[1], **header)
+    with pytest.raises(ValueError, match=f"model.safetensors {said}"):
+        load_model(saved[1])
+
+
+def test_tensors_that_are_not_those_of_the_spec(saved):
+    _, path = saved
+    rewrite(path, lambda tensors: tensors.update(other=tensors.pop("trunk.conv1.weight")))
+    with pytest.raises(ValueError, match="does not fit its spec .* missing: trunk.conv1.weight .1.; unexpected: other"):
+        load_model(path)
+
+
+def test_rewriting_alone_breaks_nothing(saved):
+    rewrite(saved[1])                                       # or the tests above would pass whatever they change
+    assert load_model(saved[1]).recipe == RECIPE
+
+
+# the committed model
+
+def test_the_committed_model(tmp_path, monkeypatch):
+    monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
+    path = tmp_path / "data" / "weights" / "drawn-laptop.safetensors"
+    with pytest.raises(FileNotFoundError, match="recipes drawn-laptop --out data/weights/drawn-laptop.safetensors"):
+        drawn_laptop()
+    save_model(path, trained(), SPEC, RECIPE)
+    with pytest.raises(ValueError, match="no entry.*record_hash"):
+        drawn_laptop()
+    assert record_hash(path) == {"size": path.stat().st_size, "sha256": files.sha256_file(path)}
+    loaded = drawn_laptop()
+    assert loaded.recipe == RECIPE and loaded == replace(load_model(path), model=loaded.model)
+    other = path.with_name("other.safetensors")
+    other.write_bytes(b"x")
+    record_hash(other)                                      # beside, not instead
+    assert sorted(json.loads((path.parent / "hashes.json").read_text())) == [path.name, other.name]
+    drawn_laptop()
+    save_model(path, trained(), SPEC, {**RECIPE, "seed": 4})
+    with pytest.raises(ValueError, match="SHA-256"):
+        drawn_laptop()
