@@ -10,14 +10,14 @@ HEAD, UPPER, LOWER, SHOES = 1, 2, 3, 4                      # mask labels; 0 is 
 
 class Person:
     """The people of one batch on a board: shapes by name, f and s (front and right side shown), light (side it comes
-    from)."""
+    from), weave (B, H, W) their cloth's texture."""
 
-    def __init__(self, board, people, joints, light):
+    def __init__(self, board, people, joints, light, weave):
         limbs, ovals = outlines(people, joints)
         others = [name for name in BOUNDS if name not in LIMBS]
         self.shapes = dict(zip(LIMBS, board.limbs(limbs, [BOUNDS[name] for name in LIMBS])))
         self.shapes |= dict(zip(others, board.ovals(ovals, [BOUNDS[name] for name in others])))
-        self.board, self.people, self.joints, self.light = board, people, joints, light
+        self.board, self.people, self.joints, self.light, self.weave = board, people, joints, light, weave
         self.f, self.s, self.seen = joints["f"].float(), joints["s"].float(), face_seen(joints).float()
         self.back = (self.f < 0.12).float()  # hair and backpack lie over the clothes when seen from behind
 
@@ -35,6 +35,7 @@ class Person:
         self._lay("neck", p.skin * 0.86, HEAD, self.board.ramp((0.16 + 0.03 * self.f)[:, None] - self.board.y))
         self._pack(back * (p.bag == 2))
         self._straps()
+        self._sling()
         self._hand_bag(near=True)
         self._arm("near")
         self._head()
@@ -61,7 +62,8 @@ class Person:
         band = band + (kind == 4) * board.ramp(0.16 + 2.4 * p.period[:, None] - y)  # (B, h) a yoke in the second colour
         t = self._wave(u * (1 / period[:, :, None]) + 64.25,
                        period[:, :, None]).mul_(pales[:, :, None]).add_(band[:, :, None])
-        t = torch.maximum(t, self._middle(u, y)).clamp_(0, 1)
+        blotches = (self.weave[:, rows] * 5 - (5 * p.period[:, None, None] - 0.3)).mul_((kind == 7)[:, :, None])
+        t = torch.maximum(torch.maximum(t, blotches), self._middle(u, y)).clamp_(0, 1)
         self.cloth = p.upper[:, :, None, None] + (p.upper2 - p.upper)[:, :, None, None] * t[:, None]
         hem = 1 - 0.3 * board.ramp(0.007 - (y - p.hem_upper[:, None] + 0.006).abs())            # (B, h) a seam
         self.cloth.mul_(hem[:, None, :, None])
@@ -93,8 +95,10 @@ class Person:
         # (B, H) where there is one
         sleeve = board.ramp(torch.where(p.sleeves > 0, wrist, elbow - 0.03)[:, None] - board.y)
         self._lay(f"{name}_arm", p.skin, UPPER, depth=0.6)
-        wide = torch.where((p.upper_kind % 3) > 0, 0.008, 0.004)[:, None] * board.unit
-        self._clothed(Shape(arm.centre, arm.half + wide, arm.cover, arm.rows), label=UPPER, weight=sleeve, depth=0.75)
+        wide = (torch.where((p.upper_kind % 3) > 0, 0.009, 0.004) + 0.012 * p.fit)[:, None] * board.unit
+        sleeves = Shape(arm.centre, arm.half + wide, arm.cover, arm.rows)
+        self._clothed(sleeves, label=UPPER, weight=sleeve, depth=0.75)
+        board.paint(sleeves, p.upper2, UPPER, sleeve * (p.pattern == 6)[:, None], self.light, 0.75)
 
     def _legs(self):
         p, board = self.people, self.board
@@ -131,6 +135,17 @@ class Person:
         weight = board.ramp(board.y - 0.168) * board.ramp(0.37 - board.y) * ((p.bag == 2) & (self.f > 0.2))[:, None]
         m = self._pair(Shape(torso.centre, torso.half, torso.cover, rows), 0.064 * self.f, 0.013 + 0 * self.f, weight)
         board.colour[:, :, rows].lerp_(p.bag_colour[:, :, None, None].expand(-1, -1, *m.shape[1:]), m[:, None])
+
+    def _sling(self):
+        """A shoulder bag: a strap across the body and the bag at the other hip."""
+        board, p, torso = self.board, self.people, self.shapes["torso"]
+        rows, has = board.window(0.16, 0.50), (p.bag == 3)[:, None]
+        weight = board.ramp(board.y - 0.17) * board.ramp(0.49 - board.y) * has * (self.f.abs() > 0.2)[:, None]
+        middle = (p.bag_side * self.f)[:, None] * (0.06 - (board.y - 0.18) * 0.5) * board.unit
+        strap = Shape(torso.centre + middle, 0.011 * board.unit, weight, rows)
+        board.paint(strap, p.bag_colour * 0.8)
+        here = (p.bag == 3) & ((-p.bag_side * self.f > -0.3) | (self.s.abs() > 0.5))
+        self._lay("side_bag", p.bag_colour, UPPER, here.float())
 
     def _hand_bag(self, near):
         p = self.people

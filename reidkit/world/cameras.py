@@ -11,14 +11,15 @@ from .places import BACKGROUNDS, NORMAL, POWERS, STYLE, Knobs
 
 @dataclass(frozen=True)
 class Cameras(table(
-    "key viewpoint elevation scale shift roll sun horizon wall ground lines line_size foliage boxes crowd "
+    "key viewpoint elevation scale shift roll sun horizon wall ground lines line_size foliage boxes crowd grit "
     "gain white_balance gamma hue saturation contrast brightness blur noise resolution compression light"
 )):
     """N cameras; every field has N rows, and dataclasses.replace changes one (a slider does).
 
     Geometry: viewpoint (radians; people mostly walk this way or the opposite: 0 towards the camera, pi/2 to the right),
     elevation (0 level .. 0.2 from above), scale and shift (2) of the crop, roll, sun (side the light comes from).
-    Background: horizon (fraction of the height), wall, ground (3), lines, line_size (2), foliage, boxes (3, 8), crowd.
+    Background: horizon (fraction of the height), wall, ground (3), lines, line_size (2), foliage, boxes (3, 8), crowd, grit (2: unevenness of
+    wall and ground).
     Imaging chain: the names of places.STYLE, units there.
     """
 
@@ -39,7 +40,7 @@ def make_cameras(place, count, seed=0, knobs=NORMAL):
 
 def neutral(cameras):
     """The same geometry and background through an ideal imaging chain: no cast, blur, noise or loss."""
-    ideal = {"gain": 1.0, "saturation": 1.0, "blur": 0.0, "noise": 0.0, "resolution": 128.0, "compression": 0.0}
+    ideal = {"gain": 1.0, "saturation": 1.0, "contrast": 1.0, "blur": 0.0, "noise": 0.0, "resolution": 128.0, "compression": 0.0}
     return replace(cameras, **{name: torch.full_like(getattr(cameras, name), ideal.get(name, STYLE[name][1]))
                                for name in STYLE})
 
@@ -51,7 +52,7 @@ def _geometry(key):
 
 
 def _background(place, key, clutter):
-    u, b = uniform(6, "background", key), bell(6, "background", key)
+    u, b = uniform(8, "background", key), bell(6, "background", key)
     table = torch.tensor(list(BACKGROUNDS.values()))                    # (kinds, 4)
     amount = table[pick(u[:, 0], place.kinds)] * min(clutter, 1.6)      # (N, 4)
     base = uniform(6, "ground and wall", place.key)
@@ -66,7 +67,7 @@ def _background(place, key, clutter):
     box = torch.cat([box[..., :7], (box[..., 7:] < 0.9 * amount[:, None, 2:3]).float()], -1)
     return {"horizon": (0.35 + 0.5 * u[:, 3]), "wall": wall.clamp(0.03, 0.95), "ground": ground.clamp(0.03, 0.95),
             "lines": amount[:, 0], "line_size": 0.05 + 0.13 * u[:, 4:6] ** 2, "foliage": amount[:, 1], "boxes": box,
-            "crowd": amount[:, 3]}
+            "crowd": amount[:, 3], "grit": 0.06 + torch.tensor([0.4, 0.8]) * u[:, 6:8] ** 1.5 * min(clutter, 1.6)}
 
 
 def _style(place, key, knobs):
@@ -74,9 +75,12 @@ def _style(place, key, knobs):
     for name, (values, middle, of_places, of_cameras, low, high) in STYLE.items():
         own = deviations[:, start:start + values]                       # (N, values)
         move = knobs.place_shift * of_places * place.style[name] + knobs.camera_shift * of_cameras * own
-        value = (middle * torch.exp2(move.double()) if name in POWERS else middle + move.double()).float().clamp(low,
-                                                                                                                 high)
-        style[name], start = (value if values > 1 else value[:, 0]), start + values
+        value = (middle * torch.exp2(move.double()) if name in POWERS else middle + move.double()).float()
+        value = value.clamp(low, high)
+        if name == "resolution":
+            value = 128 * (value / 128) ** knobs.degradation
+        style[name] = value * (knobs.degradation if name in ("blur", "noise", "compression") else 1)
+        style[name], start = (style[name] if values > 1 else style[name][:, 0]), start + values
     return style
 
 

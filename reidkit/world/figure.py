@@ -10,7 +10,7 @@ BOUNDS = {                                                  # rows that a shape 
     "far_leg": (.44, .99), "near_leg": (.44, .99), "far_arm": (.16, .60), "near_arm": (.16, .60), "torso": (.14, .76),
     "skirt": (.41, .86), "neck": (.1, .2), "seat": (.41, .58), "far_shoe": (.90, 1.), "near_shoe": (.90, 1.),
     "skull": (-.02, .16), "mane": (.02, .31), "face": (.02, .15), "nose": (.06, .11), "ear": (.05, .1),
-    "pack": (.17, .45), "hand_bag": (.48, .74), "eyes": (.06, .09), "brim": (.02, .06), "shadow": (.9, 1.05),
+    "pack": (.17, .45), "hand_bag": (.48, .74), "side_bag": (.44, .60), "eyes": (.06, .09), "brim": (.02, .06), "shadow": (.9, 1.05),
 }
 
 
@@ -90,7 +90,7 @@ def _arm(people, joint):
 def _trunk(people, joints):
     """Torso (the upper garment), skirt, seat of the trousers and neck; elliptic sections, turned with the facing."""
     s, build, curve = joints["s"], people.build.double(), people.curve.double()
-    cloth = torch.where(people.upper_kind % 3 > 0, 0.010, 0.003).double()  # jackets and coats stand off
+    cloth = torch.where(people.upper_kind % 3 > 0, 0.010, 0.002).double() + 0.016 * people.fit.double()  # jackets stand off
     half = lambda front, side: _section(joints, front, side) * build + cloth
     waist, hips = 0.096 - 0.016 * curve, 0.094 + 0.010 * curve
     hem, low = people.hem_upper.double(), people.hem_lower.double().clamp(max=0.9)
@@ -144,6 +144,7 @@ def _carried(people, joints):
               for k in (0, 1))
     broad = 0.7 + 0.3 * build
     return {"pack": (-0.088 * s * (0.55 + 0.45 * build), 0.30, _section(joints, 0.082, 0.048) * broad, 0.118, 1.5),
+            "side_bag": (-side * joints["f"] * 0.112 * build + 0.02 * s, 0.52, _section(joints, 0.040, 0.075), 0.062, 1.6),
             "hand_bag": (wx + 0.012 * side * joints["f"], wy + 0.10, _section(joints, 0.034, 0.062), 0.055, 1.6)}
 
 

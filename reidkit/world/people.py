@@ -9,17 +9,18 @@ from .places import NORMAL, Knobs
 
 # colour -> red, green, blue, how common above the waist, how common below
 COLOURS = {
-    "black": (.075, .075, .085, 16, 26), "grey": (.42, .42, .43, 13, 12), "white": (.88, .87, .85, 14, 4),
+    "black": (.075, .075, .085, 20, 28), "grey": (.42, .42, .43, 14, 12), "white": (.88, .87, .85, 17, 4),
     "brown": (.33, .22, .15, 5, 5), "beige": (.72, .63, .49, 6, 9), "red": (.68, .10, .11, 8, 1.5),
-    "orange": (.87, .43, .12, 3, .5), "yellow": (.88, .75, .20, 4, .5), "green": (.16, .40, .20, 6, 2),
+    "orange": (.87, .43, .12, 2, .5), "yellow": (.88, .75, .20, 2.5, .5), "green": (.16, .40, .20, 6, 2),
     "blue": (.20, .37, .68, 9, 16), "navy": (.10, .13, .27, 9, 16), "purple": (.36, .17, .44, 3, 1),
     "pink": (.86, .52, .60, 4, 1),
 }
 ATTRIBUTES = {
     "upper_colour": tuple(COLOURS), "lower_colour": tuple(COLOURS), "upper_kind": ("shirt", "jacket", "coat", "dress"),
     "lower_kind": ("trousers", "shorts", "skirt"), "sleeves": ("short", "long"),
-    "pattern": ("plain", "horizontal stripes", "vertical stripes", "checks", "two-tone", "print"),
-    "hair_length": ("short", "medium", "long"), "bag": ("none", "hand bag", "backpack"), "hat": ("no", "yes"),
+    "pattern": ("plain", "horizontal stripes", "vertical stripes", "checks", "two-tone", "print", "other sleeves",
+                "blotches"),
+    "hair_length": ("short", "medium", "long"), "bag": ("none", "hand bag", "backpack", "shoulder bag"), "hat": ("no", "yes"),
     "facing": ("front", "right", "back", "left"),
 }
 SKINS = torch.tensor([[.93, .76, .66], [.87, .67, .54], [.76, .56, .42], [.58, .40, .28], [.36, .24, .17]])
@@ -30,14 +31,15 @@ HAIRS = torch.tensor([[.06, .05, .05], [.13, .09, .07], [.25, .16, .10], [.42, .
 @dataclass(frozen=True)
 class People(table(
     "key build curve skin hair hair_length hat hat_colour upper upper2 upper_colour upper_kind sleeves "
-    "pattern period hem_upper lower lower_colour lower_kind hem_lower flare loose legs shoes bag "
-    "bag_colour bag_side"
+    "pattern period mottle fit hem_upper lower lower_colour lower_kind hem_lower flare loose legs shoes bag "
+    "bag_colour bag_side wash"
 )):
     """N people; every field has N rows. Colours (3) are reflectances 0 .. 1, lengths fractions of the body's height.
 
     build (width, 1 is average), curve (hips against waist), skin, hair, hair_length, hat (0 or 1), hat_colour; upper,
-    upper2 (second or inner colour), upper_kind, sleeves, pattern, period (of the pattern), hem_upper, lower,
-    lower_kind, hem_lower, flare, loose, legs (skin or tights), shoes, bag, bag_colour, bag_side (-1 or 1),
+    upper2 (second or inner colour), upper_kind, sleeves, pattern, period (of the pattern), mottle (unevenness of
+    the cloth), fit (0 tight .. 1 wide), hem_upper, lower,
+    lower_kind, hem_lower, flare, loose, legs (skin or tights), shoes, bag, bag_colour, bag_side (-1 or 1), wash (unevenness below),
     upper_colour, lower_colour (into COLOURS).
     """
 
@@ -63,7 +65,15 @@ def make_people(count, seed, knobs=NORMAL, place=None, first=0):
     fashion = torch.ones(2, len(COLOURS)) if place is None else place.palette
     body = _body(key)
     clothes = _clothes(dress_key, key, season, fashion, body["curve"], body["skin"])
-    return People(key=key, **body, **clothes, **_carried(key))
+    clothes |= _carried(key)
+    plain = uniform(1, "plain", key)[:, 0] >= knobs.variety             # nobody where variety is 1
+    for name in ("upper_kind", "pattern", "lower_kind", "bag", "hat"):
+        clothes[name] = clothes[name].masked_fill(plain, 0)
+    for name, usual in (("hem_upper", 0.53), ("hem_lower", 1.2)):
+        clothes[name] = clothes[name].masked_fill(plain, usual)
+    for name in ("mottle", "wash"):
+        clothes[name] = clothes[name] * knobs.texture
+    return People(key=key, **body, **clothes)
 
 
 def _body(key):
@@ -73,7 +83,7 @@ def _body(key):
     hair = HAIRS[pick(u[:, 2], torch.tensor([5., 4., 4., 2., 2., 1.]))] * (1 + 0.12 * b[:, 1:2])
     length = torch.where(woman > 0, pick(u[:, 3], torch.tensor([2., 3., 5.])),
                          pick(u[:, 3], torch.tensor([9., 1., .4])))
-    return {"build": (1 - 0.06 * woman + 0.1 * b[:, 2]).clamp(0.76, 1.3), "curve": (woman + 0.15 * b[:, 3]).clamp(0, 1),
+    return {"build": (1.07 - 0.07 * woman + 0.13 * b[:, 2]).clamp(0.78, 1.45), "curve": (woman + 0.15 * b[:, 3]).clamp(0, 1),
             "skin": skin.clamp(0.05, 0.98), "hair": hair.clamp(0.02, 0.95), "hair_length": length}
 
 
@@ -81,7 +91,10 @@ def _colour(u, weights, jitter):
     """Bins (N,) and their colours (N, 3), a little different for everybody."""
     table = torch.tensor(list(COLOURS.values()))
     chosen = pick(u, weights)
-    return chosen, (table[chosen, :3] * (1 + 0.13 * jitter[:, :1]) + 0.016 * jitter[:, 1:4]).clamp(0.03, 0.96)
+    colour = table[chosen, :3]
+    grey = colour.mean(1, keepdim=True)
+    colour = grey + (colour - grey) * (0.85 + 0.2 * jitter[:, 3:]).clamp(0.3, 1.2)      # dyes fade
+    return chosen, (colour * torch.exp2(0.28 * jitter[:, :1]) + 0.018 * jitter[:, 1:4]).clamp(0.03, 0.96)
 
 
 def _clothes(dress, key, season, fashion, woman, skin):
@@ -101,8 +114,8 @@ def _clothes(dress, key, season, fashion, woman, skin):
     below = torch.where(~warm & (below == 1), 0, below)
     below = torch.where(kind == 3, 2, below)
     sleeves = torch.where((kind == 0) | (kind == 3), (u[:, 7] > 0.25 + 0.6 * season).long(), 1)
-    pattern = pick(u[:, 8], torch.tensor([9., 2., 1., 1.5, 2., 2.]))
-    pattern = torch.where((kind == 1) | (kind == 2), torch.where(pattern == 5, 0, pattern) * (u[:, 9] < 0.4), pattern)
+    pattern = pick(u[:, 8], torch.tensor([9., 2., .7, 1.5, 1.5, 2.5, 1.5, 2.]))
+    pattern = torch.where((kind == 1) | (kind == 2), torch.where(pattern == 5, 0, pattern) * (u[:, 9] < 0.5), pattern)
     hem_upper = torch.tensor([.520, .545, .68, .50])[kind] + torch.tensor([.05, .03, .12, .02])[kind] * (u[:, 10] - 0.4)
     hem_lower = torch.tensor([1.2, .66, .66])[below] + torch.tensor([0., .10, .20])[below] * (u[:, 11] - 0.3)
     flare = torch.tensor([0., 0., .055])[below] * u[:, 12]
@@ -110,9 +123,10 @@ def _clothes(dress, key, season, fashion, woman, skin):
     legs = torch.where(tights[:, None], 0.06 + 0.14 * u[:, 14:15].expand(-1, 3), skin)
     lower = torch.where((kind == 3)[:, None], upper, lower)
     return {"upper": upper, "upper2": upper2, "upper_colour": upper_colour, "upper_kind": kind, "sleeves": sleeves,
-            "pattern": pattern, "period": 0.035 + 0.05 * u[:, 15], "hem_upper": hem_upper, "lower": lower,
+            "pattern": pattern, "period": 0.03 + 0.07 * u[:, 15] ** 1.5, "mottle": 0.3 * u[:, 17] ** 2, "fit": u[:, 18],
+            "wash": 0.25 * u[:, 19] ** 2, "hem_upper": hem_upper, "lower": lower,
             "lower_colour": torch.where(kind == 3, upper_colour, lower_colour), "lower_kind": below,
-            "hem_lower": hem_lower, "flare": flare, "loose": 0.003 + 0.016 * u[:, 16] * (1 - 0.5 * woman), "legs": legs}
+            "hem_lower": hem_lower, "flare": flare, "loose": 0.003 + 0.022 * u[:, 16] * (1 - 0.5 * woman), "legs": legs}
 
 
 def _carried(key):
@@ -121,7 +135,7 @@ def _carried(key):
     _, shoes = _colour(u[:, 0], torch.tensor([9., 3, 4, 3, 1, .7, .2, .2, .2, .5, 1, .2, .3]), jitter[:, :4])
     _, bag_colour = _colour(u[:, 1], table[:, 3] * 0.5 + 3, jitter[:, 4:8])
     _, hat_colour = _colour(u[:, 2], table[:, 3], jitter[:, 8:12])
-    return {"shoes": shoes, "bag": pick(u[:, 3], torch.tensor([5., 2., 3.])), "bag_colour": bag_colour,
+    return {"shoes": shoes, "bag": pick(u[:, 3], torch.tensor([5., 2., 3., 2.5])), "bag_colour": bag_colour,
             "bag_side": torch.where(u[:, 4] < 0.5, -1.0, 1.0), "hat": (u[:, 5] < 0.12).long(), "hat_colour": hat_colour}
 
 

@@ -12,17 +12,17 @@ FAMILIES = ("train", "validation", "unseen", "demo")        # unseen: looked at 
 # What a camera's imaging chain consists of: name -> (values, neutral, spread of places, spread of cameras, low, high).
 # gain, white_balance, gamma and resolution move in powers of two around the neutral value, the others additively.
 STYLE = {
-    "gain":          (1, 1.08, 0.34, 0.22, 0.45, 2.2),       # factor on the light
-    "white_balance": (3, 1.00, 0.23, 0.13, 0.45, 2.0),       # factor on red, green, blue
+    "gain":          (1, 1.20, 0.34, 0.24, 0.50, 2.4),       # factor on the light
+    "white_balance": (3, 1.00, 0.14, 0.11, 0.50, 1.9),       # factor on red, green, blue
     "gamma":         (1, 1.00, 0.32, 0.17, 0.50, 2.0),       # exponent of the tone curve
-    "hue":           (1, 0.00, 0.030, 0.014, -0.12, 0.12),   # turns about the grey axis
-    "saturation":    (1, 0.95, 0.24, 0.15, 0.15, 1.6),
-    "contrast":      (1, 1.00, 0.16, 0.11, 0.5, 1.5),
+    "hue":           (1, 0.00, 0.014, 0.010, -0.08, 0.08),   # turns about the grey axis
+    "saturation":    (1, 1.00, 0.26, 0.17, 0.15, 1.8),
+    "contrast":      (1, 1.20, 0.17, 0.12, 0.6, 1.8),
     "brightness":    (1, 0.00, 0.075, 0.05, -0.2, 0.25),     # added after the tone curve
-    "blur":          (1, 0.60, 0.50, 0.40, 0.0, 2.6),        # standard deviation in rows of a 128-row picture
+    "blur":          (1, 0.40, 0.42, 0.35, 0.0, 2.4),        # standard deviation in rows of a 128-row picture
     "noise":         (1, 0.020, 0.018, 0.012, 0.0, 0.09),    # standard deviation, pictures in 0 .. 1
-    "resolution":    (1, 96., 0.45, 0.40, 32., 128.),        # rows really resolved
-    "compression":   (1, 0.014, 0.012, 0.010, 0.0, 0.05),    # detail below this is lost from 8 x 8 blocks
+    "resolution":    (1, 108., 0.45, 0.40, 32., 128.),        # rows really resolved
+    "compression":   (1, 0.010, 0.010, 0.008, 0.0, 0.05),    # detail below this is lost from 8 x 8 blocks
     "light":         (2, 0.00, 0.15, 0.28, -0.8, 0.8),       # brightness slope downwards, to the right
 }
 POWERS = ("gain", "white_balance", "gamma", "resolution")
@@ -33,6 +33,8 @@ BACKGROUNDS = {
     "street": (0.3, 0.3, 0.9, 0.5), "indoor": (0.55, 0.1, 0.9, 0.3), "crowd": (0.2, 0.2, 0.5, 1.0),
 }
 
+SHARES = ("lookalike", "variety", "views")                  # knobs that end at 1
+
 
 @dataclass(frozen=True)
 class Knobs:
@@ -40,18 +42,25 @@ class Knobs:
 
     camera_shift: how much the cameras of a place differ in style; place_shift: how much places do; clutter: structure
     and passers-by in the background; occlusion: how often and how much something hides the person; misalignment: crop
-    errors; lookalike (0 .. 1): how many people wear one of the place's few common outfits.
+    errors; texture: unevenness of cloth, creases and patches of light on people; degradation: blur, noise, lost pixels
+    and compression; lookalike (0 .. 1): how many people wear one of the place's few common outfits; variety (0 .. 1): how
+    many people wear more than a plain shirt and trousers and carry something; views (0 .. 1): from how far around
+    people are seen, 0 always from the front.
     """
     camera_shift: float = 1.0
     place_shift: float = 1.0
     clutter: float = 1.0
     occlusion: float = 1.0
     misalignment: float = 1.0
+    texture: float = 1.0
+    degradation: float = 1.0
     lookalike: float = 0.0
+    variety: float = 1.0
+    views: float = 1.0
 
     def __post_init__(self):
         for knob in fields(self):
-            value, top = getattr(self, knob.name), 1 if knob.name == "lookalike" else 3
+            value, top = getattr(self, knob.name), 1 if knob.name in SHARES else 3
             if not isinstance(value, (int, float)) or not 0 <= value <= top:
                 raise ValueError(f"knob {knob.name} is {value!r}; expected a number from 0 (off) to {top}")
 

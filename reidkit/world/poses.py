@@ -11,7 +11,7 @@ from .places import NORMAL, Knobs
 @dataclass(frozen=True)
 class Poses(table(
     "key facing phase stride swing elbow lean top scale x stretch occluder hides occluder_x "
-    "occluder_colour stand passers"
+    "occluder_colour stand passers folds"
 )):
     """N poses; every field has N rows.
 
@@ -19,7 +19,8 @@ class Poses(table(
     1.3 of legs and arms), elbow (radians of bend), lean; top and scale (fractions of the picture's height: where the
     head begins, how much the body fills), x (fraction of its width), stretch (crops made twice as tall as wide broaden
     people); occluder: 0 none, 1 from below, 2 a pole, 3 from the side; hides (0 .. 1) how much; occluder_x and
-    occluder_colour (3); stand: the piece of background behind; passers (3, 6): x, depth and colours.
+    occluder_colour (3); stand: the piece of background behind; passers (3, 6): x, depth and
+    colours; folds: how strong creases and patches of light are.
     """
 
     def attributes(self):
@@ -40,16 +41,17 @@ def make_poses(count, seed, knobs=NORMAL, cameras=None, first=0):
     worse = 1 + 2.2 * (uniform(1, "bad crop", key) < 0.12)  # (N, 1) a detector's slips
     error = error * worse * off
     if cameras is None:
-        facing = 6.2831853 * u[:, 0]
+        facing = 6.2831853 * (u[:, 0] - 0.5)
     else:
         facing = cameras.viewpoint + 3.1415927 * (u[:, 0] < 0.5) + 0.3 * b[:, 0]
+    facing = knobs.views * torch.remainder(facing + 3.1415927, 6.2831853) - 3.1415927 * knobs.views
     still = (u[:, 1] < 0.12).float()
-    scale = (0.895 + 0.022 * error[:, 0]).clamp(0.74, 1.12)
+    scale = (0.915 + 0.030 * error[:, 0]).clamp(0.74, 1.15)
     return Poses(key=key, facing=facing, phase=6.2831853 * u[:, 2], stride=(0.55 + 0.6 * u[:, 3]) * (1 - 0.8 * still),
                  swing=(0.3 + 0.8 * u[:, 4]) * (1 - 0.7 * still), elbow=0.1 + 0.35 * u[:, 5] + 0.6 * (u[:, 6] < 0.15),
                  lean=0.02 * b[:, 1], top=(0.5 - scale / 2 + 0.014 * error[:, 1]).clamp(-0.14, 0.22), scale=scale,
-                 x=(0.5 + 0.028 * error[:, 2]).clamp(0.3, 0.7), stretch=(1.16 + 0.05 * error[:, 3]).clamp(0.9, 1.45),
+                 x=(0.5 + 0.028 * error[:, 2]).clamp(0.3, 0.7), stretch=(1.26 + 0.10 * error[:, 3]).clamp(0.9, 1.6),
                  occluder=torch.where(u[:, 7] < 0.22 * knobs.occlusion, 1 + torch.floor(3 * u[:, 8]).long(), 0),
                  hides=(0.2 + 0.8 * u[:, 9]) * min(knobs.occlusion, 1.5), occluder_x=u[:, 10],
                  occluder_colour=uniform(3, "occluder", key) * 0.35 + 0.5 * u[:, 11:12] ** 2 + 0.03, stand=u[:, 12],
-                 passers=uniform(18, "passers", key).reshape(-1, 3, 6))
+                 passers=uniform(18, "passers", key).reshape(-1, 3, 6), folds=(0.1 + 0.4 * u[:, 13]) * knobs.texture)

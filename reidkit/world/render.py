@@ -37,8 +37,12 @@ def draw(people, cameras, poses, size):
     board = Board(cameras, poses, joints["drop"], size, device)
     grain = scene.texture(hash32(cameras.key, poses.key), size, device)
     scene.backdrop(board, cameras, poses, grain)
-    Person(board, people, joints, cameras.sun[:, None, None]).paint()
-    board.dark.add_(grain.mul(-0.1).mul_(board.labels.clamp(max=1)))                            # folds
+    weave = scene.weave(people, board, joints, size)
+    Person(board, people, joints, cameras.sun[:, None, None], weave).paint()
+    plane = lambda value: value[:, None, None]
+    cloth = torch.where(board.labels == 2, plane(people.mottle), torch.where(board.labels == 3, plane(people.wash), 0))
+    board.dark.add_(weave.mul_(-cloth))
+    board.dark.add_(grain.mul(plane(-poses.folds)).mul_(board.labels.clamp(max=1)))             # creases
     scene.occlude(board, poses, grain)
     return board.light(), board.labels.to(torch.uint8)
 

@@ -12,9 +12,9 @@ from .shapes import LIGHT
 
 @functools.lru_cache(maxsize=8)
 def texture_tile(height, device):
-    """A square of smooth hashed noise of mean 0, cell sizes from 1/40 to 1/6 of the picture's height."""
+    """A square of smooth hashed noise of mean 0, cell sizes from 1/80 to 1/6 of the picture's height."""
     side, total = 3 * height, torch.zeros(3 * height, 3 * height)
-    for cells, strength in ((6, 0.5), (14, 0.55), (40, 0.6)):
+    for cells, strength in ((6, 0.4), (14, 0.5), (40, 0.6), (80, 0.5)):
         grid = uniform(3 * cells + 1, "texture", cells, torch.arange(3 * cells + 1)) - 0.5      # (c, c)
         total += strength * 2 * F.interpolate(grid[None, None], (side, side), mode="bilinear", align_corners=True)[0, 0]
     return total.to(device)
@@ -27,6 +27,19 @@ def texture(key, size, device):
     windows = tile.unfold(0, height, 1).unfold(1, width, 1)  # (rows, columns, H, W) view
     start = hash32(key)                                                                         # on the key's device
     return windows[start % windows.shape[0], (start >> 16) % windows.shape[1]]
+
+
+def weave(people, board, joints, size):
+    """(B, H, W): a texture that belongs to the clothes: it goes along with the body and turns with it; front and back
+    have pieces of their own."""
+    height, width = size
+    windows = texture_tile(height, str(board.x.device)).unfold(0, height, 1).unfold(1, width, 1)
+    start, front = hash32("weave", people.key), joints["f"] > 0
+    turn = torch.where(front, 0.1 * joints["s"], 0.6 - 0.1 * joints["s"]) * height
+    row = height + start % (height // 2) - board.tops.round().long().to(start.device)
+    column = height // 2 + (start >> 16) % (height // 2) + turn.round().long()
+    column = column + width // 2 - board.axis[:, height // 3].round().long()
+    return windows[row.clamp(0, windows.shape[0] - 1), column.clamp(0, windows.shape[1] - 1)]
 
 
 def backdrop(board, cameras, poses, grain):
@@ -59,7 +72,8 @@ def backdrop(board, cameras, poses, grain):
 
 def _shade(board, cameras, grain, r, q, floor):
     """Texture everywhere, strong where leaves are; mortar or tile lines on the wall."""
-    leaves = (0.09 + 0.85 * cameras.foliage ** 2)[:, None] * (1 - 0.6 * floor)                       # (B, H)
+    leaves = (cameras.grit[:, :1] + 0.85 * cameras.foliage[:, None] ** 2) * (1 - floor)
+    leaves = leaves + (cameras.grit[:, 1:] + 0.34 * cameras.foliage[:, None] ** 2) * floor         # (B, H)
     torch.mul(grain, -leaves[:, :, None], out=board.dark)
     board.dark.add_(LIGHT - 1)
     size = cameras.line_size  # (B, 2) of a brick or tile

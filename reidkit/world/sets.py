@@ -18,7 +18,7 @@ from .places import NORMAL, make_place
 from .poses import make_poses
 from .render import render
 
-VERSION = "0.1"
+VERSION = "1.0"
 
 
 def sample(places, people, cameras, pictures, size=(64, 32), seed=0, knobs=NORMAL, first_person=0, device="cpu",
