@@ -7,6 +7,8 @@
     course      run every chapter into build/course/ (NAME=VALUE sets a parameter: PRESET=smoke)
     lecture 01  build a lecture copy of a chapter and open it (--route 15 is the short one)
     notebooks   rebuild the notebooks whose sources changed (or name chapters: notebooks 01; --all)
+    tables      record every table and the drawn weights again, after the world or a method changed (hours); needs
+                REIDKIT_DATA_ROOT, the folder of real data sets; then: notebooks
     lint        style checks
 """
 
@@ -27,6 +29,18 @@ PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 LOWEST, HIGHEST = (3, 11), (3, 13)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
+# What `tables` runs: everything under data/results and data/weights that the notebooks show.
+TABLES = (
+    "reidkit.recipes baseline --seeds 0 1 2 3 4 --threads 2 --out data/results/01_baseline.csv",
+    "reidkit.recipes ways --seeds 0 1 2 --threads 2 --out data/results/01b_ways.csv",
+    "reidkit.teach.rerun 01 -p SEED=0,1,2 --jobs 2 --threads 1 --out build/rerun/01 --record 01_chapter",
+    "reidkit.teach.rerun 01b -p SEED=0,1,2 --jobs 2 --threads 1 --out build/rerun/01b --record 01b_chapter",
+    "reidkit.recipes study --seeds 0 1 2 --jobs 2 --threads 1 --out data/results/11_study.csv",
+    "reidkit.recipes features --threads 2 --out data/results/11_features.safetensors",
+    "reidkit.recipes models --seeds 0 1 2 3 4 --threads 2 --out data/results/11_models.csv",
+    "reidkit.recipes drawn-laptop --threads 2 --out data/weights/drawn-laptop.safetensors",
+)
+
 
 class Stop(Exception):
     """Ends the command with a sentence for the user."""
@@ -34,7 +48,7 @@ class Stop(Exception):
 
 def main(words):
     commands = {"lab": lab, "test": test, "setup": setup, "update": update, "course": course, "lecture": lecture,
-                "notebooks": notebooks, "lint": lint}
+                "notebooks": notebooks, "tables": tables, "lint": lint}
     if not words or words[0] in ("help", "-h", "--help"):
         print(__doc__)
         return 0
@@ -124,6 +138,14 @@ def lecture(words):
 def notebooks(words):
     setup()
     return _call([*_module("reidkit.teach.build"), *words])
+
+
+def tables(words):
+    """Each line keeps what it finds finished, so that the command can be stopped and started again."""
+    setup()
+    for line in TABLES:
+        _run([*_module(line.split()[0]), *line.split()[1:], *words])
+    return 0
 
 
 def lint(words):

@@ -16,10 +16,16 @@ def main(words=None):
     if asked.recipe in FINAL:
         return _weights(parser, asked, device)
     given = {"THREADS": threads, "device": runtime.device_name(device)}
+    if asked.recipe in ("study", "models", "features") and not real_exams(PRESETS["smoke"]):
+        parser.error("this measures on PKU-Reid; set REIDKIT_DATA_ROOT to the folder of real data sets")
+    exams = ["development" if asked.recipe == "study" else "all"]
+    if asked.recipe == "features":
+        return study.write_features(asked.out, seed=asked.seeds[0], device=device)
     if asked.recipe == "study":
-        make, cases, exams = functools.partial(study.study_row, device=device), study.cases(asked.seeds, asked.knobs), ["development"]
-        if not real_exams(PRESETS["smoke"]):
-            parser.error("the study measures on PKU-Reid; set REIDKIT_DATA_ROOT to the folder of real data sets")
+        make, cases = functools.partial(study.study_row, device=device), study.cases(asked.seeds, asked.knobs)
+    elif asked.recipe == "models":
+        make = functools.partial(drawn.models_row, device=device)
+        cases = [{"model": "drawn-laptop", "SEED": seed} for seed in asked.seeds]
     else:
         preset = PRESETS[asked.preset]
         given = {"PRESET": preset.name, "DATA": asked.data.partition(":")[0], "STEPS": preset.steps, **given,
@@ -37,7 +43,7 @@ def main(words=None):
 def _asked(words):
     parser = argparse.ArgumentParser(prog="python -m reidkit.recipes", description=recipes.__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", choices=("baseline", "ways", "study", *FINAL))
+    parser.add_argument("recipe", choices=("baseline", "ways", "study", "models", "features", *FINAL))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one row of the table each; weights take the first")
     parser.add_argument("--preset", choices=PRESETS, default="laptop", help="of baseline and ways")
     parser.add_argument("--data", default="world", help="world, market1501:PATH or pku-reid:PATH")

@@ -9,7 +9,7 @@ from .. import augment, runtime, world
 from ..methods.baseline import STAGES, baseline_losses, make
 from ..retrieval.model_file import record_hash, save_model
 from ..training import fit
-from . import examine, tables
+from . import PRESETS, examine, real_exams, tables
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,16 @@ def scores(model, exams, mirror=True):
     re-estimated per camera."""
     cameras = {f"{name}_camera": exam for name, exam in exams.items() if name.startswith("pku")}
     return examine(model, exams, mirror) | examine(model, cameras, mirror, per_camera=True)
+
+
+def models_row(case, device="cpu", recipe=LAPTOP):
+    """The drawn-only model of one seed -> its scores in drawn unseen places and on PKU-Reid, report half included."""
+    model, history = train_drawn(recipe, int(case["SEED"]), device, progress=False)
+    away = world.exam([("unseen", place) for place in range(4)], 15, 4, 2, recipe.size, device=device)
+    real = real_exams(replace(PRESETS["laptop"], size=recipe.size))
+    found = scores(model, {"away": away, **real}, recipe.mirror)
+    return found | {"pictures": recipe.places * recipe.people * recipe.cameras * recipe.pictures, "STEPS": recipe.steps,
+                    "training_seconds": round(history.seconds)}
 
 
 def drawn_weights(out, recipe=LAPTOP, seed=0, device="cpu"):

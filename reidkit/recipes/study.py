@@ -1,11 +1,16 @@
 """What in the world makes drawn people useful? One knob at a time is turned in a short training, and the model meets drawn
 validation places and the development half of PKU-Reid: the two that may choose."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
-from .. import world
+import safetensors.torch
+import torch
+
+from .. import files, retrieval, runtime, world
+from ..datasets.record import ReIDData
 from ..methods.baseline import STAGES
-from . import PRESETS, real_exams
+from . import PRESETS, real_exams, tables
 from .drawn import LAPTOP, scores, train_drawn
 
 SHORT = replace(LAPTOP, places=16, people=60, steps=300)    # 960 people, 40 seconds on one core
@@ -47,10 +52,42 @@ def cases(seeds, knobs=None):
     return [{"knob": knob, "value": value, "SEED": seed} for seed in seeds for knob, value in [("usual", ""), *asked]]
 
 
+def _exams(recipe, device):
+    """The two that may choose: drawn validation places, and PKU-Reid's development half where it is at hand."""
+    validation = world.exam([("validation", place) for place in range(4)], 25, 4, 2, recipe.size, device=device)
+    real = real_exams(replace(PRESETS["smoke"], size=recipe.size))          # the smoke preset meets no other half
+    return {"validation": validation, **real}
+
+
 def study_row(case, device="cpu", base=SHORT):
     """One short training -> its scores on drawn validation places and on PKU-Reid's development half."""
     recipe = replace(base, **(STUDY[case["knob"]][case["value"]] if case["knob"] != "usual" else {}))
     model, history = train_drawn(recipe, int(case["SEED"]), device, cache=None, progress=False)
-    validation = world.exam([("validation", place) for place in range(4)], 25, 4, 2, recipe.size, device=device)
-    real = real_exams(replace(PRESETS["smoke"], size=recipe.size))          # the smoke preset meets the development half only
-    return scores(model, {"validation": validation, **real}, recipe.mirror) | {"training_seconds": round(history.seconds, 1)}
+    return scores(model, _exams(recipe, device), recipe.mirror) | {"training_seconds": round(history.seconds, 1)}
+
+
+def write_features(out, base=SHORT, seed=0, device="cpu", components=32):
+    """Features of the two exams under a short BN and a short BIN training, as one small safetensors file of float16.
+
+    For PKU-Reid's development half, and after "drawn_" for validation places: ids, cameras (N,), and for "bn" and "bin"
+    the unit features (N, components) on their principal axes, with the model's own statistics and, "_camera", with those
+    of each camera. style_pku, style_drawn (N, 6): mean and deviation of each colour channel of a picture (0 .. 1).
+    """
+    tensors, recipes = {}, {norm: replace(base, norm=norm) for norm in ("bn", "bin")}
+    models = {norm: train_drawn(recipe, seed, device)[0] for norm, recipe in recipes.items()}
+    for name, exam in _exams(base, device).items():
+        data, start = ReIDData.cat([exam.query, exam.gallery], exam.name), "" if "pku" in name else "drawn_"
+        images = data.pictures().float() / 255                              # (N, 3, H, W)
+        style = torch.cat([images.mean((2, 3)), images.std((2, 3))], 1)     # (N, 6)
+        tensors |= {f"{start}ids": data.ids, f"{start}cameras": data.cameras}
+        tensors[f"style_{'drawn' if start else 'pku'}"] = style.half()
+        for norm, model in models.items():
+            for suffix, how in (("", retrieval.embed), ("_camera", retrieval.embed_by_camera)):
+                features = how(model, data, mirror=base.mirror).cpu()
+                axes = torch.linalg.svd(features - features.mean(0), full_matrices=False).Vh[:components]
+                tensors[f"{start}{norm}{suffix}"] = ((features - features.mean(0)) @ axes.T).half()    # (N, components)
+    about = {"recipe": asdict(base), "seed": seed, "world": world.VERSION, "device": runtime.device_name(device),
+             "commit": runtime.git_commit(), "date": tables.today(), **runtime.versions(("torch",))}
+    with files.atomic_path(out) as temporary:
+        safetensors.torch.save_file({name: value.contiguous() for name, value in tensors.items()}, temporary,
+                                    {"about": json.dumps(about, sort_keys=True)})
