@@ -67,8 +67,8 @@ def rate_at(step, steps, rate, warmup, schedule):
 
 
 def fit(model, data, losses=None, *, step=None, steps, people=16, pictures=4, sampler=sampling.by_identity, rate=3.5e-4,
-        rates=None, optimiser="adam", weight_decay=5e-4, warmup=None, schedule="cosine", augment=None, freeze=None,
-        precision="auto", device="cpu", seed=0, cache=None, checkpoint_every=20.0, progress=True):
+        rates=None, optimiser="adam", weight_decay=5e-4, undecayed=(), warmup=None, schedule="cosine", augment=None,
+        freeze=None, precision="auto", device="cpu", seed=0, cache=None, checkpoint_every=20.0, progress=True):
     """Train `model` on a ReIDData record -> History; the model ends up trained, in eval mode, on the device.
 
     losses(output, batch) -> dict name -> scalar: added up and followed downhill. Or step(model, batch, optimiser,
@@ -77,7 +77,8 @@ def fit(model, data, losses=None, *, step=None, steps, people=16, pictures=4, sa
     people x pictures: the batch. sampler(data, people, pictures, seed, start) yields indices. Junk (id < 0) is left out
         and ids become 0..C-1 in sorted order.
     rate, warmup (default: a tenth of the steps), schedule: see `rate_at`. rates: submodule name -> factor on the rate.
-    optimiser "adam" or "sgd" (Nesterov, momentum 0.9); weight decay on all that is trained (requires_grad).
+    optimiser "adam" or "sgd" (Nesterov, momentum 0.9); weight decay on all that is trained (requires_grad) but parameters
+        whose last name is in undecayed: {"gate"} keeps the gates of batch-instance norm from being pulled to 0.
     augment(images float 0..255, generator), see `augment`; a mask rides along as fourth channel.
     freeze: submodule name -> first steps in which it stands still (no gradient, no decay, batch norm in eval mode).
     precision "auto": bfloat16 autocast on a GPU; on a CPU float32, since few processors compute in bfloat16 (one that
@@ -91,8 +92,8 @@ def fit(model, data, losses=None, *, step=None, steps, people=16, pictures=4, sa
     ValueError for arguments; FloatingPointError naming step and part when a loss is not finite.
     """
     settings = dict(steps=steps, people=people, pictures=pictures, rate=rate, rates=rates or {}, optimiser=optimiser,
-                    weight_decay=weight_decay, warmup=steps // 10 if warmup is None else warmup, schedule=schedule,
-                    freeze=freeze or {}, precision=precision, seed=seed)
+                    weight_decay=weight_decay, undecayed=sorted(undecayed), schedule=schedule, freeze=freeze or {},
+                    warmup=steps // 10 if warmup is None else warmup, precision=precision, seed=seed)
     _check(settings, losses, step)
     device, data = pick_device(device), (data if (data.ids >= 0).all() else data[data.ids >= 0]).relabelled()
 
@@ -206,17 +207,18 @@ def _freeze(module, frozen, trained):
 
 
 def _optimiser(model, settings):
-    groups = {}                                             # factor on the rate -> parameters
+    groups = {}                                             # (factor on the rate, weight decay) -> parameters
     for name in (*settings["rates"], *settings["freeze"]):
         model.get_submodule(name)                           # a misspelt name stops here, and torch names it
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             matches = [factor for prefix, factor in settings["rates"].items() if name.startswith(prefix + ".")]
-            groups.setdefault(matches[-1] if matches else 1.0, []).append(parameter)
-    groups = [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
+            decay = 0.0 if name.rpartition(".")[2] in settings["undecayed"] else settings["weight_decay"]
+            groups.setdefault((matches[-1] if matches else 1.0, decay), []).append(parameter)
+    groups = [{"params": parameters, "factor": factor, "weight_decay": decay} for (factor, decay), parameters in groups.items()]
     if settings["optimiser"] == "adam":
-        return torch.optim.Adam(groups, settings["rate"], weight_decay=settings["weight_decay"])
-    return torch.optim.SGD(groups, settings["rate"], momentum=0.9, nesterov=True, weight_decay=settings["weight_decay"])
+        return torch.optim.Adam(groups, settings["rate"])
+    return torch.optim.SGD(groups, settings["rate"], momentum=0.9, nesterov=True)
 
 
 def _assembler(data, augment, device, seed):

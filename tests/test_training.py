@@ -88,6 +88,17 @@ def test_what_needs_no_gradient_is_left_out_and_rates_scale():
     assert torch.equal(still.trunk[0].weight, net().trunk[0].weight) and not torch.equal(still.head.weight, net().head.weight)
 
 
+def test_weight_decay_spares_what_it_is_told_to():
+    """With no gradient but decay, everything shrinks except parameters of these names."""
+    def nothing(output, batch):
+        return {"zero": 0 * output.logits.sum()}
+    before = net()
+    for optimiser in ("adam", "sgd"):
+        after = train(functions=(nothing,), steps=3, freeze=None, optimiser=optimiser, weight_decay=0.1, undecayed=("weight",))[0]
+        assert torch.equal(after.head.weight, before.head.weight) and torch.equal(after.trunk[0].weight, before.trunk[0].weight)
+        assert after.head.bias.abs().sum() < before.head.bias.abs().sum()
+
+
 def test_a_method_with_its_own_step():
     def step(model, batch, optimiser, progress):
         optimiser.zero_grad()

@@ -71,7 +71,7 @@ def train_drawn(recipe, seed=0, device="cpu", cache="11-drawn", progress=True):
         model = make(len(torch.unique(data.ids)), **recipe.architecture())
     losses = functools.partial(drawn_losses, triplet=recipe.triplet, margin=recipe.margin)
     history = fit(model, data, losses, steps=recipe.steps, people=recipe.batch_people, pictures=recipe.batch_pictures,
-                  rate=recipe.rate, augment=augmentation(recipe), device=device, seed=seed, cache=cache, progress=progress)
+                  rate=recipe.rate, undecayed=("gate",), augment=augmentation(recipe), device=device, seed=seed, cache=cache, progress=progress)
     return model, history
 
 
