@@ -8,8 +8,8 @@ from torch import nn
 
 from ._vision import torchvision
 
-TINY_WIDTHS = (24, 48, 96, 192)
-NAMES = ("tiny", "resnet18", "resnet34", "resnet50", "resnet101")
+WIDTHS = {"tiny": (24, 48, 96, 192), "small": (32, 64, 128, 256)}
+NAMES = (*WIDTHS, "resnet18", "resnet34", "resnet50", "resnet101")
 
 
 class Trunk(nn.Module):
@@ -27,15 +27,15 @@ class Trunk(nn.Module):
 
 
 def trunk(name="tiny", last_stride=1):
-    """A randomly initialised trunk (He et al. 2015, "fan out"): "tiny" for 64 x 32 pictures, or a ResNet of NAMES.
+    """A randomly initialised trunk (He et al. 2015, "fan out"): "tiny" or "small" for 64 x 32 pictures, or a ResNet.
 
-    last_stride 1 (BoT) keeps layer4's map as large as layer3's; it changes no weight's shape. "tiny" ends at stride 8
-    like it (or 16 with last_stride 2).
+    last_stride 1 (BoT) keeps layer4's map as large as layer3's; it changes no weight's shape. The two small ones end
+    at stride 8 like it (or 16 with last_stride 2).
     """
     if name not in NAMES or last_stride not in (1, 2):
         raise ValueError(f"trunk {name!r}, last_stride {last_stride!r}; expected one of {', '.join(NAMES)}, and 1 or 2")
-    if name == "tiny":
-        return _tiny(TINY_WIDTHS, last_stride)
+    if name in WIDTHS:
+        return _tiny(WIDTHS[name], last_stride)
     whole = getattr(torchvision().models, name)(weights=None)
     layers = whole.layer1, whole.layer2, whole.layer3, whole.layer4
     made = Trunk(whole.conv1, whole.bn1, whole.maxpool, layers, whole.fc.in_features)

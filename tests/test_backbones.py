@@ -11,7 +11,7 @@ from reidkit.methods.baseline import Baseline, baseline_losses
 
 
 @pytest.mark.parametrize("name, size, channels, last, stride", [
-    ("tiny", (64, 32), 192, 1, 8), ("tiny", (64, 32), 192, 2, 16), ("resnet18", (64, 32), 512, 1, 16), ("resnet18", (64, 32), 512, 2, 32),
+    ("tiny", (64, 32), 192, 1, 8), ("tiny", (64, 32), 192, 2, 16), ("small", (64, 32), 256, 1, 8), ("resnet18", (64, 32), 512, 1, 16), ("resnet18", (64, 32), 512, 2, 32),
     ("resnet50", (64, 32), 2048, 1, 16), ("resnet50", (64, 32), 2048, 2, 32)])
 def test_shapes(name, size, channels, last, stride):
     trunk = backbones.trunk(name, last).eval()
