@@ -1,6 +1,7 @@
 """A model on disk: the same features when it is read again, and a reason for everything that cannot be read."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from reidkit import files
 from reidkit.datasets import ReIDData
 from reidkit.methods import baseline
-from reidkit.retrieval import embed, model_file
+from reidkit.retrieval import embed
 from reidkit.retrieval.model_file import build, drawn_laptop, load_model, record_hash, save_model
 
 SPEC = {"size": [32, 16], "mirror": True, "trunk": "tiny", "norm": "bin", "stages": ["layer1", "layer2"], "gate": 0.25,
@@ -28,7 +29,7 @@ def pictures(count=12):
 def trained(spec=SPEC, classes=7):
     """As after a training: every number differs from what a fresh model has."""
     torch.manual_seed(5)
-    model = build(spec, classes=classes)
+    model = baseline.make(classes, **{key: value for key, value in spec.items() if key not in ("size", "mirror")})
     with torch.no_grad():
         for value in model.state_dict().values():
             value.add_(torch.rand(value.shape) / 16 if value.is_floating_point() else 9)
@@ -49,8 +50,6 @@ def rewrite(path, change_tensors=None, **metadata):
     if change_tensors:
         change_tensors(tensors)
     header = {key: value for key, value in {**header, **metadata}.items() if value is not None}
-    if "digest" not in metadata:
-        header["digest"] = model_file._digest([header.get("spec"), header.get("recipe")], tensors)
     safetensors.torch.save_file(tensors, path, metadata=header)
 
 
@@ -89,64 +88,46 @@ def test_whole_precision_keeps_every_bit(tmp_path):
 def test_what_half_precision_would_lose_stays_whole(tmp_path):
     model = trained()
     with torch.no_grad():
-        model.trunk.bn1.running_var[0] = 1e-9               # half has nothing between 0 and 6e-8
-        model.trunk.bn1.running_mean[0] = 1e6               # its largest number is 65504
-        model.trunk.bn1.weight[0] = 1e-9                    # no variance: zero is as good
+        model.trunk.bn1.running_mean[0] = 1e6               # the largest number of half precision is 65504
     save_model(tmp_path / "m.safetensors", model, SPEC, RECIPE)
     kinds = {name: value.dtype for name, value in safetensors.torch.load_file(tmp_path / "m.safetensors").items()}
-    assert {name for name, kind in kinds.items() if kind == torch.float32} == {"trunk.bn1.running_var",
-                                                                               "trunk.bn1.running_mean"}
+    assert {name for name, kind in kinds.items() if kind == torch.float32} == {"trunk.bn1.running_mean"}
     assert kinds["trunk.bn1.num_batches_tracked"] == torch.int64 and kinds["trunk.bn1.weight"] == torch.float16
     found = load_model(tmp_path / "m.safetensors").model.trunk.bn1
-    assert torch.equal(found.running_var, model.trunk.bn1.running_var) and found.running_mean[0] == 1e6
+    assert torch.equal(found.running_mean, model.trunk.bn1.running_mean)
 
 
-def test_the_same_input_gives_the_same_bytes(tmp_path):
-    model, turned = trained(), dict(reversed(RECIPE.items()))
-    for number in range(6):                                 # four lines of metadata in hash order: alike once in 24^5
-        save_model(tmp_path / f"{number}.safetensors", model, SPEC, turned if number % 2 else RECIPE)
-    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1 and len(list(tmp_path.iterdir())) == 6
+def test_memory_layout_does_not_matter(tmp_path):
+    model = trained()
+    save_model(tmp_path / "m.safetensors", model.to(memory_format=torch.channels_last), SPEC, RECIPE)
+    found = load_model(tmp_path / "m.safetensors").model.trunk.conv1.weight
+    assert torch.equal(found, model.trunk.conv1.weight.half().float())
 
 
-def test_memory_layout_and_defaults_do_not_matter(tmp_path):
-    short = {"size": (32, 16), "mirror": False}
-    model = trained(short)
-    save_model(tmp_path / "m.safetensors", model, short, {})
-    save_model(tmp_path / "n.safetensors", model.to(memory_format=torch.channels_last), short, {})
-    assert (tmp_path / "m.safetensors").read_bytes() == (tmp_path / "n.safetensors").read_bytes()
-    assert load_model(tmp_path / "m.safetensors").spec == {
-        "size": [32, 16], "mirror": False, "trunk": "tiny", "norm": "bn", "stages": list(baseline.STAGES), "gate": 0.5,
-        "stripes": 0}                                       # complete, whatever the defaults will be
+def without(key):
+    return {name: value for name, value in SPEC.items() if name != key}
 
 
-def test_build_with_a_classifier():
-    assert build(SPEC, classes=5).classifier.weight.shape == (5, 3 * 192)
-    assert not [name for name in build(SPEC).state_dict() if name.startswith("classifier")]
-
-
-@pytest.mark.parametrize("change, said", [
-    ({"norms": "bin"}, "unknown 'norms'; expected a dict with keys among gate, mirror, norm, size"),
-    ({"classes": 7}, "unknown 'classes'"),
-    ({"size": [64]}, r"size is \[64\]; expected \[height, width\]"),
-    ({"size": [64, 0]}, r"size is \[64, 0\]"),
-    ({"size": None}, "size is None"),
-    ({"mirror": "yes"}, "mirror is 'yes'; expected true or false"),
-    ({"trunk": "huge"}, "trunk 'huge'.*Give other values"),
-    ({"stages": 5}, "no model can be built.*Give other values"),
+@pytest.mark.parametrize("spec, said", [
+    ({**SPEC, "norms": "bin"}, "unexpected keyword argument 'norms'"),
+    ({**SPEC, "classes": 7}, "multiple values for argument 'classes'"),
+    ({**SPEC, "size": [64]}, "not enough values"),
+    ({**SPEC, "size": None}, "NoneType"),
+    (without("size"), "KeyError..size"),
+    (without("mirror"), "KeyError..mirror"),
+    ({**SPEC, "trunk": "huge"}, "trunk 'huge'.*expected one of"),
+    ({**SPEC, "stages": 5}, "int"),
+    (["tiny"], "dictionary"),
 ])
-def test_a_spec_that_says_something_else(saved, change, said):
+def test_a_spec_that_says_something_else(saved, spec, said):
     model, path = saved
-    for call in (lambda: build({**SPEC, **change}), lambda: save_model(path, model, {**SPEC, **change}, {})):
+    said = rf"no model can be built from spec {re.escape(repr(spec))} \(.*{said}.*\); expected size \[height, width\]"
+    for call in (lambda: build(spec), lambda: save_model(path, model, spec, {})):
         with pytest.raises(ValueError, match=said):
             call()
-    rewrite(path, spec=json.dumps({**SPEC, **change}))
-    with pytest.raises(ValueError, match=f"model.safetensors: .*{said}"):
+    rewrite(path, spec=json.dumps(spec))
+    with pytest.raises(ValueError, match=said):
         load_model(path)
-
-
-def test_a_spec_that_is_no_dict(saved):
-    with pytest.raises(ValueError, match=r"unknown \['tiny'\]; expected a dict"):
-        save_model(saved[1], saved[0], ["tiny"], {})
 
 
 def test_a_model_that_is_not_what_the_spec_says(saved):
@@ -156,12 +137,8 @@ def test_a_model_that_is_not_what_the_spec_says(saved):
         save_model(path, model, {**SPEC, "stripes": 3}, {})
     with pytest.raises(ValueError, match="missing: .*layer3.0.bn1.gate.*Give the spec"):
         save_model(path, model, {**SPEC, "stages": ["layer3"]}, {})
-    with pytest.raises(ValueError, match="spec and recipe cannot be written as JSON.*device"):
+    with pytest.raises(TypeError, match="device is not JSON"):
         save_model(path, model, SPEC, {"device": torch.device("cpu")})
-    with torch.no_grad():
-        model.trunk.conv1.weight[0, 0, 0, 0] = torch.nan
-    with pytest.raises(ValueError, match="trunk.conv1.weight holds values that are not finite"):
-        save_model(path, model, SPEC, {})
     assert path.read_bytes() == before and len(list(path.parent.iterdir())) == 1
 
 
@@ -175,12 +152,11 @@ def test_another_file_is_refused(saved):
         load_model(path.with_name("nowhere.safetensors"))
 
 
-@pytest.mark.parametrize("damage", [lambda whole: whole[:-40], lambda whole: b"", lambda whole: b"no model" * 9,
-                                    lambda whole: whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]])
+@pytest.mark.parametrize("damage", [lambda whole: whole[:-40], lambda whole: b"", lambda whole: b"no model" * 9])
 def test_damage_is_named(saved, damage):
     _, path = saved
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match="model.safetensors (cannot be read|is damaged).*[Cc]opy it again"):
+    with pytest.raises(ValueError, match="model.safetensors cannot be read.*Copy it again"):
         load_model(path)
 
 
@@ -188,10 +164,6 @@ def test_damage_is_named(saved, damage):
     ({"format": "pt"}, "has format 'pt', expected 'reidkit model 1'.*load_trunk"),
     ({"format": None}, "has format None"),
     ({"format": "reidkit model 2"}, "has format 'reidkit model 2'.*Update the course"),
-    ({"recipe": None}, "is damaged .'recipe'"),
-    ({"recipe": "{"}, "is damaged"),
-    ({"digest": None}, "is damaged .'digest'"),
-    ({"digest": "0"}, "is damaged .its content does not match its digest"),
 ])
 def test_a_header_that_is_not_ours(saved, header, said):
     rewrite(saved[1], **header)
@@ -219,7 +191,7 @@ def test_the_committed_model(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="recipes drawn-laptop --out data/weights/drawn-laptop.safetensors"):
         drawn_laptop()
     save_model(path, trained(), SPEC, RECIPE)
-    with pytest.raises(ValueError, match="no entry.*record_hash"):
+    with pytest.raises(FileNotFoundError, match="expected a model at .* and its SHA-256 in hashes.json"):
         drawn_laptop()
     assert record_hash(path) == {"size": path.stat().st_size, "sha256": files.sha256_file(path)}
     loaded = drawn_laptop()
