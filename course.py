@@ -36,6 +36,7 @@ TABLES = (
     "reidkit.teach.rerun 01 -p SEED=0,1,2 --jobs 2 --threads 1 --out build/rerun/01 --record 01_chapter",
     "reidkit.teach.rerun 01b -p SEED=0,1,2 --jobs 2 --threads 1 --out build/rerun/01b --record 01b_chapter",
     "reidkit.recipes study --seeds 0 1 2 --jobs 2 --threads 1 --out data/results/11_study.csv",
+    "reidkit.teach.chapters.c11",
     "reidkit.recipes features --threads 2 --out data/results/11_features.safetensors",
     "reidkit.recipes models --seeds 0 1 2 3 4 --threads 2 --out data/results/11_models.csv",
     "reidkit.recipes drawn-laptop --threads 2 --out data/weights/drawn-laptop.safetensors",
