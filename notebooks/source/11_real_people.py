@@ -33,6 +33,7 @@ THREADS: int = 2         # CPU threads; the same number gives the same digits on
 FOLDER: str = ""         # a folder of your own pictures for section 6; empty: the chapter draws an album
 
 # %% key="setup" tags=["setup", "skip"]
+import re
 import tempfile
 
 import matplotlib.pyplot as plt
@@ -200,7 +201,7 @@ teach.show(fig, name="11-norms",
 
 # %% [markdown] key="per-camera" tags=["exercise"]
 # ### Exercise 11.1 · Every camera its own centre
-# *10 minutes · medium · repair a bug.* Take each camera's mean feature away from its pictures, then bring every row back to length 1. A colleague tried this, "won nothing", and got other numbers when she ran it twice. The function is hers, with two mistakes. Repaired, run `per_camera(found["bn"], where)` in a cell of your own and score it with `c11.first_in_second(..., who, where)`.
+# *10 minutes · medium · repair a bug.* Take each camera's mean feature away from its pictures, then bring every row back to length 1. A colleague tried this, "won nothing", and got other numbers when she ran it twice. The function is hers, with two mistakes. Repaired, run `per_camera(found["bn"], where)` in a cell of your own and score it with `c11.first_in_second(..., who, where)`; in section 6 it meets your own pictures.
 
 # %% key="per-camera-stub" tags=["exercise", "stub", "check"]
 def per_camera(features, cameras):
@@ -316,10 +317,13 @@ album = tempfile.TemporaryDirectory(prefix="reidkit-album-")
 folder = FOLDER or c11.draw_album(album.name, run.seed)
 mine = embed_folder.embed_folder(loaded, folder, device=run.device)     # .features (N, D) of length 1, .names, .skipped
 print(f"{len(mine.names)} pictures, {mine.features.shape[1]} numbers each; {len(mine.skipped)} could not be read")
+whose = [re.search(r"_c(\d)", name) for name in mine.names]              # the camera, where a name tells it: "..._c3_..."
+mine_cameras = torch.tensor([int(found_here[1]) if found_here else 0 for found_here in whose])  # (N,)
+print(f"cameras in the names: {mine_cameras.unique().tolist()}")
 
 # %% [markdown] key="most-alike" tags=["exercise"]
 # ### Exercise 11.2 · The most alike
-# *8 minutes · easy.* A search engine in three lines: the numbers of the `count` pictures whose feature has the largest cosine with that of picture `query`, best first, never the query itself. Then try `most_alike(mine.features, 0, 5)`.
+# *8 minutes · easy.* A search engine in three lines: the numbers of the `count` pictures whose feature has the largest cosine with that of picture `query`, best first, never the query itself. Then search your folder in a cell of your own: `most_alike(mine.features, 0, 5)`, and once more with the function of exercise 11.1, `most_alike(per_camera(mine.features, mine_cameras), 0, 5)`. Which pictures come, and which go?
 
 # %% key="most-alike-stub" tags=["exercise", "stub", "check"]
 def most_alike(features, query, count):
