@@ -246,7 +246,7 @@ for name in ("bn", "bin"):
         same, told = c11.same_camera(f, who, where)[0], c11.camera_told(f, who, where)
         print(f"{name.upper():4} {way:16}{score[name, way]:7.1f}   {same:3.0f} % (chance 50){told:23.0f} % (chance 50)")
 part, whole = (score["bn", way] - score["bn", "as trained"] for way in ("last step only", "every layer"))
-print(f"BN: the last step alone gives {part:.1f} of {whole:.1f} points")
+print(f"BN: the last step alone gives {part:.1f} points, every layer {whole:.1f}")
 
 # %% key="feature-picture" tags=["slide"]
 teach.show(c11.feature_picture(found), name="11-features",
@@ -430,7 +430,7 @@ teach.compare_with_paper([
 #
 # ## In five lines
 #
-# 1. A network that never saw a photograph finds real people far more often than chance and than ImageNet features; networks trained on real people are ahead.
+# 1. A network that never saw a photograph finds real people far more often than chance and than ImageNet features, and stands beside small networks trained on real people; with statistics per camera those are ahead.
 # 2. Each camera, drawn or real, has its own light and colour; six numbers a picture show it.
 # 3. BN carries other cameras' statistics along; IN forgets them, and some of the person; BIN learns a mixture.
 # 4. Statistics per camera win much back without labels, because the camera's step is common to all; they are transductive, so print both.
