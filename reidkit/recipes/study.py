@@ -65,26 +65,24 @@ def study_row(case, device="cpu", base=SHORT):
     return scores(model, _exams(recipe, device), recipe.mirror) | {"training_seconds": round(history.seconds, 1)}
 
 
-def write_features(out, base=SHORT, seed=0, device="cpu", components=32):
-    """Features of the two exams under a short BN and a short BIN training, as one small safetensors file of float16.
+def write_features(out, base=SHORT, seed=0, device="cpu", components=128):
+    """Features of PKU-Reid's development half under a short BN and a short BIN training, one small file of float16.
 
-    For PKU-Reid's development half, and after "drawn_" for validation places: ids, cameras (N,), and for "bn" and "bin"
-    the unit features (N, components) on their principal axes, with the model's own statistics and, "_camera", with those
-    of each camera. style_pku, style_drawn (N, 6): mean and deviation of each colour channel of a picture (0 .. 1).
+    ids, cameras (N,); for "bn" and "bin", with the model's own statistics and, "_camera", with those of each camera, the
+    unit features on their `components` strongest axes (N, components; not centred, so that lengths stay near 1);
+    style_pku (N, 6): mean and deviation of each colour channel of a picture (0 .. 1).
     """
-    tensors, recipes = {}, {norm: replace(base, norm=norm) for norm in ("bn", "bin")}
-    models = {norm: train_drawn(recipe, seed, device)[0] for norm, recipe in recipes.items()}
-    for name, exam in _exams(base, device).items():
-        data, start = ReIDData.cat([exam.query, exam.gallery], exam.name), "" if "pku" in name else "drawn_"
-        images = data.pictures().float() / 255                              # (N, 3, H, W)
-        style = torch.cat([images.mean((2, 3)), images.std((2, 3))], 1)     # (N, 6)
-        tensors |= {f"{start}ids": data.ids, f"{start}cameras": data.cameras}
-        tensors[f"style_{'drawn' if start else 'pku'}"] = style.half()
-        for norm, model in models.items():
-            for suffix, how in (("", retrieval.embed), ("_camera", retrieval.embed_by_camera)):
-                features = how(model, data, mirror=base.mirror).cpu()
-                axes = torch.linalg.svd(features - features.mean(0), full_matrices=False).Vh[:components]
-                tensors[f"{start}{norm}{suffix}"] = ((features - features.mean(0)) @ axes.T).half()    # (N, components)
+    exam = _exams(base, device)["pku_development"]
+    data = ReIDData.cat([exam.query, exam.gallery], exam.name)
+    images = data.pictures().float() / 255                                  # (N, 3, H, W)
+    tensors = {"ids": data.ids, "cameras": data.cameras,
+               "style_pku": torch.cat([images.mean((2, 3)), images.std((2, 3))], 1).half()}
+    for norm in ("bn", "bin"):
+        model = train_drawn(replace(base, norm=norm), seed, device)[0]
+        for suffix, how in (("", retrieval.embed), ("_camera", retrieval.embed_by_camera)):
+            features = how(model, data, mirror=base.mirror).cpu()           # (N, D)
+            axes = torch.linalg.svd(features, full_matrices=False).Vh[:components]
+            tensors[norm + suffix] = (features @ axes.T).half()
     about = {"recipe": asdict(base), "seed": seed, "world": world.VERSION, "device": runtime.device_name(device),
              "commit": runtime.git_commit(), "date": tables.today(), **runtime.versions(("torch",))}
     with files.atomic_path(out) as temporary:
