@@ -65,7 +65,7 @@ def study_row(case, device="cpu", base=SHORT):
     return scores(model, _exams(recipe, device), recipe.mirror) | {"training_seconds": round(history.seconds, 1)}
 
 
-def write_features(out, base=SHORT, seed=0, device="cpu", components=128):
+def write_features(out, base=SHORT, seed=0, device="cpu", components=256):
     """Features of PKU-Reid's development half under a short BN and a short BIN training, one small file of float16.
 
     ids, cameras (N,); for "bn" and "bin", with the model's own statistics and, "_camera", with those of each camera, the
