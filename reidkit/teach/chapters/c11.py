@@ -95,8 +95,8 @@ def first_in_second(features, ids, cameras):
 
 
 def recorded_features():
-    """{name: tensor} recorded on the development half (592 pictures): "bn", "bn_camera", "bin", "bin_camera" (592, 32),
-    the features of two networks on their principal axes; "ids", "cameras" (592,); "style_pku" (592, 6); "outline"."""
+    """{name: tensor} recorded on the development half (592 pictures): "bn", "bn_camera", "bin", "bin_camera" (592, 256),
+    the features of two networks on their strongest axes; "ids", "cameras" (592,); "style_pku" (592, 6); "outline"."""
     found = {}
     for name in ("11_features", "11_outline"):
         found |= safetensors.torch.load_file(files.results_dir() / f"{name}.safetensors")
@@ -155,14 +155,15 @@ def surely(differences):
 
 
 def number_picture(models, half="report"):
-    """Rank-1 on a half of PKU-Reid: published networks, and ours over its seeds -> figure."""
+    """Rank-1 on a half of PKU-Reid: published networks, and ours with its interval over people -> figure."""
     from matplotlib import pyplot
     rows = [(name, *((values[key][0], None, None) if key in values else None for key in (half, f"{half}_camera")))
             for name, values in PUBLISHED.items()]
     for name in dict.fromkeys(row["model"] for row in models.rows):
         own = Recorded(models.name, [row for row in models.rows if row["model"] == name])
         columns = f"pku_{half}_rank1", f"pku_{half}_camera_rank1"
-        rows.append((f"ours, drawn people only\n({name})", *((own.mean(one), *own.interval(one)) for one in columns)))
+        points = ([own.mean(f"{one}{end}") for end in ("", "_low", "_high")] for one in columns)    # with other people
+        rows.append((f"ours, drawn people only\n({name})", *points))
     rows.sort(key=lambda row: row[1][0])
     fig, ax = pyplot.subplots(figsize=(8, 0.45 * len(rows) + 1.1))
     looks = [("o", "C0", "C0", "as trained"), ("s", "C1", "white", "statistics per camera (transductive)")]
@@ -193,9 +194,10 @@ def feature_picture(found):
     crowd = torch.isin(ids, ids.unique()[::3])              # a third, so that dots stay apart
     fig, axes = pyplot.subplots(2, 2, figsize=(7.2, 5.6))
     for ax, name in zip(axes.flat, ("bn", "bn_camera", "bin", "bin_camera")):
-        values, plane = found[name], found[name][:, :2]
+        values, centred = found[name], found[name] - found[name].mean(0)
+        plane = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T                   # (N, 2)
         for camera, marker in ((0, "o"), (1, "^")):
-            ax.scatter(*plane[crowd & (cameras == camera)].T, s=9, marker=marker, color=("0.8", "0.6")[camera],
+            ax.scatter(*plane[crowd & (cameras == camera)].T, s=9, marker=marker, color=("0.82", "0.5")[camera],
                        label=f"camera {camera + 1}")
         for index, person in enumerate(ids.unique()[1::10].tolist()):                   # four people, A to D
             sides = [plane[(cameras == camera) & (ids == person)] for camera in (0, 1)]
@@ -203,7 +205,8 @@ def feature_picture(found):
                 ax.scatter(*side.T, s=22, marker=marker, color=f"C{index}")
             ends = torch.stack([side.mean(0) for side in sides])                        # (2, 2)
             ax.plot(*ends.T, color="black", linewidth=1.2, linestyle="-", marker="none")
-            ax.text(*ends[0], "ABCD"[index], fontsize=8, bbox={"boxstyle": "round,pad=0.15", "facecolor": "white"})
+            for end in ends:
+                ax.text(*end, "ABCD"[index], fontsize=7, bbox={"boxstyle": "round,pad=0.1", "facecolor": "white"})
         title = name.partition("_")[0].upper() + (", statistics per camera" if "_" in name else ", as trained")
         same, score = same_camera(values, ids, cameras)[0], first_in_second(values, ids, cameras).map
         ax.set_title(f"{title}\nstranger in same camera {same:.0f} %, mAP {100 * score:.0f} %", fontsize=9)
