@@ -1,5 +1,6 @@
 """Outside weights, loaded safely: safetensors, or torch files read with weights_only (a pickle can run any code)."""
 
+import json
 import pathlib
 import pickle
 
@@ -7,7 +8,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from .files import sha256_file
+from .files import sha256_file, write_atomic
 
 
 def load_trunk(model, path, sha256=None, size=None):
@@ -40,6 +41,21 @@ def check_file(path, sha256=None, size=None):
     if sha256 is not None and not (found := sha256_file(path)).startswith(sha256.lower()):
         raise ValueError(f"{path.name} has SHA-256 {found}, expected {sha256}: damaged, or another file")
     return path
+
+
+def record_hash(path):
+    """Note a file's size in bytes and SHA-256 in hashes.json beside it, file name -> {size, sha256}; returns them."""
+    path = check_file(path)
+    entry = {"size": path.stat().st_size, "sha256": sha256_file(path)}
+    text = json.dumps({**hashes(path), path.name: entry}, indent=1, sort_keys=True)
+    write_atomic(path.with_name("hashes.json"), text + "\n")
+    return entry
+
+
+def hashes(path):
+    """What hashes.json beside a file says: {file name: {size, sha256}}; {} where there is none."""
+    table = path.with_name("hashes.json")
+    return json.loads(table.read_text(encoding="utf-8")) if table.is_file() else {}
 
 
 def misfit(state, own):

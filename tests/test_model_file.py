@@ -12,7 +12,8 @@ from reidkit import files
 from reidkit.datasets import ReIDData
 from reidkit.methods import baseline
 from reidkit.retrieval import embed
-from reidkit.retrieval.model_file import build, drawn_laptop, load_model, record_hash, save_model
+from reidkit.retrieval.model_file import build, drawn_laptop, load_model, save_model
+from reidkit.weights import record_hash
 
 SPEC = {"size": [32, 16], "mirror": True, "trunk": "tiny", "norm": "bin", "stages": ["layer1", "layer2"], "gate": 0.25,
         "stripes": 2}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from training_case import own_cache  # noqa: F401 a fixture
 
-from reidkit import world
+from reidkit import files, world
 from reidkit.layers import pooling
 from reidkit.layers.norms import IBN, BatchInstanceNorm, InstanceNorm
 from reidkit.methods.baseline import make
@@ -16,6 +16,7 @@ from reidkit.recipes import drawn, study, tables
 from reidkit.recipes.__main__ import main
 from reidkit.retrieval import embed
 from reidkit.retrieval.model_file import load_model
+from reidkit.teach.chapters import c11
 
 TINY = replace(drawn.LAPTOP, places=2, people=4, cameras=2, steps=2, batch_people=4, batch_pictures=2)
 
@@ -123,3 +124,15 @@ def test_commands_say_what_is_wrong(tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit):
             main(words)
         assert reason in capsys.readouterr().err
+
+
+def test_recorded_features_are_checked_before_they_are_read(tmp_path, monkeypatch):
+    for name in ("11_features.safetensors", "11_outline.safetensors", "hashes.json"):
+        (tmp_path / name).write_bytes((files.results_dir() / name).read_bytes())
+    monkeypatch.setattr(c11.files, "results_dir", lambda: tmp_path)
+    assert c11.recorded_features()["bn"].shape == (592, 256)
+    damaged = bytearray((tmp_path / "11_outline.safetensors").read_bytes())
+    damaged[-1] ^= 1
+    (tmp_path / "11_outline.safetensors").write_bytes(damaged)
+    with pytest.raises(ValueError, match="11_outline.safetensors has SHA-256"):
+        c11.recorded_features()

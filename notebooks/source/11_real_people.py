@@ -40,6 +40,7 @@ import matplotlib.pyplot as plt
 import torch
 
 from reidkit import retrieval, teach
+from reidkit.datasets.record import read_picture
 from reidkit.layers import norms
 from reidkit.retrieval import embed_folder, model_file
 from reidkit.teach.chapters import c11
@@ -88,8 +89,8 @@ for name, exam in (("drawn", drawn), ("real", real)):
 
 # %% key="outlines" tags=["slide"]
 found = c11.recorded_features()                                         # numbers of real pictures, no picture
-everyone = torch.cat([part.pictures() for part in (drawn.query, drawn.gallery)])        # (N, 3, H, W)
-ids, cameras = (torch.cat([getattr(drawn.query, name), getattr(drawn.gallery, name)]) for name in ("ids", "cameras"))
+both = drawn.both()                                                     # query, then gallery
+everyone, ids, cameras = both.pictures(), both.ids, both.cameras        # (N, 3, H, W), (N,), (N,)
 outlines = {"drawn": c11.outline(everyone, cameras), "real": found["outline"]}          # (H, W) grey levels
 fig, axes = plt.subplots(1, 2, figsize=(5, 4))
 for ax, (title, deviation) in zip(axes, outlines.items()):
@@ -367,7 +368,7 @@ shown, labels = [], []
 for query in (0, len(mine.names) // 2):
     similarity = mine.features @ mine.features[query]                   # (N,) cosines: the rows have length 1
     for i in similarity.argsort(descending=True)[:6].tolist():          # the query itself comes first
-        shown.append(embed_folder.read_picture(f"{folder}/{mine.names[i]}", (128, 64)))
+        shown.append(read_picture(f"{folder}/{mine.names[i]}", (128, 64)))
         labels.append(f"{mine.names[i].rpartition('.')[0][-20:]}\n{similarity[i]:.2f}")
 teach.show(teach.grid(torch.stack(shown), columns=len(shown) // 2, labels=labels), name="11-own",
            alt="Two rows of pictures from the folder: a query on the left, then the five most alike with their cosine.",

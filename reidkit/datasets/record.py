@@ -149,3 +149,7 @@ class Exam:
     query: ReIDData
     gallery: ReIDData
     name: str = "exam"
+
+    def both(self):
+        """Query, then gallery, as one record."""
+        return ReIDData.cat((self.query, self.gallery), self.name)

@@ -7,8 +7,9 @@ import torch
 
 from .. import augment, runtime, world
 from ..methods.baseline import STAGES, baseline_losses, make
-from ..retrieval.model_file import record_hash, save_model
+from ..retrieval.model_file import save_model
 from ..training import fit
+from ..weights import record_hash
 from . import PRESETS, examine, real_exams, tables
 
 
@@ -50,11 +51,10 @@ GPU = replace(LAPTOP, size=(128, 64), trunk="resnet34", places=60, people=100, c
 
 def augmentation(recipe):
     """The recipe's augmentation of a batch, for `fit`."""
-    reach = functools.partial(augment.colour_jitter, brightness=min(0.2 * recipe.jitter, 0.9),
-                              contrast=min(0.2 * recipe.jitter, 0.9), saturation=min(0.2 * recipe.jitter, 0.9),
-                              gains=min(0.1 * recipe.jitter, 0.9))
+    wide = 0.2 * recipe.jitter
+    colours = functools.partial(augment.colour_jitter, brightness=wide, contrast=wide, saturation=wide, gains=wide / 2)
     erase = functools.partial(augment.random_erasing, probability=recipe.erase, area=(0.02, 0.3))
-    steps = [augment.flip] * recipe.mirror + [augment.shift] + [reach] * (recipe.jitter > 0) + [erase] * (recipe.erase > 0)
+    steps = [augment.flip] * recipe.mirror + [augment.shift] + [colours] * (recipe.jitter > 0) + [erase] * (recipe.erase > 0)
     return augment.compose(*steps)
 
 
@@ -68,12 +68,14 @@ def train_drawn(recipe, seed=0, device="cpu", cache="11-drawn", progress=True):
     """Draw the recipe's people and train on them -> (model, History)."""
     data = world.sample([("train", place) for place in range(recipe.places)], recipe.people, recipe.cameras,
                         recipe.pictures, recipe.size, seed, recipe.knobs, device=device)
+    data = replace(data, masks=None, attributes={})         # nothing here looks at them: no fourth channel to augment
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = make(len(torch.unique(data.ids)), **recipe.architecture())
     losses = functools.partial(drawn_losses, triplet=recipe.triplet, margin=recipe.margin)
     history = fit(model, data, losses, steps=recipe.steps, people=recipe.batch_people, pictures=recipe.batch_pictures,
-                  rate=recipe.rate, undecayed=("gate",), augment=augmentation(recipe), device=device, seed=seed, cache=cache, progress=progress)
+                  rate=recipe.rate, undecayed=("gate",), augment=augmentation(recipe), device=device, seed=seed,
+                  cache=cache, progress=progress)
     return model, history
 
 
@@ -87,19 +89,25 @@ def scores(model, exams, mirror=True):
 def models_row(case, device="cpu", recipe=LAPTOP):
     """The drawn-only model of one seed -> its scores in drawn unseen places and on PKU-Reid, report half included."""
     model, history = train_drawn(recipe, int(case["SEED"]), device, progress=False)
-    away = world.exam([("unseen", place) for place in range(4)], 15, 4, 2, recipe.size, device=device)
-    real = real_exams(replace(PRESETS["laptop"], size=recipe.size))
-    found = scores(model, {"away": away, **real}, recipe.mirror)
+    preset = replace(PRESETS["laptop"], size=recipe.size)
+    away = world.exam([("unseen", place) for place in range(preset.unseen_places)], preset.exam_people, preset.cameras,
+                      preset.pictures, recipe.size, device=device)
+    found = scores(model, {"away": away, **real_exams(preset)}, recipe.mirror)
     return found | {"pictures": recipe.places * recipe.people * recipe.cameras * recipe.pictures, "STEPS": recipe.steps,
                     "training_seconds": round(history.seconds)}
+
+
+def provenance(recipe, seed, device):
+    """How something was trained and where, as a dict for the header of a file."""
+    return {"recipe": asdict(recipe), "seed": seed, "world": world.VERSION, "device": runtime.device_name(device),
+            "threads": torch.get_num_threads(), "commit": runtime.git_commit(), "date": tables.today(),
+            **runtime.versions(("torch",))}
 
 
 def drawn_weights(out, recipe=LAPTOP, seed=0, device="cpu"):
     """Train, and write the model with its recipe to `out` (.safetensors, half precision) -> (model, History)."""
     model, history = train_drawn(recipe, seed, device)
-    about = {"recipe": asdict(recipe), "seed": seed, "world": world.VERSION, "device": runtime.device_name(device),
-             "threads": torch.get_num_threads(), "commit": runtime.git_commit(), "date": tables.today(),
-             "training_seconds": round(history.seconds), **runtime.versions(("torch",))}
+    about = provenance(recipe, seed, device) | {"training_seconds": round(history.seconds)}
     save_model(out, model.cpu(), recipe.architecture() | {"size": list(recipe.size), "mirror": recipe.mirror}, about)
     record_hash(out)
     return model, history

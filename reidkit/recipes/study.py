@@ -2,16 +2,16 @@
 validation places and the development half of PKU-Reid: the two that may choose."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import safetensors.torch
 import torch
 
-from .. import files, retrieval, runtime, world
-from ..datasets.record import ReIDData
+from .. import files, retrieval, world
 from ..methods.baseline import STAGES
-from . import PRESETS, real_exams, tables
-from .drawn import LAPTOP, scores, train_drawn
+from ..weights import record_hash
+from . import PRESETS, real_exams
+from .drawn import LAPTOP, provenance, scores, train_drawn
 
 SHORT = replace(LAPTOP, trunk="tiny", places=16, people=60, steps=250)    # 960 people, half a minute on one core
 
@@ -72,8 +72,7 @@ def write_features(out, base=SHORT, seed=0, device="cpu", components=256):
     unit features on their `components` strongest axes (N, components; not centred, so that lengths stay near 1);
     style_pku (N, 6): mean and deviation of each colour channel of a picture (0 .. 1).
     """
-    exam = _exams(base, device)["pku_development"]
-    data = ReIDData.cat([exam.query, exam.gallery], exam.name)
+    data = _exams(base, device)["pku_development"].both()
     images = data.pictures().float() / 255                                  # (N, 3, H, W)
     tensors = {"ids": data.ids, "cameras": data.cameras,
                "style_pku": torch.cat([images.mean((2, 3)), images.std((2, 3))], 1).half()}
@@ -83,8 +82,6 @@ def write_features(out, base=SHORT, seed=0, device="cpu", components=256):
             features = how(model, data, mirror=base.mirror).cpu()           # (N, D)
             axes = torch.linalg.svd(features, full_matrices=False).Vh[:components]
             tensors[norm + suffix] = (features @ axes.T).half()
-    about = {"recipe": asdict(base), "seed": seed, "world": world.VERSION, "device": runtime.device_name(device),
-             "commit": runtime.git_commit(), "date": tables.today(), **runtime.versions(("torch",))}
-    with files.atomic_path(out) as temporary:
-        safetensors.torch.save_file({name: value.contiguous() for name, value in tensors.items()}, temporary,
-                                    {"about": json.dumps(about, sort_keys=True)})
+    about = {"about": json.dumps(provenance(base, seed, device), sort_keys=True)}
+    files.write_atomic(out, safetensors.torch.save({name: value.contiguous() for name, value in tensors.items()}, about))
+    record_hash(out)

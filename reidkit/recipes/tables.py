@@ -61,7 +61,8 @@ def log_looks(what, looks):
     lines = [{"date": today(), "commit": runtime.git_commit(), "set": look, "for": what,
               "numbers": "; ".join(f"{name} {value:.1f}" for name, value in numbers.items())}
              for look, numbers in looks.items()]
-    write_table(path, read_table(path) + [line for line in lines if line not in read_table(path)])
+    known = read_table(path)
+    write_table(path, known + [line for line in lines if line not in known])
 
 
 def seen_in(row):

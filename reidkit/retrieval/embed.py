@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from ..augment import normalise
-from ..datasets.record import ReIDData
 from ..layers.statistics import interleaved, reestimated_statistics
 from .metrics import evaluate
 
@@ -92,7 +91,7 @@ def evaluate_exam(model, exam, *, mirror=False, batch=256, device=None, ap="rect
     sides together, whose cameras are numbered alike."""
     sides = exam.query, exam.gallery
     if per_camera:
-        both = embed_by_camera(model, ReIDData.cat(sides, exam.name), mirror=mirror, batch=batch, device=device)
+        both = embed_by_camera(model, exam.both(), mirror=mirror, batch=batch, device=device)
         query, gallery = both.split([len(side) for side in sides])
     else:
         query, gallery = (embed(model, side, mirror=mirror, batch=batch, device=device) for side in sides)

@@ -10,7 +10,7 @@ from torch import nn
 
 from .. import files
 from ..methods import baseline
-from ..weights import check_file, misfit
+from ..weights import check_file, hashes, misfit
 
 FORMAT = "reidkit model 1"
 DRAWN_LAPTOP = "drawn-laptop"                               # the committed model
@@ -103,22 +103,8 @@ def drawn_laptop():
     Size and SHA-256 are compared with hashes.json beside it. FileNotFoundError where either has not been made.
     """
     path = files.weights_dir() / f"{DRAWN_LAPTOP}.safetensors"
-    hashes = _hashes(path)
-    if not path.is_file() or path.name not in hashes:
+    known = hashes(path)
+    if not path.is_file() or path.name not in known:
         raise FileNotFoundError(f"expected a model at {str(path)!r} and its SHA-256 in hashes.json beside it; make "
                                 f"both: python -m reidkit.recipes {DRAWN_LAPTOP} --out data/weights/{path.name}")
-    return load_model(path, **hashes[path.name])
-
-
-def record_hash(path):
-    """Note a file's size in bytes and SHA-256 in hashes.json beside it, file name -> {size, sha256}; returns them."""
-    path = check_file(path)
-    entry = {"size": path.stat().st_size, "sha256": files.sha256_file(path)}
-    text = json.dumps({**_hashes(path), path.name: entry}, indent=1, sort_keys=True)
-    files.write_atomic(path.with_name("hashes.json"), text + "\n")
-    return entry
-
-
-def _hashes(path):
-    table = path.with_name("hashes.json")
-    return json.loads(table.read_text(encoding="utf-8")) if table.is_file() else {}
+    return load_model(path, **known[path.name])

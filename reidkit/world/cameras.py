@@ -79,8 +79,9 @@ def _style(place, key, knobs):
         value = value.clamp(low, high)
         if name == "resolution":
             value = 128 * (value / 128) ** knobs.degradation
-        style[name] = value * (knobs.degradation if name in ("blur", "noise", "compression") else 1)
-        style[name], start = (style[name] if values > 1 else style[name][:, 0]), start + values
+        elif name in ("blur", "noise", "compression"):
+            value = value * knobs.degradation
+        style[name], start = (value if values > 1 else value[:, 0]), start + values
     return style
 
 

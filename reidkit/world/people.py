@@ -67,10 +67,9 @@ def make_people(count, seed, knobs=NORMAL, place=None, first=0):
     clothes = _clothes(dress_key, key, season, fashion, body["curve"], body["skin"])
     clothes |= _carried(key)
     plain = uniform(1, "plain", key)[:, 0] >= knobs.variety             # nobody where variety is 1
-    for name in ("upper_kind", "pattern", "lower_kind", "bag", "hat"):
-        clothes[name] = clothes[name].masked_fill(plain, 0)
-    for name, usual in (("hem_upper", 0.53), ("hem_lower", 1.2)):
-        clothes[name] = clothes[name].masked_fill(plain, usual)
+    usual = {"upper_kind": 0, "pattern": 0, "lower_kind": 0, "bag": 0, "hat": 0, "hem_upper": 0.53, "hem_lower": 1.2}
+    for name, value in usual.items():
+        clothes[name] = clothes[name].masked_fill(plain, value)
     for name in ("mottle", "wash"):
         clothes[name] = clothes[name] * knobs.texture
     return People(key=key, **body, **clothes)

@@ -20,11 +20,14 @@ def texture_tile(height, device):
     return total.to(device)
 
 
+def _windows(size, device):
+    """Every piece of the tile of a picture's size: a view (rows, columns, H, W)."""
+    return texture_tile(size[0], str(device)).unfold(0, size[0], 1).unfold(1, size[1], 1)
+
+
 def texture(key, size, device):
     """A piece of the tile for each picture: key (B,) -> (B, H, W) of mean 0, about -0.8 .. 0.8."""
-    height, width = size
-    tile = texture_tile(height, str(device))
-    windows = tile.unfold(0, height, 1).unfold(1, width, 1)  # (rows, columns, H, W) view
+    windows = _windows(size, device)
     start = hash32(key)                                                                         # on the key's device
     return windows[start % windows.shape[0], (start >> 16) % windows.shape[1]]
 
@@ -33,7 +36,7 @@ def weave(people, board, joints, size):
     """(B, H, W): a texture that belongs to the clothes: it goes along with the body and turns with it; front and back
     have pieces of their own."""
     height, width = size
-    windows = texture_tile(height, str(board.x.device)).unfold(0, height, 1).unfold(1, width, 1)
+    windows = _windows(size, board.x.device)
     start, front = hash32("weave", people.key), joints["f"] > 0
     turn = torch.where(front, 0.1 * joints["s"], 0.6 - 0.1 * joints["s"]) * height
     row = height + start % (height // 2) - board.tops.round().long().to(start.device)

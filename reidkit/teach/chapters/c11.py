@@ -7,12 +7,13 @@ for each pixel, no picture.
 """
 
 import pathlib
+from statistics import mean
 
 import safetensors.torch
 import torch
 
-from ... import datasets, files, recipes, retrieval, world
-from ...datasets.record import Exam, ReIDData
+from ... import datasets, files, recipes, retrieval, weights, world
+from ...datasets.record import Exam
 from ...recipes import study
 from ..recorded import Recorded, t_interval
 from ..widgets import Frame, choice
@@ -44,8 +45,7 @@ def real_exam(run, size):
 
 def drawn_exam(people, pictures, size, seed=0, device="cpu"):
     """One drawn validation place in PKU-Reid's form: two cameras, the first searched in the second -> Exam."""
-    both = world.exam([("validation", 0)], people, 2, pictures, size, seed, device=device)
-    data = ReIDData.cat((both.query, both.gallery), both.name)
+    data = world.exam([("validation", 0)], people, 2, pictures, size, seed, device=device).both()
     return Exam(data[data.cameras == 0], data[data.cameras == 1], "drawn, two cameras")
 
 
@@ -99,7 +99,9 @@ def recorded_features():
     the features of two networks on their strongest axes; "ids", "cameras" (592,); "style_pku" (592, 6); "outline"."""
     found = {}
     for name in ("11_features", "11_outline"):
-        found |= safetensors.torch.load_file(files.results_dir() / f"{name}.safetensors")
+        path = files.results_dir() / f"{name}.safetensors"
+        weights.check_file(path, **weights.hashes(path)[path.name])
+        found |= safetensors.torch.load_file(path)
     return {name: value.float() if value.is_floating_point() else value for name, value in found.items()}
 
 
@@ -132,10 +134,6 @@ def changes(table, column):
              if study.STUDY[knob][value]}
     found = {key: [value - before[seed] for seed, value in cell.items() if seed in before] for key, cell in found.items()}
     return {key: differences for key, differences in found.items() if differences}
-
-
-def mean(values):
-    return sum(values) / len(values)
 
 
 def agreement(table, column="map"):
@@ -286,7 +284,8 @@ def draw_album(folder, seed=0):
 
 
 if __name__ == "__main__":
-    real = recipes.real_exams(recipes.PRESETS["smoke"])["pku_development"]
-    both = ReIDData.cat((real.query, real.gallery)).in_memory()
-    values = outline(both.images, both.cameras).half()
-    files.write_atomic(files.results_dir() / "11_outline.safetensors", safetensors.torch.save({"outline": values}))
+    data = recipes.real_exams(recipes.PRESETS["smoke"])["pku_development"].both()
+    values = outline(data.pictures(), data.cameras).half()
+    path = files.results_dir() / "11_outline.safetensors"
+    files.write_atomic(path, safetensors.torch.save({"outline": values}))
+    weights.record_hash(path)
