@@ -9,6 +9,7 @@ from torch import nn
 from ._vision import torchvision
 
 WIDTHS = {"tiny": (24, 48, 96, 192), "small": (32, 64, 128, 256)}
+LEVELS = ("layer1", "layer2", "layer3", "layer4")
 NAMES = (*WIDTHS, "resnet18", "resnet34", "resnet50", "resnet101")
 
 
@@ -21,9 +22,23 @@ class Trunk(nn.Module):
         self.channels = channels
 
     def forward(self, images):
-        for stage in self.children():
+        return self.maps(images, ["layer4"])[0]
+
+    def maps(self, images, levels):
+        """The maps that these stages ("layer1" ... "layer4") end in, in that order: a list of (B, C, h, w)."""
+        found = {}
+        for name, stage in self.named_children():
             images = stage(images)
-        return images
+            found[name] = images
+        return [found[level] for level in levels]
+
+    def widths(self, levels):
+        """How many channels those maps have, a list. ValueError for another level."""
+        if unknown := set(levels) - set(LEVELS):
+            raise ValueError(f"levels {levels!r} name {', '.join(map(repr, sorted(unknown)))}; expected some of "
+                             f"{', '.join(LEVELS)}")
+        layers = [self.get_submodule(level) for level in levels]
+        return [[module for module in layer.modules() if isinstance(module, nn.Conv2d)][-1].out_channels for layer in layers]
 
 
 def trunk(name="tiny", last_stride=1):

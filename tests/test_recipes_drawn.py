@@ -8,7 +8,7 @@ import pytest
 import torch
 from training_case import own_cache  # noqa: F401 a fixture
 
-from reidkit import files, world
+from reidkit import backbones, files, world
 from reidkit.layers import pooling
 from reidkit.layers.norms import IBN, BatchInstanceNorm, InstanceNorm
 from reidkit.methods.baseline import make
@@ -48,6 +48,22 @@ def test_make_builds_what_the_words_say():
             make(7, **words)
 
 
+def test_levels_are_pooled_and_joined():
+    torch.manual_seed(0)
+    model = make(7, stripes=2, levels=["layer2", "layer4"]).eval()
+    images = torch.randn(2, 3, 64, 32)
+    trunk = model.trunk
+    second = trunk.layer2(trunk.layer1(trunk.maxpool(trunk.relu(trunk.bn1(trunk.conv1(images))))))
+    fourth = trunk.layer4(trunk.layer3(second))
+    expected = torch.cat([model.pool(second), model.pool(fourth)], 1)
+    assert torch.equal(model(images).feature, expected) and expected.shape == (2, (48 + 192) * 3)
+    assert torch.equal(trunk(images), fourth) and model.neck.num_features == model.classifier.in_features == 720
+    assert backbones.trunk("resnet50").widths(backbones.LEVELS) == [256, 512, 1024, 2048]
+    assert backbones.trunk("resnet18").widths(["layer4", "layer2"]) == [512, 128]
+    with pytest.raises(ValueError, match="'layer5'; expected some of layer1"):
+        make(7, levels=["layer2", "layer5"])
+
+
 def test_the_recipe_trains_and_the_file_holds_it(tmp_path, monkeypatch, own_cache):  # noqa: F811
     monkeypatch.setattr("reidkit.retrieval.model_file.files.data_dir", lambda: tmp_path)
     out = tmp_path / "weights" / "model.safetensors"
@@ -81,6 +97,7 @@ def test_the_study_turns_one_thing_at_a_time():
     cases = study.cases([0, 1])
     keys = [tuple(case.values()) for case in cases]
     assert len(set(keys)) == len(keys) == 2 * (1 + sum(bool(changes) for values in study.STUDY.values() for changes in values.values()))
+    assert sorted(study.STUDY) == sorted(sum(study.FAMILIES.values(), ()))
     for knob, values in study.STUDY.items():
         assert [bool(changes) for changes in values.values()].count(False) == 1, f"{knob} needs one usual value"
         for changes in values.values():
@@ -101,6 +118,15 @@ def test_a_row_of_the_study_on_real_people(data_root, monkeypatch, own_cache):  
     row = study.study_row({"knob": "usual", "value": "", "SEED": "1"}, base=TINY)
     assert {"pku_development_rank1", "pku_development_camera_rank1"} < set(row) and not any("report" in key for key in row)
     assert row["pku_development_map"] != row["pku_development_camera_map"]
+
+
+@pytest.mark.parametrize("name", ["untrained", "drawn-laptop"])
+def test_a_row_of_the_models(name, monkeypatch, own_cache):  # noqa: F811
+    monkeypatch.delenv("REIDKIT_DATA_ROOT", raising=False)
+    monkeypatch.setitem(drawn.PRESETS, "laptop", replace(drawn.PRESETS["smoke"], exam_people=10))
+    rows = [drawn.models_row({"model": name, "SEED": seed}, recipe=TINY) for seed in ("1", "1", "2")]
+    first, again, other = ({key: value for key, value in row.items() if key.startswith("away")} for row in rows)
+    assert first == again != other and rows[0]["STEPS"] == (2 if name == "drawn-laptop" else 0) and 0 < first["away_map"] <= 100
 
 
 def test_rows_are_made_side_by_side(tmp_path):

@@ -45,6 +45,12 @@ class CosineClassifier(nn.Linear):
         return F.linear(F.normalize(features.float(), dim=1), F.normalize(self.weight, dim=1))
 
 
+class NoClassifier(nn.Module):
+    """Stands where the classifier was: retrieval needs no logits."""
+    def forward(self, features):
+        return None
+
+
 class PairClassifier(nn.Linear):
     """Same person or not, from squared differences: w . (a - b)^2 + b, large for "same"; (n, D), (n, D) -> (n,).
 

@@ -25,7 +25,7 @@ def main(words=None):
         make, cases = functools.partial(study.study_row, device=device), study.cases(asked.seeds, asked.knobs)
     elif asked.recipe == "models":
         make = functools.partial(drawn.models_row, device=device)
-        cases = [{"model": "drawn-laptop", "SEED": seed} for seed in asked.seeds]
+        cases = [{"model": name, "SEED": seed} for name in ("untrained", "drawn-laptop") for seed in asked.seeds]
     else:
         preset = PRESETS[asked.preset]
         given = {"PRESET": preset.name, "DATA": asked.data.partition(":")[0], "STEPS": preset.steps, **given,

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, replace
 import torch
 
 from .. import augment, runtime, world
+from ..layers.heads import NoClassifier
+from ..layers.statistics import reestimated_statistics
+from ..layers.whitening import fit_whitening
 from ..methods.baseline import STAGES, baseline_losses, make
 from ..retrieval.model_file import save_model
 from ..training import fit
@@ -22,13 +25,15 @@ class Drawn:
     norm: str = "bin"           # see methods.baseline.make
     stages: tuple = STAGES
     gate: float = 0.5
-    stripes: int = 4            # the largest single gain: where a colour is counts as much as the colour
+    stripes: int = 4            # where a colour is counts as much as the colour
+    levels: tuple | None = ("layer2", "layer3", "layer4")       # whose maps are pooled
+    whiten: int = 256           # numbers of a feature behind the neck for retrieval, see `whiten`; 0 keeps BNNeck
     places: int = 24
     people: int = 80            # of each place
     cameras: int = 4
     pictures: int = 2           # of each person and camera
     knobs: world.Knobs = world.NORMAL
-    steps: int = 3500
+    steps: int = 2000
     batch_people: int = 16      # P
     batch_pictures: int = 4     # K
     rate: float = 6e-3
@@ -40,7 +45,8 @@ class Drawn:
 
     def architecture(self):
         """What methods.baseline.make needs, and a file of weights remembers."""
-        return {"trunk": self.trunk, "norm": self.norm, "stages": list(self.stages), "gate": self.gate, "stripes": self.stripes}
+        return {"trunk": self.trunk, "norm": self.norm, "stages": list(self.stages), "gate": self.gate,
+                "stripes": self.stripes, "levels": self.levels and list(self.levels)}
 
 
 LAPTOP = Drawn()
@@ -64,19 +70,44 @@ def drawn_losses(output, batch, triplet=1.0, margin=0.3):
     return {"identity": parts["identity"], **({"triplet": triplet * parts["triplet"]} if triplet else {})}
 
 
-def train_drawn(recipe, seed=0, device="cpu", cache="11-drawn", progress=True):
-    """Draw the recipe's people and train on them -> (model, History)."""
-    data = world.sample([("train", place) for place in range(recipe.places)], recipe.people, recipe.cameras,
-                        recipe.pictures, recipe.size, seed, recipe.knobs, device=device)
-    data = replace(data, masks=None, attributes={})         # nothing here looks at them: no fourth channel to augment
+def drawn_people(recipe, people, seed=0, first_person=0, device="cpu"):
+    """So many drawn people of each of the recipe's places -> ReIDData."""
+    data = world.sample([("train", place) for place in range(recipe.places)], people, recipe.cameras, recipe.pictures,
+                        recipe.size, seed, recipe.knobs, first_person, device)
+    return replace(data, masks=None, attributes={})         # nothing here looks at them: no fourth channel to augment
+
+
+def prepare(recipe, seed=0, device="cpu"):
+    """The recipe's drawn people, and its network with first weights -> (ReIDData, model)."""
+    data = drawn_people(recipe, recipe.people, seed, device=device)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = make(len(torch.unique(data.ids)), **recipe.architecture())
+        return data, make(len(torch.unique(data.ids)), **recipe.architecture())
+
+
+def train_drawn(recipe, seed=0, device="cpu", cache="11-drawn", progress=True):
+    """Draw the recipe's people and train on them -> (model, History)."""
+    data, model = prepare(recipe, seed, device)
     losses = functools.partial(drawn_losses, triplet=recipe.triplet, margin=recipe.margin)
     history = fit(model, data, losses, steps=recipe.steps, people=recipe.batch_people, pictures=recipe.batch_pictures,
                   rate=recipe.rate, undecayed=("gate",), augment=augmentation(recipe), device=device, seed=seed,
                   cache=cache, progress=progress)
+    if recipe.whiten:
+        whiten(model, recipe, seed, device)
     return model, history
+
+
+@torch.no_grad()
+def whiten(model, recipe, seed=0, device="cpu", people=20):
+    """Put a neck for retrieval in the place of the one that trained, fitted on other drawn people of the same places. The
+    classifier, which knew the old one, goes."""
+    data = drawn_people(recipe, people, seed, recipe.places * recipe.people, device)
+    batches = [augment.normalise(data.pictures(part)).to(device) for part in torch.arange(len(data)).split(256)]
+    features = [model(images).feature for images in batches]
+    if recipe.mirror:                                       # the mean of both orientations, whose sum `embed` takes
+        features = [(one + model(images.flip(3)).feature) / 2 for one, images in zip(features, batches)]
+    model.neck = fit_whitening(torch.cat(features), data.ids.to(device), recipe.whiten)
+    model.classifier = NoClassifier()
 
 
 def scores(model, exams, mirror=True):
@@ -87,14 +118,21 @@ def scores(model, exams, mirror=True):
 
 
 def models_row(case, device="cpu", recipe=LAPTOP):
-    """The drawn-only model of one seed -> its scores in drawn unseen places and on PKU-Reid, report half included."""
-    model, history = train_drawn(recipe, int(case["SEED"]), device, progress=False)
+    """The model of one seed -> its scores in drawn unseen places and on PKU-Reid, report half included. model "untrained"
+    is the same network with its first weights, which has taken batch norm statistics on drawn pictures and learnt nothing.
+    """
     preset = replace(PRESETS["laptop"], size=recipe.size)
     away = world.exam([("unseen", place) for place in range(preset.unseen_places)], preset.exam_people, preset.cameras,
                       preset.pictures, recipe.size, device=device)
-    found = scores(model, {"away": away, **real_exams(preset)}, recipe.mirror)
-    return found | {"pictures": recipe.places * recipe.people * recipe.cameras * recipe.pictures, "STEPS": recipe.steps,
-                    "training_seconds": round(history.seconds)}
+    exams = {"away": away, **real_exams(preset)}
+    if case["model"] == "untrained":
+        data, model = prepare(recipe, int(case["SEED"]), device)
+        some = torch.arange(0, len(data), max(1, len(data) // 1024))        # of every place
+        with reestimated_statistics(model.to(device), augment.normalise(data.pictures(some)), 256):
+            return scores(model, exams, recipe.mirror) | {"pictures": len(some), "STEPS": 0, "training_seconds": 0}
+    model, history = train_drawn(recipe, int(case["SEED"]), device, progress=False)
+    return scores(model, exams, recipe.mirror) | {"pictures": recipe.places * recipe.people * recipe.cameras * recipe.pictures,
+                                                  "STEPS": recipe.steps, "training_seconds": round(history.seconds)}
 
 
 def provenance(recipe, seed, device):
@@ -108,6 +146,7 @@ def drawn_weights(out, recipe=LAPTOP, seed=0, device="cpu"):
     """Train, and write the model with its recipe to `out` (.safetensors, half precision) -> (model, History)."""
     model, history = train_drawn(recipe, seed, device)
     about = provenance(recipe, seed, device) | {"training_seconds": round(history.seconds)}
-    save_model(out, model.cpu(), recipe.architecture() | {"size": list(recipe.size), "mirror": recipe.mirror}, about)
+    spec = recipe.architecture() | {"whiten": recipe.whiten, "size": list(recipe.size), "mirror": recipe.mirror}
+    save_model(out, model.cpu(), spec, about)
     record_hash(out)
     return model, history

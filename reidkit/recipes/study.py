@@ -27,6 +27,8 @@ STUDY = {
     "normalisation": {"BN": {"norm": "bn"}, "IN": {"norm": "in"}, "IN, BN last": {"norm": "in", "stages": STAGES[:-1]},
                       "IBN": {"norm": "ibn", "stages": STAGES[1:-1]}, "BIN": {}},
     "stripes": {"0": {"stripes": 0}, "4": {}},
+    "levels": {"last": {"levels": None}, "3, 4": {"levels": ("layer3", "layer4")}, "2, 3, 4": {}},
+    "neck": {"batch norm": {"whiten": 0}, "whitened": {}},
     "colour jitter": {"0": {"jitter": 0.0}, "2": {}, "4": {"jitter": 4.0}},
     "erasing": {"no": {"erase": 0.0}, "yes": {}},
     "mirror": {"no": {"mirror": False}, "yes": {}},
@@ -42,6 +44,11 @@ STUDY = {
     "crop error": _knob("misalignment", (0, 1)), "variety of dress": _knob("variety", (0, 1)), "views": _knob("views", (0, 1)),
     "look-alikes": _knob("lookalike", (0, 0.5)),
 }
+FAMILIES = {"network": ("normalisation", "stripes", "levels", "neck", "picture size"),
+            "training": ("colour jitter", "erasing", "mirror", "losses", "steps"),
+            "how many are drawn": ("people", "places", "cameras"),
+            "world": ("camera shift", "place shift", "degradation", "texture", "clutter", "occlusion", "crop error",
+                      "variety of dress", "views", "look-alikes")}
 
 
 def cases(seeds, knobs=None):

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from .. import files
+from ..layers.heads import NoClassifier
+from ..layers.whitening import WhiteningNeck
 from ..methods import baseline
 from ..weights import check_file, hashes, misfit
 
@@ -29,22 +31,19 @@ class Loaded:
     sha256: str
 
 
-class NoClassifier(nn.Module):
-    """Stands where the classifier was: retrieval needs no logits."""
-    def forward(self, features):
-        return None
-
-
 def build(spec):
-    """A model with fresh weights and without classifier after a spec: "size" [H, W], "mirror", and keyword arguments of
-    `baseline.make`. Evaluation mode; random numbers of the caller stay as they are. ValueError for any other spec.
+    """A model with fresh weights and without classifier after a spec: "size" [H, W], "mirror", keyword arguments of
+    `baseline.make`, and "whiten": how many numbers a WhiteningNeck maps to, if there is one. Evaluation mode; random
+    numbers of the caller stay as they are. ValueError for any other spec.
     """
     try:
         architecture = dict(spec)
         architecture.pop("mirror")
+        whiten = architecture.pop("whiten", 0)
         _height, _width = architecture.pop("size")
         with torch.random.fork_rng(devices=[]):
             model = baseline.make(1, **architecture)
+        model.neck = WhiteningNeck(model.neck.num_features, whiten) if whiten else model.neck
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"no model can be built from spec {spec!r} ({error!r}); expected size [height, width], mirror "
                          "and arguments of baseline.make. Correct it, or update the course for a newer file") from None

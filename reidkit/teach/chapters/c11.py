@@ -30,6 +30,7 @@ PUBLISHED = {
     "OSNet x0.25, MSMT17": {"development": (62.8, 46.7), "report": (61.1, 49.5),
                             "development_camera": (76.7, 61.4), "report_camera": (74.3, 60.1)},
 }
+OURS = {"untrained": "ours, not trained at all", "drawn-laptop": "ours, drawn people only"}
 
 # ---- exams and probes
 
@@ -161,7 +162,7 @@ def number_picture(models, half="report"):
         own = Recorded(models.name, [row for row in models.rows if row["model"] == name])
         columns = f"pku_{half}_rank1", f"pku_{half}_camera_rank1"
         points = ([own.mean(f"{one}{end}") for end in ("", "_low", "_high")] for one in columns)    # with other people
-        rows.append((f"ours, drawn people only\n({name})", *points))
+        rows.append((OURS[name], *points))
     rows.sort(key=lambda row: row[1][0])
     fig, ax = pyplot.subplots(figsize=(8, 0.45 * len(rows) + 1.1))
     looks = [("o", "C0", "C0", "as trained"), ("s", "C1", "white", "statistics per camera (transductive)")]
@@ -214,20 +215,31 @@ def feature_picture(found):
 
 
 def study_picture(table):
-    """Every value of every knob: the change against the usual recipe in mAP, real left, drawn right -> figure."""
+    """Every value of every knob: the change against the usual recipe in mAP, real left, drawn right, family by family
+    -> figure."""
     from matplotlib import pyplot
     sides = [("real people", changes(table, "pku_development_map"), "s", "C1"),
              ("drawn people", changes(table, "validation_map"), "o", "C0")]
-    order = sorted(sides[0][1], key=lambda key: mean(sides[0][1][key]))
-    fig, axes = pyplot.subplots(1, 2, figsize=(8.6, 0.19 * len(order) + 1.2), sharey=True)
+    order = sorted(sides[0][1], key=lambda key: mean(sides[0][1][key]))                 # best last: drawn on top
+    rows = []                                               # (knob, value), or the name of the family above them
+    for family, knobs in reversed(study.FAMILIES.items()):
+        members = [key for key in order if key[0] in knobs]
+        rows += [*members, family] if members else []
+    fig, axes = pyplot.subplots(1, 2, figsize=(8.6, 0.22 * len(rows) + 1.1), sharey=True)
     for ax, (title, found, marker, colour) in zip(axes, sides):
-        for y, key in enumerate(order):
-            face = colour if surely(found[key]) else "white"
-            whiskers(ax, (mean(found[key]), *t_interval(found[key])), y, marker=marker, markersize=5, color=colour,
-                     markerfacecolor=face, capsize=2, linewidth=1.1)
+        for y, key in enumerate(rows):
+            if key in study.FAMILIES:
+                ax.axhspan(y - 0.5, y + 0.5, color="0.92")
+            elif key in found:
+                shade = colour if surely(found[key]) else "0.65"
+                whiskers(ax, (mean(found[key]), *t_interval(found[key])), y, marker=marker, markersize=5, color=shade,
+                         markerfacecolor=shade if surely(found[key]) else "white", capsize=2, linewidth=1.1)
         ax.axvline(0, color="black", linewidth=0.8)
-        ax.set(title=title, xlabel="change of mAP (points)", ylim=(-0.8, len(order) - 0.2))
-    axes[0].set_yticks(range(len(order)), [f"{knob}: {value}" for knob, value in order], fontsize=7.5)
+        ax.set(title=title, xlabel="change of mAP (points)", ylim=(-0.6, len(rows) - 0.4))
+    labels = [key if key in study.FAMILIES else f"{key[0]}: {key[1]}" for key in rows]
+    axes[0].set_yticks(range(len(rows)), labels, fontsize=7.5)
+    for label, key in zip(axes[0].get_yticklabels(), rows):
+        label.set_fontweight("bold" if key in study.FAMILIES else "normal")
     return fig
 
 
