@@ -65,9 +65,10 @@ teach.show(c11.number_picture(models), name="11-goal",
            alt="Dot plot of rank-1 on the report half: a random network, ImageNet features, ours trained on drawn "
                "people only, and two networks trained on real people, as trained and with statistics per camera.",
            caption="What you see: one exam, real people that chose nothing. Dots: as trained. Squares: with "
-                   "statistics per camera (section 4), which uses all test pictures of a camera together. Ours: "
-                   "whiskers show how far other people would move it (95 %, bootstrap). The others are our measurement of "
-                   "published networks, one pass each at 256x128: MobileNetV1 learnt ImageNet's objects; OSNet x0.25 is "
+                   "statistics per camera (section 4), which uses all test pictures of a camera together. Ours: means over "
+                   f"{len(final.seeds)} seeds; whiskers show how far other people would move them (95 %, bootstrap). 'Not "
+                   "trained at all' has random weights and has only taken batch norm statistics on drawn pictures. The "
+                   "others are our measurement of published networks, one pass each at 256x128: MobileNetV1 learnt ImageNet's objects; OSNet x0.25 is "
                    f"a small re-ID network that learnt from real people, those of Market-1501 or MSMT17. {models.provenance()}")
 
 # %% [markdown] key="worlds" tags=["slide"]
@@ -78,7 +79,8 @@ teach.show(c11.number_picture(models), name="11-goal",
 # %% key="load" tags=["check"]
 loaded = model_file.drawn_laptop()                                      # the committed network, with how it was trained
 size, spec = tuple(loaded.spec["size"]), loaded.spec
-print(f"the network: trunk {spec['trunk']}, norm {spec['norm'].upper()}, {spec['stripes']} stripes, {size[0]}x{size[1]} pixels")
+print(f"the network: trunk {spec['trunk']}, norm {spec['norm'].upper()}, {spec['stripes']} stripes, "
+      f"{len(spec['levels'])} levels, {spec['whiten']} numbers a feature, {size[0]}x{size[1]} pixels")
 people, pictures = (10, 3) if run.preset.name == "smoke" else (37, 8)
 drawn, real = c11.drawn_exam(people, pictures, size, run.seed, run.device), c11.real_exam(run, size)
 for name, exam in (("drawn", drawn), ("real", real)):
@@ -134,7 +136,13 @@ teach.show(fig, name="11-style",
 # %% [markdown] key="fall" tags=["slide"]
 # ## 2. The fall
 #
-# The committed network reads both worlds. It is a small residual network with the losses of chapter 1, trained for 3,500 steps on people of many drawn places, with colours shaken, rectangles erased, and **stripes**: the map is also averaged in four horizontal bands, so that *where* a colour sits counts. First live, then recorded. The **short training** below is what section 5 turns knobs of: the same recipe, but 250 steps on 960 people, three seeds. Its drawn exam is larger than its real one, so do not subtract the two.
+# The committed network reads both worlds. It is a small residual network with the losses of chapter 1, trained for 2,000 steps on people of many drawn places, with colours shaken and rectangles erased. Three things make its feature:
+#
+# - **Stripes.** A map is averaged as a whole and in four horizontal bands, so that *where* a colour sits counts.
+# - **Levels.** Not the last stage's map alone: those of the last three. Edges and cloth, found midway, travel better than what a last stage learnt about one world (Yu et al. 2017).
+# - **A neck for retrieval.** The classifier learnt behind a batch norm, which brings every channel to the same deviation. A distance then hears the weak, noisy channels as loudly as the others. So after training that neck is replaced: the mean goes, and directions in which *one* drawn person varies are turned down, half of the way to **whitening** (Hatch et al. 2006).
+#
+# First live, then recorded. The **short training** below is what section 5 turns knobs of: the same recipe, but a smaller trunk and 250 steps on 960 people, three seeds. Its drawn exam is larger than its real one, so do not subtract the two.
 
 # %% key="fall-live" tags=["slide"]
 exams, live = {"drawn": drawn} | ({} if real is None else {"real": real}), {}
@@ -281,7 +289,7 @@ teach.show(c11.feature_picture(found), name="11-features",
 # What makes drawn people useful? We took a short training, changed **one** thing at a time, in the world, the network or the training, over several seeds, and examined each on drawn validation places and on the development half. For each change we take the difference to the usual recipe *with the same seed* (a **paired** difference), then its **95 % t interval**: where the mean over many more seeds would lie, as far as three can say.
 #
 # <details><summary>The knobs of the world</summary>1 is usual, 0 switches off, 2 doubles: <b>camera shift</b> and <b>place shift</b>, how much cameras of a place, and places, differ in light and colour · <b>degradation</b>, blur, noise, lost pixels · <b>texture</b>, creases and patches of light on cloth · <b>clutter</b>, things and passers-by behind · <b>occlusion</b>, things before · <b>crop error</b>, boxes that sit badly · <b>variety of dress</b>, more than plain shirt and trousers · <b>views</b>, 0 is always from the front · <b>look-alikes</b>, the share in the place's common outfits (usually 0).</details>
-# <details><summary>The knobs of the training</summary><b>colour jitter</b>, colours shaken in training (usual 2; 0 none) · <b>erasing</b>, rectangles blotted out · <b>mirror</b>, pictures also mirrored, in training and at test · <b>losses: identity</b>, no triplet loss · <b>stripes</b>, horizontal bands pooled beside the whole · <b>people</b>, <b>places</b>, <b>cameras</b> to train on (usual 960, 16, 4 a place) · <b>steps</b> (usual 250) · <b>normalisation: IN, BN last</b>, IN but BN in the last stage of layers.</details>
+# <details><summary>The knobs of the training</summary><b>colour jitter</b>, colours shaken in training (usual 2; 0 none) · <b>erasing</b>, rectangles blotted out · <b>mirror</b>, pictures also mirrored, in training and at test · <b>losses: identity</b>, no triplet loss · <b>stripes</b>, horizontal bands pooled beside the whole · <b>levels</b>, whose maps are pooled · <b>neck</b>, batch norm as in training, or whitened · <b>people</b>, <b>places</b>, <b>cameras</b> to train on (usual 960, 16, 4 a place) · <b>steps</b> (usual 250) · <b>normalisation: IN, BN last</b>, IN but BN in the last stage of layers.</details>
 
 # %% key="ask-knob" tags=["prediction"]
 teach.ask("11-knob", "Which of these four changes of the usual recipe costs most on real people?",
@@ -306,7 +314,7 @@ print(f"rank correlation of changes on drawn and on real people: {c11.agreement(
 # %% [markdown] key="study-read" tags=["slide"]
 # **How to read it.** One interval in twenty leaves out zero by accident, so trust the far ends, not the middle. Few seeds make wide intervals. And all changes were judged by the same 37 people: the widget's *people* whiskers show how far other people would move a score.
 #
-# **A short study measures short trainings.** Fewer people surely, fewer places and no erasing perhaps, score *higher* here. Count: 250 steps of 16 people meet each of 960 people about four times, each of 240 people about sixteen times. The final recipe takes 1,920 people and 3,500 steps, so that each is met about thirty times, and *more steps* is the row that gains most. And a knob that changes nothing need not be idle: cameras that are all alike (camera shift 0) cost nothing that three seeds can show. Turned together with another knob, it might: one at a time cannot tell.
+# **A short study measures short trainings.** Fewer people surely, fewer places and no erasing perhaps, score *higher* here. Count: 250 steps of 16 people meet each of 960 people about four times, each of 240 people about sixteen times. The final recipe takes 1,920 people and 2,000 steps, so that each is met about seventeen times, and *more steps* is the row that gains most. And a knob that changes nothing need not be idle: cameras that are all alike (camera shift 0) cost nothing that three seeds can show. Turned together with another knob, it might: one at a time cannot tell.
 #
 # Did you expect drawn validation to be a good guide to real people? The rank correlation says: rather good, for changes of this size. (A part of it is made: both sides judge the same trained networks.)
 
@@ -456,6 +464,8 @@ teach.compare_with_paper([
 # - S. Choi, T. Kim, M. Jeong, H. Park, C. Kim. *Meta Batch-Instance Normalization for Generalizable Person Re-Identification.* CVPR 2021, arXiv 2011.14670.
 # - X. Pan, P. Luo, J. Shi, X. Tang. *Two at Once: Enhancing Learning and Generalization Capacities via IBN-Net.* ECCV 2018, arXiv 1807.09441.
 # - K. Zhou, Y. Yang, A. Cavallaro, T. Xiang. *Omni-Scale Feature Learning for Person Re-Identification.* ICCV 2019, arXiv 1905.00953. OSNet.
+# - Q. Yu, X. Chang, Y.-Z. Song, T. Xiang, T. M. Hospedales. *The Devil is in the Middle: Exploiting Mid-level Representations for Cross-Domain Instance Matching.* arXiv 1711.08106, 2017.
+# - A. O. Hatch, S. Kajarekar, A. Stolcke. *Within-class covariance normalization for SVM-based speaker recognition.* Interspeech 2006.
 # - PKU-Reid: Ma et al., 2016; the public part, CC BY-NC-SA 4.0. Its people are shown nowhere in this course.
 #
 # **Next:** chapter 12, scaling up: the bag of tricks.

@@ -215,31 +215,27 @@ def feature_picture(found):
 
 
 def study_picture(table):
-    """Every value of every knob: the change against the usual recipe in mAP, real left, drawn right, family by family
-    -> figure."""
+    """Every value of every knob, by family: the change of mAP against the usual recipe, real left, drawn right -> figure."""
     from matplotlib import pyplot
     sides = [("real people", changes(table, "pku_development_map"), "s", "C1"),
              ("drawn people", changes(table, "validation_map"), "o", "C0")]
     order = sorted(sides[0][1], key=lambda key: mean(sides[0][1][key]))                 # best last: drawn on top
     rows = []                                               # (knob, value), or the name of the family above them
     for family, knobs in reversed(study.FAMILIES.items()):
-        members = [key for key in order if key[0] in knobs]
-        rows += [*members, family] if members else []
+        rows += [*(key for key in order if key[0] in knobs), family]
     fig, axes = pyplot.subplots(1, 2, figsize=(8.6, 0.22 * len(rows) + 1.1), sharey=True)
     for ax, (title, found, marker, colour) in zip(axes, sides):
         for y, key in enumerate(rows):
             if key in study.FAMILIES:
                 ax.axhspan(y - 0.5, y + 0.5, color="0.92")
             elif key in found:
-                shade = colour if surely(found[key]) else "0.65"
+                shade, face = (colour, colour) if surely(found[key]) else ("0.65", "white")
                 whiskers(ax, (mean(found[key]), *t_interval(found[key])), y, marker=marker, markersize=5, color=shade,
-                         markerfacecolor=shade if surely(found[key]) else "white", capsize=2, linewidth=1.1)
+                         markerfacecolor=face, capsize=2, linewidth=1.1)
         ax.axvline(0, color="black", linewidth=0.8)
         ax.set(title=title, xlabel="change of mAP (points)", ylim=(-0.6, len(rows) - 0.4))
-    labels = [key if key in study.FAMILIES else f"{key[0]}: {key[1]}" for key in rows]
+    labels = [key.upper() if key in study.FAMILIES else f"{key[0]}: {key[1]}" for key in rows]
     axes[0].set_yticks(range(len(rows)), labels, fontsize=7.5)
-    for label, key in zip(axes[0].get_yticklabels(), rows):
-        label.set_fontweight("bold" if key in study.FAMILIES else "normal")
     return fig
 
 
