@@ -71,6 +71,9 @@ teach.show(c11.number_picture(models), name="11-goal",
                    "others are our measurement of published networks, one pass each at 256x128: MobileNetV1 learnt ImageNet's objects; OSNet x0.25 is "
                    f"a small re-ID network that learnt from real people, those of Market-1501 or MSMT17. {models.provenance()}")
 
+# %% [markdown] key="untrained"
+# Look at *not trained at all* before you admire the rest. Random filters, averaged over stripes, make a crude histogram of colours and edges, and the clothes of these people are distinct: that alone is far above chance, and above ImageNet's features. A number means little until you know what a network gets that has learnt nothing; print it beside yours.
+
 # %% [markdown] key="worlds" tags=["slide"]
 # ## 1. Two worlds side by side
 #
@@ -398,12 +401,18 @@ imagenet = c11.PUBLISHED["MobileNetV1, ImageNet"]["report"][0]
 positive = lambda points: points > 0
 teach.claim("Trained on drawn people only, every seed beats ImageNet's MobileNetV1 on the report half", holds=positive,
             measured=min(final.values("pku_report_rank1")) - imagenet, unit="points of rank-1, worst seed")
+untrained = teach.recorded("11_models", model="untrained")
+teach.claim("On the report half every trained seed beats every untrained one", holds=positive,
+            measured=min(final.values("pku_report_rank1")) - max(untrained.values("pku_report_rank1")),
+            unit="points of rank-1, worst against best")
 teach.claim("As trained, BN is the worst of the five norms on real people", holds=positive,
             measured=min(level[name] for name in level if name != "BN") - level["BN"], unit="points of mAP to the next")
 teach.claim("Statistics per camera help every norm, in every recorded seed", measured=min(gains), holds=positive,
             unit="points of mAP, smallest gain")
 teach.claim("Without stripes, every recorded seed loses on real people", measured=-max(real_changes["stripes", "0"]),
             holds=positive, unit="points of mAP, mildest seed")
+teach.claim("For retrieval, the whitened neck beats the batch norm that the classifier trained behind, in every recorded "
+            "seed", holds=positive, measured=-max(real_changes["neck", "batch norm"]), unit="points of mAP, mildest seed")
 teach.claim("Taking away each camera's mean feature, the last step alone, already helps both networks", holds=positive,
             measured=min(score[name, "last step only"] - score[name, "as trained"] for name in ("bn", "bin")),
             unit="points of mAP")
