@@ -240,6 +240,13 @@ def test_changes_are_paired_by_seed(table):
     assert c11.changes(less, "validation_map")["stripes", "8"] == [1, 1]                # a seed without its usual row is left out
 
 
+def test_the_study_picture_sorts_within_families(table):
+    fig = c11.study_picture(table)
+    from_top = [label.get_text() for label in fig.axes[0].get_yticklabels()][::-1]
+    assert from_top[:3] == ["NETWORK", "normalisation: IN, BN last", "normalisation: IN"]           # 11 and 2 points up
+    assert set(from_top[3:5]) == {"stripes: 0", "stripes: 8"} and from_top[5:] == ["TRAINING", "HOW MANY ARE DRAWN", "WORLD"]
+
+
 def test_camera_probes_by_hand():
     ids, cameras = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
     by_camera = torch.tensor([[0.0, 0], [9, 0], [0, 1], [9, 1]])
