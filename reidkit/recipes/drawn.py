@@ -41,6 +41,7 @@ class Drawn:
     triplet: float = 1.0        # weight of the triplet loss; 0 leaves it out
     jitter: float = 2.0         # colours, in units of augment.colour_jitter's usual reach; 0 is none
     erase: float = 0.5          # probability of random erasing
+    shift: bool = True          # up to a 25th of the height
     mirror: bool = True         # in training half of the pictures; at test the sum of both features
 
     def architecture(self):
@@ -60,7 +61,7 @@ def augmentation(recipe):
     wide = 0.2 * recipe.jitter
     colours = functools.partial(augment.colour_jitter, brightness=wide, contrast=wide, saturation=wide, gains=wide / 2)
     erase = functools.partial(augment.random_erasing, probability=recipe.erase, area=(0.02, 0.3))
-    steps = [augment.flip] * recipe.mirror + [augment.shift] + [colours] * (recipe.jitter > 0) + [erase] * (recipe.erase > 0)
+    steps = [augment.flip] * recipe.mirror + [augment.shift] * recipe.shift + [colours] * (recipe.jitter > 0) + [erase] * (recipe.erase > 0)
     return augment.compose(*steps)
 
 

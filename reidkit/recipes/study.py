@@ -22,6 +22,9 @@ def _knob(name, values=(0, 1, 2)):
     return {f"{value:g}": {} if value == usual else {"knobs": replace(world.NORMAL, **{name: value})} for value in values}
 
 
+# every knob of the world that makes it richer, off at once; people, cameras and light differ as usual
+PLAIN = replace(world.NORMAL, degradation=0, texture=0, clutter=0, occlusion=0, misalignment=0, variety=0, views=0)
+
 # knob -> value shown -> what differs from SHORT. "usual" is SHORT itself, shown in every group under the value named here.
 STUDY = {
     "normalisation": {"BN": {"norm": "bn"}, "IN": {"norm": "in"}, "IN, BN last": {"norm": "in", "stages": STAGES[:-1]},
@@ -31,9 +34,13 @@ STUDY = {
     "neck": {"batch norm": {"whiten": 0}, "whitened": {}},
     "colour jitter": {"0": {"jitter": 0.0}, "2": {}, "4": {"jitter": 4.0}},
     "erasing": {"no": {"erase": 0.0}, "yes": {}},
+    "shift": {"no": {"shift": False}, "yes": {}},
     "mirror": {"no": {"mirror": False}, "yes": {}},
+    "batch P x K": {"8 x 8": {"batch_people": 8, "batch_pictures": 8}, "16 x 4": {},
+                    "32 x 2": {"batch_people": 32, "batch_pictures": 2}},
     "losses": {"identity": {"triplet": 0.0}, "both": {}},
     "steps": {"250": {}, "500": {"steps": 500}},
+    "trunk": {"tiny": {}, "small": {"trunk": "small"}},
     "picture size": {"32 x 32": {"size": (32, 32)}, "64 x 32": {}},
     "people": {"240": {"people": 15}, "960": {}},
     "places": {"2": {"places": 2, "people": 480}, "16": {}},
@@ -43,12 +50,13 @@ STUDY = {
     "texture": _knob("texture", (0, 1)), "clutter": _knob("clutter", (0, 1)), "occlusion": _knob("occlusion", (0, 1)),
     "crop error": _knob("misalignment", (0, 1)), "variety of dress": _knob("variety", (0, 1)), "views": _knob("views", (0, 1)),
     "look-alikes": _knob("lookalike", (0, 0.5)),
+    "whole world": {"plain": {"knobs": PLAIN}, "usual": {}},
 }
-FAMILIES = {"network": ("normalisation", "stripes", "levels", "neck", "picture size"),
-            "training": ("colour jitter", "erasing", "mirror", "losses", "steps"),
+FAMILIES = {"network": ("normalisation", "stripes", "levels", "neck", "trunk", "picture size"),
+            "training": ("colour jitter", "erasing", "shift", "mirror", "batch P x K", "losses", "steps"),
             "how many are drawn": ("people", "places", "cameras"),
             "world": ("camera shift", "place shift", "degradation", "texture", "clutter", "occlusion", "crop error",
-                      "variety of dress", "views", "look-alikes")}
+                      "variety of dress", "views", "look-alikes", "whole world")}
 
 
 def cases(seeds, knobs=None):
