@@ -164,16 +164,16 @@ def number_picture(models, half="report"):
         points = ([own.mean(f"{one}{end}") for end in ("", "_low", "_high")] for one in columns)    # with other people
         rows.append((OURS[name], *points))
     rows.sort(key=lambda row: row[1][0])
-    fig, ax = pyplot.subplots(figsize=(8, 0.45 * len(rows) + 1.1))
+    fig, ax = pyplot.subplots(figsize=(8, 0.55 * len(rows) + 1.1))
     looks = [("o", "C0", "C0", "as trained"), ("s", "C1", "white", "statistics per camera (transductive)")]
     for y, (_, *points) in enumerate(rows):
-        for point, (marker, colour, face, _) in zip(points, looks):
+        for point, (marker, colour, face, _), side in zip(points, looks, (1, -1)):      # above and below the line
             if point is not None:
-                whiskers(ax, point, y, marker=marker, color=colour, markerfacecolor=face, markersize=7)
-                ax.text(point[0], y + 0.2, f"{point[0]:.0f}", ha="center", fontsize=8)
+                whiskers(ax, point, y + 0.12 * side, marker=marker, color=colour, markerfacecolor=face, markersize=7)
+                ax.text(point[0], y + 0.36 * side, f"{point[0]:.0f}", ha="center", va="center", fontsize=8)
     for marker, colour, face, label in looks:
         ax.plot([], [], marker=marker, color=colour, markerfacecolor=face, markersize=7, linestyle="none", label=label)
-    ax.set(yticks=range(len(rows)), yticklabels=[row[0] for row in rows], xlim=(-2, 100), ylim=(-0.5, len(rows) - 0.3),
+    ax.set(yticks=range(len(rows)), yticklabels=[row[0] for row in rows], xlim=(-2, 100), ylim=(-0.6, len(rows) - 0.4),
            xlabel=f"rank-1 on PKU-Reid, {half} half (%)")
     ax.legend(fontsize=8, loc="lower right")
     return fig
