@@ -29,7 +29,8 @@ class Trunk(nn.Module):
         found = {}
         for name, stage in self.named_children():
             images = stage(images)
-            found[name] = images
+            if name in levels:
+                found[name] = images
         return [found[level] for level in levels]
 
     def widths(self, levels):

@@ -245,6 +245,8 @@ def test_the_study_picture_sorts_within_families(table):
     from_top = [label.get_text() for label in fig.axes[0].get_yticklabels()][::-1]
     assert from_top[:3] == ["NETWORK", "normalisation: IN, BN last", "normalisation: IN"]           # 11 and 2 points up
     assert set(from_top[3:5]) == {"stripes: 0", "stripes: 8"} and from_top[5:] == ["TRAINING", "HOW MANY ARE DRAWN", "WORLD"]
+    from matplotlib import pyplot
+    pyplot.close(fig)
 
 
 def test_camera_probes_by_hand():

@@ -4,12 +4,13 @@ import torch
 from torch import nn
 
 from .. import losses
+from ..backbones import LEVELS
 from ..backbones import trunk as make_trunk
 from ..layers import pooling
 from ..layers.heads import BNNeck, Classifier, CosineClassifier, Output
 from ..layers.norms import IBN, BatchInstanceNorm, InstanceNorm, swap_norms
 
-STAGES = ("bn1", "layer1", "layer2", "layer3", "layer4")    # of a trunk; bn1 is the stem's norm
+STAGES = ("bn1", *LEVELS)                                   # of a trunk; bn1 is the stem's norm
 NORMS = {"in": InstanceNorm, "ibn": IBN, "bin": BatchInstanceNorm}
 
 

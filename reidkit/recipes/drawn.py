@@ -19,7 +19,7 @@ from . import PRESETS, examine, real_exams, tables
 @dataclass(frozen=True)
 class Drawn:
     """One training on drawn people. Its numbers were chosen on drawn validation places and on the development half of
-    PKU-Reid, by single trials of a thousand steps; data/results/11_study.csv then turned them one at a time."""
+    PKU-Reid, by single trials of 1,000 to 3,500 steps; data/results/11_study.csv then turned them one at a time."""
     size: tuple = (64, 32)      # (height, width) of a picture
     trunk: str = "small"        # wider than "tiny": more people are told apart, for half as much time again
     norm: str = "bin"           # see methods.baseline.make

@@ -43,7 +43,8 @@ def build(spec):
         _height, _width = architecture.pop("size")
         with torch.random.fork_rng(devices=[]):
             model = baseline.make(1, **architecture)
-        model.neck = WhiteningNeck(model.neck.num_features, whiten) if whiten else model.neck
+        if whiten:
+            model.neck = WhiteningNeck(model.neck.num_features, whiten)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"no model can be built from spec {spec!r} ({error!r}); expected size [height, width], mirror "
                          "and arguments of baseline.make. Correct it, or update the course for a newer file") from None
