@@ -1,0 +1,46 @@
+"""Divergence and variance shares against torch's own distributions and batch norm."""
+
+import pytest
+import torch
+from torch.distributions import Normal, kl_divergence
+
+from reidkit.measures import divergence, variance_shares
+
+
+def activations(count, shift=0.0, scale=1.0, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    styles = torch.randn(count, 4, 1, 1, generator=draw)
+    return (styles + 0.3 * torch.randn(count, 4, 5, 3, generator=draw)) * scale + shift
+
+
+def test_divergence_is_both_kl_of_gaussians_fitted_to_the_means():
+    one, other = activations(30), activations(20, shift=0.5, scale=2.0, seed=1)
+    fitted = [Normal(side.double().mean((2, 3)).mean(0), side.double().mean((2, 3)).std(0, correction=0)) for side in (one, other)]
+    expected = kl_divergence(*fitted) + kl_divergence(*fitted[::-1])
+    found = divergence(one, other)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(divergence(other, one), found)
+    torch.testing.assert_close(divergence(one.mean((2, 3)), other), found, rtol=1e-4, atol=1e-6)       # already pooled
+    torch.testing.assert_close(divergence(3 * one - 1, 3 * other - 1), found, rtol=1e-4, atol=1e-6)    # no unit
+    assert divergence(one, one.flip(0)).abs().max() < 1e-9 < found.min()
+
+
+def test_a_dead_channel_is_no_difference():
+    one, other = activations(30), activations(20, seed=1)
+    one[:, 2], other[:, 2] = 0, 0
+    assert divergence(one, other)[2] == 0 and divergence(one, other).isfinite().all()
+
+
+def test_shares_add_up_to_what_batch_norm_divides_by():
+    maps = activations(30, shift=7.0)
+    within, between = variance_shares(maps)
+    torch.testing.assert_close(within + between, maps.var((0, 2, 3), correction=0))
+    instance = torch.nn.functional.instance_norm(maps)
+    assert (between > within).all() and variance_shares(instance)[1].max() < 1e-8       # what instance norm throws away
+    torch.testing.assert_close(variance_shares(instance)[0], torch.ones(4), rtol=1e-3, atol=0)
+
+
+def test_what_cannot_be_compared():
+    for one, other in ((activations(3), activations(3)[:, :2]), (activations(1), activations(3))):
+        with pytest.raises(ValueError, match="expected two or more pictures each, of the same channels"):
+            divergence(one, other)
