@@ -15,11 +15,11 @@ NAMES = (*WIDTHS, "resnet18", "resnet34", "resnet50", "resnet101")
 
 class Trunk(nn.Module):
     """conv1, bn1, relu, maxpool, layer1 ... layer4 in turn; `channels` is the depth of the last map."""
-    def __init__(self, conv1, bn1, maxpool, layers, channels):
+    def __init__(self, conv1, bn1, maxpool, layers):
         super().__init__()
         self.conv1, self.bn1, self.relu, self.maxpool = conv1, bn1, nn.ReLU(inplace=True), maxpool
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
-        self.channels = channels
+        self.channels = self.widths(["layer4"])[0]
 
     def forward(self, images):
         return self.maps(images, ["layer4"])[0]
@@ -54,7 +54,7 @@ def trunk(name="tiny", last_stride=1):
         return _tiny(WIDTHS[name], last_stride)
     whole = getattr(torchvision().models, name)(weights=None)
     layers = whole.layer1, whole.layer2, whole.layer3, whole.layer4
-    made = Trunk(whole.conv1, whole.bn1, whole.maxpool, layers, whole.fc.in_features)
+    made = Trunk(whole.conv1, whole.bn1, whole.maxpool, layers)
     block = made.layer4[0]                                  # the stride: conv2 of a bottleneck, conv1 of a basic block
     (block.conv2 if hasattr(block, "conv3") else block.conv1).stride = (last_stride, last_stride)
     block.downsample[0].stride = (last_stride, last_stride)
@@ -72,7 +72,7 @@ def _tiny(widths, last_stride):
         layers.append(nn.Sequential(block(channels, width, stride, shortcut)))
         channels = width
     stem = nn.Conv2d(3, widths[0], 3, 2, 1, bias=False)
-    made = Trunk(stem, nn.BatchNorm2d(widths[0]), nn.Identity(), layers, channels)
+    made = Trunk(stem, nn.BatchNorm2d(widths[0]), nn.Identity(), layers)
     for module in made.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -35,7 +35,8 @@ def fit_whitening(features, ids, dims, power=0.25, ridge=0.3):
     person; 1/4 goes half of the way. Of the result the `dims` directions of largest variance are kept. Computed in float64.
     ValueError for dims above D or if no person has two pictures.
     """
-    wide = features.double() - features.double().mean(0)
+    centre = features.double().mean(0)
+    wide = features.double() - centre
     people, index, counts = ids.unique(return_inverse=True, return_counts=True)
     if not 1 <= dims <= wide.shape[1]:
         raise ValueError(f"dims is {dims}; expected 1 to {wide.shape[1]}, as many numbers as a feature has here")
@@ -49,6 +50,6 @@ def fit_whitening(features, ids, dims, power=0.25, ridge=0.3):
     mapped = axes * (values + ridge * values.mean()).pow(-power)                            # (D, D): columns scaled
     _, turns = torch.linalg.eigh(mapped.T @ (wide.T @ wide / len(wide)) @ mapped)
     neck = WhiteningNeck(wide.shape[1], dims)
-    neck.running_mean.copy_(features.double().mean(0))
+    neck.running_mean.copy_(centre)
     neck.projection.copy_((mapped @ turns.flip(1)[:, :dims]).T)
     return neck.to(features.device).eval()

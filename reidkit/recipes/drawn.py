@@ -10,6 +10,7 @@ from ..layers.heads import NoClassifier
 from ..layers.statistics import reestimated_statistics
 from ..layers.whitening import fit_whitening
 from ..methods.baseline import STAGES, baseline_losses, make
+from ..retrieval.embed import outputs
 from ..retrieval.model_file import save_model
 from ..training import fit
 from ..weights import record_hash
@@ -98,16 +99,13 @@ def train_drawn(recipe, seed=0, device="cpu", cache="11-drawn", progress=True):
     return model, history
 
 
-@torch.no_grad()
 def whiten(model, recipe, seed=0, device="cpu", people=20):
     """Put a neck for retrieval in the place of the one that trained, fitted on other drawn people of the same places. The
     classifier, which knew the old one, goes."""
     data = drawn_people(recipe, people, seed, recipe.places * recipe.people, device)
-    batches = [augment.normalise(data.pictures(part)).to(device) for part in torch.arange(len(data)).split(256)]
-    features = [model(images).feature for images in batches]
-    if recipe.mirror:                                       # the mean of both orientations, whose sum `embed` takes
-        features = [(one + model(images.flip(3)).feature) / 2 for one, images in zip(features, batches)]
-    model.neck = fit_whitening(torch.cat(features), data.ids.to(device), recipe.whiten)
+    features = outputs(model, data, lambda output: output.feature, mirror=recipe.mirror, device=device)    # (N, D)
+    features = features / (1 + recipe.mirror)               # the mean of both orientations: each goes through the neck
+    model.neck = fit_whitening(features, data.ids.to(device), recipe.whiten)
     model.classifier = NoClassifier()
 
 

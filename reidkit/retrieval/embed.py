@@ -11,7 +11,6 @@ from ..layers.statistics import interleaved, reestimated_statistics
 from .metrics import evaluate
 
 
-@torch.no_grad()
 def embed(model, data, *, mirror=False, batch=256, device=None, progress=False):
     """Features of all pictures of a ReIDData, computed in evaluation mode: (N, D) float32 of unit norm, on the device.
 
@@ -20,6 +19,13 @@ def embed(model, data, *, mirror=False, batch=256, device=None, progress=False):
     normalised as in training (augment.normalise). device=None is where the model is; a name moves the model there. The
     model's training mode, layer by layer, is as before when this returns or fails.
     """
+    return F.normalize(outputs(model, data, _feature, mirror=mirror, batch=batch, device=device, progress=progress), dim=1)
+
+
+@torch.no_grad()
+def outputs(model, data, pick, *, mirror=False, batch=256, device=None, progress=False):
+    """pick(Output) of all pictures as `embed` computes it, before the norm is taken: (N, D). mirror=True sums both
+    orientations."""
     if batch < 1 or not len(data):
         raise ValueError(f"cannot embed {len(data)} pictures in batches of {batch}; expected at least one of each")
     if device is None:
@@ -29,9 +35,9 @@ def embed(model, data, *, mirror=False, batch=256, device=None, progress=False):
     with _evaluation_mode(model):
         for start in tqdm(range(0, len(data), batch), desc=f"embed {data.name}", disable=not progress, leave=False):
             images = normalise(data.pictures(slice(start, start + batch)).to(device))       # (B, 3, H, W)
-            feature = _feature(model(images))                                               # (B, D)
-            features.append(feature + _feature(model(images.flip(3))) if mirror else feature)
-    return F.normalize(torch.cat(features), dim=1)
+            feature = pick(model(images))                                                   # (B, D)
+            features.append(feature + pick(model(images.flip(3))) if mirror else feature)
+    return torch.cat(features)
 
 
 def _feature(output):
