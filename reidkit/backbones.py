@@ -10,7 +10,10 @@ from ._vision import torchvision
 
 WIDTHS = {"tiny": (24, 48, 96, 192), "small": (32, 64, 128, 256)}
 LEVELS = ("layer1", "layer2", "layer3", "layer4")
-NAMES = (*WIDTHS, "resnet18", "resnet34", "resnet50", "resnet101")
+# MobileNetV2 (Sandler et al. 2018): expansion, channels, blocks and stride of its stages 2 to 8; 1 is the stem, 9 the last conv
+INVERTED = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+MOBILE = {"mobilenet_v2": 1.0, "mobilenet_v2_x1_4": 1.4}    # name -> factor on the channels
+NAMES = (*WIDTHS, "resnet18", "resnet34", "resnet50", "resnet101", *MOBILE)
 
 
 class Trunk(nn.Module):
@@ -43,7 +46,8 @@ class Trunk(nn.Module):
 
 
 def trunk(name="tiny", last_stride=1):
-    """A randomly initialised trunk (He et al. 2015, "fan out"): "tiny" or "small" for 64 x 32 pictures, or a ResNet.
+    """A randomly initialised trunk (He et al. 2015, "fan out"): "tiny" or "small" for 64 x 32 pictures, a ResNet, or a
+    MobileNetV2, see `mobilenet`.
 
     last_stride 1 (BoT) keeps layer4's map as large as layer3's; it changes no weight's shape. The two small ones end
     at stride 8 like it (or 16 with last_stride 2).
@@ -52,6 +56,8 @@ def trunk(name="tiny", last_stride=1):
         raise ValueError(f"trunk {name!r}, last_stride {last_stride!r}; expected one of {', '.join(NAMES)}, and 1 or 2")
     if name in WIDTHS:
         return _tiny(WIDTHS[name], last_stride)
+    if name in MOBILE:
+        return mobilenet(MOBILE[name], last_stride)
     whole = getattr(torchvision().models, name)(weights=None)
     layers = whole.layer1, whole.layer2, whole.layer3, whole.layer4
     made = Trunk(whole.conv1, whole.bn1, whole.maxpool, layers)
@@ -72,7 +78,41 @@ def _tiny(widths, last_stride):
         layers.append(nn.Sequential(block(channels, width, stride, shortcut)))
         channels = width
     stem = nn.Conv2d(3, widths[0], 3, 2, 1, bias=False)
-    made = Trunk(stem, nn.BatchNorm2d(widths[0]), nn.Identity(), layers)
+    return _initialised(Trunk(stem, nn.BatchNorm2d(widths[0]), nn.Identity(), layers))
+
+
+class MobileTrunk(nn.Sequential):
+    """stage1 ... stage9 of a MobileNetV2 in turn; `channels` is the depth of the last map."""
+    @property
+    def channels(self):
+        return self.stage9[0].out_channels
+
+
+def mobilenet(width=1.0, last_stride=1, authors=False):
+    """A randomly initialised MobileNetV2 of torchvision's blocks, its channels times `width` -> MobileTrunk.
+
+    last_stride: of stage7 (160 channels), 1 in MetaBIN, 2 in DualNorm. authors=True is the trunk of those two papers' code:
+    its first block, whose expansion is 1, has the 1x1 expansion all the same, and widths are cut to whole numbers, where
+    torchvision rounds them to multiples of 8.
+    """
+    block, conv = torchvision().models.mobilenetv2.InvertedResidual, torchvision().ops.misc.Conv2dNormActivation
+    whole = int if authors else lambda value: torchvision().models._utils._make_divisible(value, 8)
+    channels = whole(32 * width)
+    made = MobileTrunk()
+    made.add_module("stage1", conv(3, channels, 3, 2, activation_layer=nn.ReLU6))
+    for number, (expansion, base, blocks, stride) in enumerate(INVERTED, 2):
+        stride, stage = last_stride if number == 7 else stride, nn.Sequential()
+        for place in range(blocks):
+            stage.append(block(channels, whole(base * width), stride if place == 0 else 1, expansion))
+            if authors and expansion == 1:
+                stage[-1].conv.insert(0, conv(channels, channels, 1, activation_layer=nn.ReLU6))
+            channels = whole(base * width)
+        made.add_module(f"stage{number}", stage)
+    made.add_module("stage9", conv(channels, whole(1280 * max(1.0, width)), 1, activation_layer=nn.ReLU6))
+    return _initialised(made)
+
+
+def _initialised(made):
     for module in made.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -136,15 +136,16 @@ class BatchInstanceNorm(nn.BatchNorm2d):
     instance_bias of its own. gate 1 is batch norm, gate 0 instance norm, to rounding; gates are not held in [0, 1] here,
     see clamp_gates. Maps of one pixel are a ValueError. Statistics are taken in float32 (float64 for such input), the
     result has the input's type. The fast form can be differentiated once; for gradients of gradients, set
-    second_order = True, which takes `two_branches`.
+    second_order = True, which takes `two_branches`. one_affine: the older layer (Nam and Kim 2018; "BIN_gate1" in MetaBIN's
+    code), y = weight (gate x_BN + (1 - gate) x_IN) + bias, is this one with weight and bias shared by both branches.
     """
     second_order = False
 
-    def __init__(self, channels, eps=1e-5, momentum=0.1, gate=1.0, track_running_stats=True):
+    def __init__(self, channels, eps=1e-5, momentum=0.1, gate=1.0, track_running_stats=True, one_affine=False):
         super().__init__(channels, eps, momentum, True, track_running_stats)
         self.gate = nn.Parameter(torch.full((channels,), float(gate)))
-        self.instance_weight = nn.Parameter(torch.ones(channels))
-        self.instance_bias = nn.Parameter(torch.zeros(channels))
+        self.instance_weight = self.weight if one_affine else nn.Parameter(torch.ones(channels))
+        self.instance_bias = self.bias if one_affine else nn.Parameter(torch.zeros(channels))
 
     def forward(self, x):
         if self.second_order:
@@ -175,12 +176,16 @@ class BatchInstanceNorm(nn.BatchNorm2d):
         return gate * super().forward(x) + (1 - gate) * instance
 
 
+def gates(model):
+    """The gates of the model's BatchInstanceNorms by name: "trunk.bn1.gate" -> Parameter (C,), in the order of the layers."""
+    return {f"{name}.gate".lstrip("."): module.gate for name, module in model.named_modules() if isinstance(module, BatchInstanceNorm)}
+
+
 @torch.no_grad()
 def clamp_gates(model):
     """Bring every gate of the model's BatchInstanceNorms back into [0, 1], in place: call it after each optimiser step."""
-    for module in model.modules():
-        if isinstance(module, BatchInstanceNorm):
-            module.gate.clamp_(0, 1)
+    for gate in gates(model).values():
+        gate.clamp_(0, 1)
 
 
 # ---- batch norm at the feature, and side by side with instance norm
@@ -204,17 +209,23 @@ class FeatureNorm(_BatchNorm):
 
 class IBN(nn.Module):
     """Instance norm of the first int(channels ratio) channels, batch norm of the rest (Pan et al. 2018, IBN-Net):
-    (B, C, H, W) -> the same. The halves are called IN and BN as in the published weights. ratio 0 is batch norm."""
-    def __init__(self, channels, ratio=0.5):
+    (B, C, H, W) -> the same. The halves are called IN and BN as in the published weights. ratio 0 is batch norm.
+    batch_first: batch norm of the first channels and instance norm of the rest, the "half and half" that MetaBIN compares with."""
+    def __init__(self, channels, ratio=0.5, batch_first=False):
         super().__init__()
         if not 0 <= ratio <= 1:
             raise ValueError(f"ratio is {ratio!r}; expected a share of the channels from 0 (all BN) to 1 (all IN)")
-        self.sizes = int(channels * ratio), channels - int(channels * ratio)
-        self.IN, self.BN = InstanceNorm(self.sizes[0]), nn.BatchNorm2d(self.sizes[1])
+        instance = int(channels * ratio)
+        self.IN, self.BN = InstanceNorm(instance), nn.BatchNorm2d(channels - instance)
+        self.order = ("BN", "IN") if batch_first else ("IN", "BN")
+        self.sizes = (channels - instance, instance) if batch_first else (instance, channels - instance)
+
+    def halves(self):
+        """[(norm, slice of the channels that it takes)] in the order of the channels."""
+        return list(zip((getattr(self, name) for name in self.order), (slice(self.sizes[0]), slice(self.sizes[0], None))))
 
     def forward(self, x):
-        parts = zip((self.IN, self.BN), x.split(self.sizes, 1))
-        return torch.cat([norm(part) for norm, part in parts if part.shape[1]], 1)
+        return torch.cat([norm(x[:, part]) for (norm, part), size in zip(self.halves(), self.sizes) if size], 1)
 
 
 # ---- other norms in a model
@@ -250,10 +261,7 @@ def swap_norms(model, make, where=None):
 def _successor(new, old):
     like = next((value for value in old.state_dict().values() if value.is_floating_point()), torch.empty(0))
     new.to(like.device, like.dtype).train(old.training)
-    halves = ((new, slice(None)),)
-    if isinstance(new, IBN):
-        halves = (new.IN, slice(new.sizes[0])), (new.BN, slice(new.sizes[0], None))
-    for part, channels in halves:
+    for part, channels in new.halves() if isinstance(new, IBN) else [(new, slice(None))]:
         for name in ("eps", "momentum"):
             if hasattr(part, name):
                 setattr(part, name, getattr(old, name))

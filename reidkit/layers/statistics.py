@@ -40,6 +40,20 @@ def reestimated_statistics(model, pictures, batch=None):
             module.training = training
 
 
+@contextlib.contextmanager
+def held_statistics(model):
+    """Inside the block, batch norms in training mode normalise by the batch and keep their running mean and variance as they
+    are: what MetaBIN calls "hold". What was tracked before is tracked again on exit."""
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    try:
+        for norm in norms:
+            norm.track_running_stats = False
+        yield model
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
 def interleaved(pictures, batch=None):
     """Slices [i::n] of N pictures, each at most `batch` long but never one picture alone; anything that can be sliced.
 

@@ -1,0 +1,29 @@
+"""IBN-Net: instance norm beside batch norm, in the first stages only (Pan, Luo, Shi, Tang, "Two at Once", ECCV 2018).
+
+Style lives in shallow layers and content in deep ones, so instance norm stays out of the last stage.
+"""
+
+from ..layers.norms import IBN, InstanceNorm, swap_norms
+from ..layers.residual import norm_last_sum
+
+SHALLOW = ("layer1", "layer2", "layer3")
+
+
+def ibn_a(trunk):
+    """IBN in place of the first norm of every block of layer1 to layer3, in place -> the trunk.
+
+    The branch's later norms, the shortcut and the stem keep batch norm: branch and shortcut must stay comparable, and half of
+    each branch's channels keep what instance norm would forget. ResNet-50: 13 IBN layers, parameters unchanged.
+    """
+    return swap_norms(trunk, IBN, lambda name, _: name.startswith(SHALLOW) and name.endswith(".bn1"))
+
+
+def ibn_b(trunk):
+    """Instance norm in place of the stem's norm, and behind the last sum of layer1 and of layer2, in place -> the trunk.
+
+    ResNet-50: 3 instance norms, 1,536 parameters more.
+    """
+    swap_norms(trunk, InstanceNorm, lambda name, _: name == "bn1")
+    for name in SHALLOW[:2]:
+        norm_last_sum(trunk.get_submodule(name))
+    return trunk
