@@ -31,3 +31,36 @@ def variance_shares(maps):
     """
     mean, var = moments(maps)                               # (B, C, 1, 1)
     return var.mean(0).flatten(), mean.var(0, correction=0).flatten()
+
+
+def probe(features, labels, groups, folds=4):
+    """How well a linear classifier reads a label from frozen features: features (N, D), labels and groups (N,) -> the share read
+    right, each class counting the same; chance is 1 / the number of classes.
+
+    A ridge classifier (scikit-learn) on standardised features, cross-validated so that no group is on both sides: domain or camera
+    with groups = person asks for style whoever wears it, identity with groups = camera for a person whichever camera looks.
+    ValueError for unequal lengths, one class, or fewer groups than folds.
+    """
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    if not len(features) == len(labels) == len(groups) or len(labels.unique()) < 2 or len(groups.unique()) < folds:
+        raise ValueError(f"{len(features)} features, {len(labels)} labels of {len(labels.unique())} classes, {len(groups)} groups, "
+                         f"{len(groups.unique())} of them different; expected equal numbers, two classes and {folds} groups or more")
+    features, labels, groups = (value.detach().cpu().numpy() for value in (features.double(), labels, groups))
+    reader = make_pipeline(StandardScaler(), RidgeClassifier(alpha=10.0))
+    return float(balanced_accuracy_score(labels, cross_val_predict(reader, features, labels, groups=groups, cv=GroupKFold(folds))))
+
+
+def probes(features, data, folds=4):
+    """Three probes of one set of features (N, D) of a ReIDData -> {"domain", "camera", "identity"}, shares read right.
+
+    "Forgets the style" is a low first and second number, "forgets the person" a low third. Cameras are told apart within all
+    places together; a person is to be read in a camera of the place that the classifier has not learnt from.
+    """
+    first = {domain: data.cameras[data.domains == domain].min().item() for domain in data.domains.unique().tolist()}
+    number = data.cameras - data.cameras.new_tensor([first[domain] for domain in data.domains.tolist()])     # within its place
+    return {"domain": probe(features, data.domains, data.ids, folds), "camera": probe(features, data.cameras, data.ids, folds),
+            "identity": probe(features, data.ids, number, min(folds, len(number.unique())))}

@@ -5,9 +5,10 @@ import functools
 import pathlib
 
 from .. import files, recipes, runtime
-from . import PRESETS, baseline_row, drawn, real_exams, study, tables, ways_row
+from . import PRESETS, baseline_row, drawn, norms, real_exams, study, tables, ways_row
 
 FINAL = {"drawn-laptop": drawn.LAPTOP, "drawn-gpu": drawn.GPU}
+RECIPES = ("baseline", "ways", *norms.TABLES, "norm-features", "study", "models", "features", *FINAL)
 
 
 def main(words=None):
@@ -16,11 +17,13 @@ def main(words=None):
     if asked.recipe in FINAL:
         return _weights(parser, asked, device)
     given = {"THREADS": threads, "device": runtime.device_name(device)}
-    if asked.recipe in ("study", "models", "features") and not real_exams(PRESETS["smoke"]):
+    if asked.recipe in ("study", "models", "features", "norms") and not real_exams(PRESETS["smoke"]):
         parser.error("this measures on PKU-Reid; set REIDKIT_DATA_ROOT to the folder of real data sets")
     exams = ["development" if asked.recipe == "study" else "all"]
     if asked.recipe == "features":
         return study.write_features(asked.out, seed=asked.seeds[0], device=device)
+    if asked.recipe == "norm-features":
+        return norms.write_features(asked.out, PRESETS[asked.preset], asked.seeds[0], device)
     if asked.recipe == "study":
         make, cases = functools.partial(study.study_row, device=device), study.cases(asked.seeds, asked.knobs)
     elif asked.recipe == "models":
@@ -30,9 +33,13 @@ def main(words=None):
         preset = PRESETS[asked.preset]
         given = {"PRESET": preset.name, "DATA": asked.data.partition(":")[0], "STEPS": preset.steps, **given,
                  "WEIGHTS": pathlib.Path(asked.weights or "").name}
-        make = functools.partial(_row, asked.recipe, preset, asked.data, device, asked.weights)
-        cases = [{"SEED": seed} for seed in asked.seeds]
-        exams = sorted(real_exams(preset)) if asked.recipe == "baseline" else []
+        if asked.recipe in norms.TABLES:
+            make, cases = functools.partial(_norm, asked.recipe, preset, asked.data, device), norms.cases(asked.recipe, asked.seeds)
+            given["STEPS"] = norms.how_long(preset)
+        else:
+            make = functools.partial(_row, asked.recipe, preset, asked.data, device, asked.weights)
+            cases = [{"SEED": seed} for seed in asked.seeds]
+        exams = sorted(real_exams(preset)) if asked.recipe in ("baseline", "norms") else []
     if not exams and any(row.get("pku_rank1") for row in tables.read_table(asked.out)):
         parser.error(f"{asked.out} holds numbers on PKU-Reid, which this run would lose; set REIDKIT_DATA_ROOT to the folder "
                      "of real data sets, or name another --out")
@@ -43,9 +50,9 @@ def main(words=None):
 def _asked(words):
     parser = argparse.ArgumentParser(prog="python -m reidkit.recipes", description=recipes.__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", choices=("baseline", "ways", "study", "models", "features", *FINAL))
+    parser.add_argument("recipe", choices=RECIPES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one row of the table each; weights take the first")
-    parser.add_argument("--preset", choices=PRESETS, default="laptop", help="of baseline and ways")
+    parser.add_argument("--preset", choices=PRESETS, default="laptop", help="of all but the study, the models and their features")
     parser.add_argument("--data", default="world", help="world, market1501:PATH or pku-reid:PATH")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0 keeps its choice")
@@ -62,6 +69,10 @@ def _asked(words):
 def _row(recipe, preset, data, device, weights, case):
     extra = {"weights": weights} if weights else {}
     return {"baseline": baseline_row, "ways": ways_row}[recipe](preset, data, int(case["SEED"]), device, **extra)
+
+
+def _norm(table, preset, data, device, case):
+    return norms.row_of(table, preset, case, data, device)
 
 
 def _weights(parser, asked, device):
