@@ -8,7 +8,7 @@ from .. import world
 from ..datasets.record import Exam, ReIDData
 
 COLOURS = ("skin", "hair", "hat_colour", "upper", "upper2", "lower", "legs", "shoes", "bag_colour")
-TONES = tuple(2 ** (-step / 4) for step in range(8))        # reflectances from 1 down to 0.3, by equal factors
+TONES = tuple(2 ** (-step / 2) for step in range(4))        # reflectances 1, 0.71, 0.5, 0.35
 
 
 def style_exam(size, seed=0, places=4, people=15, cameras=4, device="cpu"):
@@ -20,7 +20,7 @@ def style_exam(size, seed=0, places=4, people=15, cameras=4, device="cpu"):
     return world.exam([("demo", place) for place in range(places)], people, cameras, 2, size, seed, strong, device)
 
 
-def tone_exam(size, seed=0, bodies=6, tones=TONES, cameras=2, pictures=2, device="cpu"):
+def tone_exam(size, seed=0, bodies=12, tones=TONES, cameras=2, pictures=2, device="cpu"):
     """People who differ by tone: each of `bodies` people is here len(tones) times, all colours darkened by each tone, and each of
     these is a person of her own, seen by `cameras` cameras of one studio -> Exam (query: one picture of each camera).
 

@@ -59,7 +59,8 @@ TABLES = {
     "places": {**{f"{name}{'' if norm else ', no feature norm'}": Row("DualNorm" if stages else "BN", stages=stages, feature_norm=norm)
                   for norm in (True, False) for name, stages in (
                       ("none", ()), ("stem", ("bn1",)), ("early", ("bn1", "layer1", "layer2")),
-                      ("early and middle", ("bn1", *dualnorm.RESNET)), ("everywhere", ("bn1", *dualnorm.RESNET, "layer4")))},
+                      ("early and middle", ("bn1", *dualnorm.RESNET)), ("everywhere", ("bn1", *dualnorm.RESNET, "layer4")))
+                  if norm or name not in ("stem", "early")},
                "the rule for ResNets": Row("DualNorm"), "IBN-a": Row("IBN-a"), "IBN-b": Row("IBN-b")},
     "losses": {"CE only": _meta(("identity",), ("identity",), **FIXED), "triplet": _meta(("triplet",), ("triplet",), **FIXED),
                "triplet + scatter": _meta(("scatter", "triplet"), ("triplet",), **FIXED),
