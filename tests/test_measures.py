@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from reidkit.measures import divergence, variance_shares
+from reidkit.datasets.record import ReIDData
+from reidkit.measures import divergence, probe, probes, variance_shares
 
 
 def activations(count, shift=0.0, scale=1.0, seed=0):
@@ -44,3 +45,37 @@ def test_what_cannot_be_compared():
     for one, other in ((activations(3), activations(3)[:, :2]), (activations(1), activations(3))):
         with pytest.raises(ValueError, match="expected two or more pictures each, of the same channels"):
             divergence(one, other)
+
+
+# ---- probes
+
+def people_in_places(style, person, seed=0):
+    """Features of 3 places x 6 people x 4 cameras x 2 pictures: so much of the camera's style, so much of the person, and noise."""
+    draw = torch.Generator().manual_seed(seed)
+    ids = torch.arange(18).repeat_interleave(8)
+    domains, cameras = ids // 6, ids // 6 * 4 + torch.tensor([0, 0, 1, 1, 2, 2, 3, 3]).repeat(18)
+    own = [torch.randn(len(labels.unique()), 16, generator=draw)[labels] for labels in (domains, cameras, ids)]
+    features = style * (own[0] + own[1]) + person * own[2] + 0.5 * torch.randn(len(ids), 16, generator=draw)
+    images = torch.zeros(len(ids), 3, 8, 8, dtype=torch.uint8)
+    return features, ReIDData(images, ids, cameras, domains)
+
+
+def test_probes_tell_style_from_person():
+    style = probes(*people_in_places(style=3.0, person=0.0))
+    assert style["domain"] > 0.95 and style["camera"] > 0.9 and style["identity"] < 0.25
+    person = probes(*people_in_places(style=0.0, person=3.0))
+    assert person["identity"] > 0.9 and person["camera"] < 0.3
+    nothing = probes(*people_in_places(style=0.0, person=0.0))
+    assert abs(nothing["domain"] - 1 / 3) < 0.2 and nothing["camera"] < 0.25 and nothing["identity"] < 0.2
+
+
+def test_a_probe_never_meets_a_group_twice():
+    """Features that name the group and nothing else: read perfectly within groups, not at all across them."""
+    draw = torch.Generator().manual_seed(1)
+    groups = torch.arange(40).repeat_interleave(5)
+    labels = groups % 2
+    features = torch.randn(40, 64, generator=draw)[groups] * 5
+    assert probe(features, labels, torch.arange(200)) > 0.95 and probe(features, labels, groups) < 0.75
+    for labels, groups in ((torch.zeros(200, dtype=torch.int64), groups), (groups % 2, torch.zeros(200, dtype=torch.int64)), (groups[:5], groups)):
+        with pytest.raises(ValueError, match="two classes and 4 groups or more"):
+            probe(features, labels, groups)
