@@ -76,6 +76,7 @@ def test_a_probe_never_meets_a_group_twice():
     labels = groups % 2
     features = torch.randn(40, 64, generator=draw)[groups] * 5
     assert probe(features, labels, torch.arange(200)) > 0.95 and probe(features, labels, groups) < 0.75
-    for labels, groups in ((torch.zeros(200, dtype=torch.int64), groups), (groups % 2, torch.zeros(200, dtype=torch.int64)), (groups[:5], groups)):
+    one = torch.zeros(200, dtype=torch.int64)
+    for wrong in ((one, groups), (labels, one), (labels[:5], groups)):
         with pytest.raises(ValueError, match="two classes and 4 groups or more"):
-            probe(features, labels, groups)
+            probe(features, *wrong)
