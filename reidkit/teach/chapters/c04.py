@@ -1,14 +1,21 @@
 """Chapter 04: MetaBIN. Recorded features and gates, differences by seed, and the pictures of the chapter.
 
-The points on a plane that its losses push about are in `c04_losses`.
+The points on a plane that its losses push about are in `c04_planes`.
 """
 
+import copy
+from dataclasses import replace
 from statistics import mean
 
 import safetensors.torch
 import torch
 
-from ... import files, measures, weights
+from ... import files, losses, sampling, weights, world
+from ...augment import normalise
+from ...layers.norms import BatchInstanceNorm, gates, swap_norms
+from ...layers.statistics import held_statistics
+from ...methods import metabin
+from ...training import Batch
 from ..recorded import Recorded, t_interval
 
 NAMES = ("BN", "IN", "BIN", "MetaBIN")                      # whose features were recorded
@@ -21,6 +28,8 @@ PAPER_AWAY = {"BN": 50.9, "IN": 54.9, "half and half": 56.5, "BIN": 54.8, "MetaB
 PAPER_HOME = {"BN": 87.2, "IN": 71.9, "half and half": 79.5, "BIN": 87.5, "MetaBIN": 87.9}
 PAPER_LADDER = {"BN": 50.9, "CE only": 60.6, "triplet": 62.8, "triplet + scatter": 63.0, "triplet + shuffle": 63.1,
                 "all, fixed step": 63.5, "MetaBIN": 64.7}
+STEPS = {"CE only": "BN", "triplet": "CE only", "triplet + scatter": "triplet", "triplet + shuffle": "triplet",
+         "all, fixed step": "triplet", "MetaBIN": "all, fixed step"}                            # name -> what it adds to
 
 # ---- recorded tables
 
@@ -59,7 +68,7 @@ def whiskers(ax, table, column, y, **looks):
 def row_picture(table, names, exams, unit="_rank1", chance=()):
     """A line for each row of the table, a marker for each exam -> figure. exams: {column stem: label}; chance: {stem: %}."""
     from matplotlib import pyplot
-    fig, ax = pyplot.subplots(figsize=(7, 0.45 * len(names) + 1.3))
+    fig, ax = pyplot.subplots(figsize=(6.4, 0.42 * len(names) + 1.5))
     for index, (stem, label) in enumerate(exams.items()):
         for y, name in enumerate(reversed(names)):
             whiskers(ax, rows(table, name), f"{stem}{unit}", y + 0.16 * (len(exams) / 2 - index - 0.5), marker="os^D"[index],
@@ -69,7 +78,7 @@ def row_picture(table, names, exams, unit="_rank1", chance=()):
         ax.text(value + 0.5, len(names) - 0.55, f"chance, {exams[stem]}", fontsize=7, va="top")
     ax.set(yticks=range(len(names)), yticklabels=list(names)[::-1], ylim=(-0.6, len(names) - 0.4),
            xlim=(0, 100), xlabel="rank-1 (%)" if unit == "_rank1" else "mAP (%)")
-    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    fig.legend(*ax.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=len(exams))
     return fig
 
 
@@ -78,7 +87,7 @@ def travel_picture(table):
     from matplotlib import pyplot
     fig, axes = pyplot.subplots(1, 2, figsize=(8, 2.9))
     found = travels(table)
-    for index, length in enumerate(sorted({length for _, length in found})):
+    for index, length in enumerate(sorted({length for _, length in found}, reverse=True)):
         points = sorted((travel, own) for (travel, own_length), own in found.items() if own_length == length)
         for ax, column in zip(axes, ("validation_rank1", "gate_mean")):
             middle = [own.mean(column) for _, own in points]
@@ -88,6 +97,8 @@ def travel_picture(table):
                         label=f"{'half the' if length < 1 else 'all'} steps")
     for ax, label in zip(axes, ("rank-1, validation places (%)", "mean gate (1: BN, 0: IN)")):
         ax.set(xscale="log", xlabel="travel = gate rate x steps", ylabel=label)
+        ax.set_xticks(sorted({travel for travel, _ in found}), [f"{travel:g}" for travel in sorted({travel for travel, _ in found})])
+        ax.minorticks_off()
     axes[1].set_ylim(0, 1.02)
     axes[0].legend(fontsize=8)
     return fig
@@ -116,6 +127,16 @@ def ladder_picture(ladder):
     axes[1].set(title="ours, drawn people", xlabel="rank-1 (%), unseen places")
     return fig
 
+def ladder(parts, norms, column):
+    """{name: values of the column over the seeds that both tables have}, from BN over MetaBIN's ingredients to MetaBIN."""
+    seeds = set(parts.seeds) & set(norms.seeds)
+    found = {}
+    for name in PAPER_LADDER:
+        table = norms if name in ("BN", "MetaBIN") else parts
+        found[name] = [float(row[column]) for row in rows(table, name).rows if int(row["SEED"]) in seeds]
+    return found
+
+
 # ---- recorded features and gates
 
 
@@ -129,9 +150,9 @@ def recorded_features():
 def recorded_gates(found, name):
     """{"bn1": all gates of the stem, "layer1": ...} of a recorded network ("BIN" or "MetaBIN")."""
     stages = {}
-    for key, gate in found.items():
-        if key.startswith(f"{name}/") and key.endswith(".gate"):
-            stage = key.removeprefix(f"{name}/").removeprefix("trunk.").split(".")[0]
+    for key, gate in found.items():                         # "gates BIN trunk.layer1.0.bn1"
+        if key.startswith(f"gates {name} "):
+            stage = key.removeprefix(f"gates {name} ").removeprefix("trunk.").split(".")[0]
             stages.setdefault(stage, []).append(gate)
     return {stage: torch.cat(stages[stage]) for stage in STAGES if stage in stages}
 
@@ -153,3 +174,81 @@ def gates_picture(found, names=("BIN", "MetaBIN")):
         ax.set_title(name, pad=10)
     axes[0].set_ylabel("gate (1: BN, 0: IN)")
     return fig
+
+
+# ---- one iteration, watched
+
+
+def still_or_moved(before, model):
+    """{"weights": ..., "gates": ..., "running statistics": ...}: "moved" or "still", against a copy of model.state_dict()."""
+    kinds = {"weights": False, "gates": False, "running statistics": False}
+    for name, value in model.state_dict().items():
+        last = name.rpartition(".")[2]
+        kind = "gates" if last == "gate" else "running statistics" if last.startswith(("running", "num_batches")) else "weights"
+        kinds[kind] |= not torch.equal(value, before[name])
+    return {kind: "moved" if changed else "still" for kind, changed in kinds.items()}
+
+
+def copies(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def iteration_data(seed=0, people=2, pictures=4):
+    """Four training places, two people each, four pictures a person in a row -> training.Batch, as `fit` makes them, unaugmented."""
+    data = world.sample([("train", place) for place in range(4)], people, pictures, 1, (64, 32), seed=seed, cache=False).relabelled()
+    order = torch.argsort(data.ids, stable=True)
+    data = data[order]
+    return Batch(normalise(data.pictures().float()), data.ids, data.cameras, data.domains, torch.arange(len(data)), {}, None, 0)
+
+
+def rehearsals(model, data, method, factor, count=6, seed=5):
+    """What the trial step does, over `count` meta batches of a ReIDData -> (count, 2): how far a gate is moved on average, and the
+    cosine of the outer gradient at the trial gates and at the gates as they stood. factor: on the gate rate, as `metabin.cycle`."""
+    domains, found, device = getattr(data, method.domains), [], next(model.parameters()).device
+    size = len(domains.unique()) * method.domain_people * method.pictures               # the meta batch comes last
+    batches = method.sampler(data, max(2, method.domain_people), method.pictures, seed, 1)
+    model.train()
+    for _ in range(count):
+        index = next(batches)[-size:]
+        batch = Batch(normalise(data.pictures(index).float()).to(device), *(value[index].to(device) for value in (
+            data.ids, data.cameras, domains)), index, {}, None, 0)
+        names = batch.domains.unique()
+        train, start = torch.isin(batch.domains, names[:(len(names) + 1) // 2]), gates(model)
+        with held_statistics(model):
+            by = replace(method, domains="domains")
+            _, slopes = by.slopes(model, metabin.rows(batch, train), method.inner, start, start)
+            trial = {name: metabin.trial(gate, slope, method.gate_rate * factor) for (name, gate), slope in zip(start.items(), slopes)}
+            there, here = (_flat(by.slopes(model, metabin.rows(batch, ~train), method.outer, at, at)[1]) for at in (trial, start))
+        step = (_flat(trial.values()) - _flat(start.values())).abs().mean()
+        found.append([step.item(), torch.cosine_similarity(there, here, dim=0).item()])
+    model.eval()
+    return torch.tensor(found)
+
+
+def _flat(tensors):
+    return torch.cat([tensor.detach().flatten() for tensor in tensors])
+
+
+def gated(model):
+    """A copy of a network with BN whose norms have gates, all at 1: the same function, so that gates can be asked where to go."""
+    made = swap_norms(copy.deepcopy(model), BatchInstanceNorm)
+    for module in made.modules():
+        if isinstance(module, BatchInstanceNorm):           # the instance branch scales and shifts as the other has learnt to
+            module.instance_weight.data.copy_(module.weight), module.instance_bias.data.copy_(module.bias)
+    return made
+
+
+def pushes(model, data, people, one_camera, count=12, seed=3):
+    """Where the triplet loss would push the gates of a `gated` network, a number a batch -> (count,): the sum of the gates'
+    gradients, above 0 towards IN. A batch holds `people` people with two pictures each, from one camera or from any."""
+    groups = data.ids * (data.cameras.max() + 1) + data.cameras if one_camera else data.ids
+    batches, found, device = sampling.pk_batches(groups, people, 2, seed), [], next(model.parameters()).device
+    model.train()
+    with held_statistics(model):
+        for _ in range(count):
+            index = next(batches)
+            output = metabin.forward(model, normalise(data.pictures(index).float()).to(device))
+            loss = losses.batch_hard_triplet(output.feature, data.ids[index].to(device)).mean()
+            found.append(_flat(torch.autograd.grad(loss, list(gates(model).values()))).sum())
+    model.eval()
+    return torch.stack(found).cpu()
