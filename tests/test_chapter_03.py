@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from reidkit.augment import normalise
 from reidkit.methods.baseline import Baseline
 from reidkit.recipes import exams
 from reidkit.recipes.norms import TABLES, network
@@ -96,7 +97,11 @@ def test_the_placement_explorer_answers_every_control():
 
 def test_the_tone_explorer_answers_every_control(tone):
     torch.manual_seed(0)
-    draw, controls = c03.tone_explorer({"BN": Baseline(4), "IN": network(TABLES["places"]["everywhere"], 4)}, tone)
+    models = {"BN": Baseline(4), "IN": network(TABLES["places"]["everywhere"], 4)}
+    for model in models.values():                           # statistics of these pictures: random features differ by little
+        for _ in range(20):
+            model.train()(normalise(tone.query.pictures()))
+    draw, controls = c03.tone_explorer(models, tone)
     seen = list(drawn(draw, controls))
     for name in controls:
         pictures = [picture for state, picture, _ in seen if all(state[other] == seen[0][0][other] for other in controls if other != name)]
@@ -114,7 +119,6 @@ def test_instance_norm_behind_repeated_edges_cannot_tell_the_tone(tone):
 
     def gap(net):
         with torch.inference_mode():
-            from reidkit.augment import normalise
             return (net(normalise(x)).feature - net(normalise(x / 2)).feature).abs().max().item()
     assert gap(repeated) < 1e-2 * gap(model)
 
@@ -123,7 +127,7 @@ def test_another_wall_leaves_the_people_alone(tone):
     grey = c03.before_wall(tone.query, 90)
     person = tone.query.masks[:, None].expand_as(grey.images) > 0
     assert (grey.images[~person] == 90).all() and grey.images[person].equal(tone.query.images[person])
-    assert (tone.query.images[~person] == 0).float().mean() > 0.99                                 # the black wall before
+    assert (tone.query.images[~person] == 0).float().mean() > 0.9           # the black wall before, and soft edges of people
     assert c03.tones_picture(tone).shape[2] == 3
 
 

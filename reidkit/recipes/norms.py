@@ -25,9 +25,9 @@ from ..weights import record_hash
 from . import count_classes, examine, real_exams, tables
 from .exams import style_exam, tone_exam
 
-# How far a gate may come in a run: gate rate times steps. The paper's is 0.1 x 150,000 = 15,000
-# Chosen on drawn validation places: of the four values in table `gates` the best at both lengths of run. Much less, and
-# gates stay where they started; the larger ones differ little.
+# How far a gate may come in a run: gate rate times steps; the paper's is 0.1 x 150,000 = 15,000. Chosen on drawn validation places:
+# of the four values in table `gates` the best at both lengths of run. With much less, gates stay where they started; the larger
+# values differ little.
 TRAVEL = 1000
 
 EVERYWHERE = {"IN": InstanceNorm, "half and half": functools.partial(IBN, batch_first=True),
