@@ -26,8 +26,8 @@ def tone_exam(size, seed=0, bodies=12, tones=TONES, cameras=2, pictures=2, devic
 
     The studio has a black wall and ideal cameras, so that half the tone is half of every number of a picture: what instance
     norm divides out ("over-style-normalisation"). Whoever keeps the body and nothing else is right once in cameras x len(tones) - 1
-    searches (pictures - 1 times as many right and wrong ones change nothing): the wrong tones of the query's own camera compete,
-    too. ids are body times len(tones) plus tone; attributes hold both. Other bodies for every seed.
+    searches, since the wrong tones of the query's own camera compete, too. ids are body times len(tones) plus tone; attributes hold
+    both. Other bodies for every seed.
     """
     count = len(tones) * bodies
     who = torch.arange(count).repeat_interleave(cameras * pictures)                             # (N,)
