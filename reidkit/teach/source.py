@@ -64,7 +64,7 @@ def stamp(text, number):
     """What makes a built notebook stale: another chapter text, other checks or drawings of its own, another recorded table,
     another form of notebook. A change elsewhere in the package does not: nbval and the checks tell whether it changed what
     the chapter shows."""
-    own = [pathlib.Path(__file__).parent / folder / f"c{number}.py" for folder in ("checks", "chapters")]
+    own = [path for folder in ("checks", "chapters") for path in sorted(pathlib.Path(__file__).parent.glob(f"{folder}/c{number}[._]*py"))]
     own += [files.results_dir() / f"{name}.csv" for name in sorted(set(re.findall(r'recorded\("(\w+)"', text)))]
     parts = [str(FORMAT), text, *(path.read_text(encoding="utf-8") if path.is_file() else "" for path in own)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
