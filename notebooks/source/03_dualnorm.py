@@ -392,15 +392,20 @@ teach.explore(draw, controls, film=[{}, {"border": True}, {"border": True, "wall
 #
 # ## What held here
 #
-# Recorded sentences are judged on the recorded seeds, by the lower end of the paired 95 % interval; live ones in this run.
+# Recorded sentences are judged on the recorded seeds: by the lower end of the paired 95 % interval, or, where three seeds leave that too wide, in each seed. Live ones in this run.
 
 # %% key="claims" tags=["claim", "slide"]
 def at_least(one, other, column):
     """Lower end of the interval of the paired differences (with one seed, the difference)."""
     return c03.lower(c03.paired(found[one], found[other], column))
 
-positive, points = lambda value: value > 0, "points, lower end of the interval"
-teach.claim("Early instance norm raises rank-1 in unseen places", holds=positive, measured=at_least("early", "none", "away_rank1"), unit=points)
+def mildest(one, other, column):
+    """The smallest of the paired differences."""
+    return min(c03.paired(found[one], found[other], column))
+
+positive, points, seed = lambda value: value > 0, "points, lower end of the interval", "points, mildest seed"
+teach.claim("Instance norm in the stem alone raises rank-1 in unseen places", holds=positive, measured=at_least("stem", "none", "away_rank1"), unit=points)
+teach.claim("Early instance norm raises it in every recorded seed", holds=positive, measured=mildest("early", "none", "away_rank1"), unit=seed)
 teach.claim("The authors' rule for ResNets raises it too", holds=positive, unit=points,
             measured=at_least("the rule for ResNets", "none", "away_rank1"))
 teach.claim("Everywhere is worse than early in unseen places", holds=positive, measured=at_least("early", "everywhere", "away_rank1"), unit=points)
@@ -408,7 +413,7 @@ teach.claim("Everywhere costs rank-1 at home", holds=positive, measured=at_least
 teach.claim("Everywhere costs mAP in the tone exam", holds=positive, measured=at_least("none", "everywhere", "tone_map"), unit=points)
 teach.claim("At home, feature norm helps the network without instance norm", holds=positive, unit=points,
             measured=at_least("none", "none" + c03.WITHOUT, "home_map"))
-teach.claim("IBN-a loses less of the tone than early", holds=positive, measured=at_least("IBN-a", "early", "tone_map"), unit=points)
+teach.claim("IBN-a loses less of the tone than early, in every recorded seed", holds=positive, measured=mildest("IBN-a", "early", "tone_map"), unit=seed)
 teach.claim("IBN-b and early are one network: their recorded scores agree", holds=lambda gap: gap < 0.1, unit="points of mAP",
             measured=max(abs(change) for change in c03.paired(found["IBN-b"], found["early"], "away_map")))
 
