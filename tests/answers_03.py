@@ -24,7 +24,7 @@ WRONG = {
         ("def f(one, other):\n    from statistics import mean, stdev\n    d = [a - b for a, b in zip([one[s] for s in one if s in other], [other[s] for s in other if s in one])]\n"
          "    return mean(d), {2: 12.706, 4: 3.182}[len(d)] * stdev(d) / len(d) ** 0.5", "by luck"),
         ("def f(one, other):\n    from statistics import mean, stdev\n    return mean(one.values()) - mean(other.values()), 1.0", "no partner"),
-        (f"def f(one, other):\n{DIFFERENCES}    return mean(d), t * pstdev(d) / n ** 0.5", "unbiased"),
+        (f"def f(one, other):\n{DIFFERENCES}    return mean(d), t * pstdev(d) / n ** 0.5", "statistics.stdev"),
         (f"def f(one, other):\n{DIFFERENCES}    return mean(d), 1.96 * stdev(d) / n ** 0.5", "1.96"),
         (f"def f(one, other):\n{DIFFERENCES}    return mean(d), t * stdev(d)", "root of n"),
         (f"def f(one, other):\n{DIFFERENCES}    return mean(d), t * stdev(d) / n", "not by n"),

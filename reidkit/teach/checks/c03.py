@@ -67,7 +67,7 @@ def paired(answer):
     expect(abs(middle - (53.5 - 44.8)) > 1e-6, "seed 7 has no partner: only seeds that both have count")
     expect(abs(middle - 2.5) < 1e-6, f"the differences are 2, 1, 3 and 4, their mean is 2.5; yours is {middle:.3f}")
     deviation = (5 / 3) ** 0.5                                              # of 2, 1, 3, 4 around 2.5, divided by n - 1
-    for wrong, reason in ((3.182 * (5 / 4) ** 0.5 / 2, "the deviation divides by n; with n - 1 it is unbiased (statistics.stdev)"),
+    for wrong, reason in ((3.182 * (5 / 4) ** 0.5 / 2, "the deviation divides by n; divide by n - 1, as statistics.stdev does"),
                           (1.96 * deviation / 2, "1.96 is for many seeds; with four, t is 3.182"),
                           (3.182 * deviation, "this is the spread of one difference; that of the mean is smaller by the root of n"),
                           (3.182 * deviation / 4, "divide by the root of n, not by n"),
