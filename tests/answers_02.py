@@ -31,6 +31,8 @@ WRONG = {
          "left in evaluation mode"),
         ("def f(model, images, batch=4):\n    model.eval()\n    with torch.no_grad():\n        y = torch.cat([model(part) for part in images.split(batch)])\n"
          "    model.train()\n    return y", "left in training mode"),
+        ("def f(model, images, batch=4):\n    before = model.training\n    model.eval()\n    with torch.no_grad():\n"
+         "        y = torch.cat([model(part) for part in images.split(batch)])\n    model.train(before)\n    return y", "frozen"),
         ("def f(model, images, batch=4):\n    before = model.training\n    model.eval()\n    y = torch.cat([model(part) for part in images.split(batch)])\n"
          "    model.train(before)\n    return y", "no_grad"),
         ("def f(model, images, batch=4):\n    before = model.training\n    model.eval()\n    with torch.no_grad():\n        y = model(images[:batch])\n"

@@ -97,7 +97,22 @@ def test_thumbnails_keep_pictures_apart():
     assert x.shape == (54, 384) and x_new.shape == (18, 384) and set(y.tolist()) == set(y_new.tolist()) == {0, 1, 2}
 
 
-# ---- layers, divergence, company, scores
+# ---- one formula, layers, divergence, company, scores
+
+def test_the_formula_by_hand():
+    """Two pictures of two pixels, (1, 3) and (5, 7): the pencil of section 2."""
+    tiny = torch.tensor([[1.0, 3], [5, 7]]).view(2, 1, 1, 2)
+    assert c02.by_formula(tiny, (2, 3)).flatten().tolist() == pytest.approx([-1, 1, -1, 1], abs=1e-4)
+    assert c02.by_formula(tiny, (0, 2, 3)).flatten().tolist() == pytest.approx([v / 5 ** 0.5 for v in (-3, -1, 1, 3)], abs=1e-4)
+    assert c02.by_formula(tiny, (2, 3), eps=3.0).flatten().tolist() == pytest.approx([-0.5, 0.5, -0.5, 0.5])
+
+
+def test_the_gap_of_a_pair_by_hand():
+    pair = torch.stack([torch.full((3, 2, 2), 1.0), torch.full((3, 2, 2), 5.0)])
+    assert c02.pair_gap(nn.Identity(), pair) == pytest.approx(4)
+    assert c02.pair_gap(nn.Identity(), pair.flip(0)) == pytest.approx(4)    # without its sign
+    assert c02.pair_gap(nn.BatchNorm2d(3), pair) == pytest.approx(2, abs=1e-4)          # mean 3, deviation 2: -1 and 1
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -161,6 +176,7 @@ def test_the_histogram_picture_counts_saturation():
     inputs = {"before": [torch.zeros(1, 10, c02.WIDTH) + (9 if layer == 5 else 0) for layer in range(c02.DEPTH)]}
     fig = c02.histogram_picture(inputs, inputs, [("made up", "before", 0)] * 2)
     labels = [text.get_text() for text in fig.axes[0].get_legend().get_texts()]
+    assert all(ax.get_ylim()[1] < 1.1 for ax in fig.axes)                   # shares
     assert labels == ["layer 1: 0 % saturated", "layer 6: 100 % saturated", "layer 12: 0 % saturated"]
     from matplotlib import pyplot
     pyplot.close(fig)

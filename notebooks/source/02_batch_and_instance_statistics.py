@@ -285,7 +285,7 @@ def gap(norm, a, b):
     return (y[0] - y[1]).abs().mean().item()
 
 # %% [markdown] key="twins-why" tags=["solution"]
-# Each picture has two values only: the wall's and the clothes'. After IN the darker and the lighter land on the same two numbers, whatever they were. The wall must be darker than both; before a wall of another shade between them, the two would swap places.
+# Each picture has two values only: the wall's and the clothes'. After IN the darker and the lighter land on the same two numbers. The wall must be darker than both: before a wall of a shade between them, one would come out darker than it, the other lighter, and IN could tell them apart.
 
 # %% key="twins-drawn" tags=["check"]
 people = world.make_people(1, seed=3)
@@ -329,8 +329,8 @@ teach.show(fig, name="02-depth",
                "with depth, content below it, two random halves lowest.",
            caption=f"What you see: how far two sets lie apart in each layer ({len(who)} pictures through four chains). In the last stage, "
                    "style and content: " + "; ".join(f"{name} {each['style'][-1]:.2f} and {each['content'][-1]:.2f}" for name, each in curves.items())
-                   + ". Random halves fall too: " + ", ".join(
-                       f"{name} {each['nothing'][0] / each['nothing'][-1]:.0f} times" for name, each in curves.items()) + ".")
+                   + ". Random halves, pixels over last stage: " + ", ".join(
+                       f"{name} {each['nothing'][0] / each['nothing'][-1]:.1f}" for name, each in curves.items()) + ".")
 
 # %% [markdown] key="modes" tags=["slide"]
 # Style falls with depth, as in the paper. But random halves fall too: that much is no news about style. And look at the right panel before you credit the training: without any, style falls as well. A hundred steps leave less style *for each bit of content* in the last stage: so it was in three recorded seeds, in two of them by little. (The untrained net's running statistics were re-estimated on these very pictures, the trained net's were not.) And **content does not grow here as it did there**: their contents were kinds of objects, ours is the colour of clothes, which pixels show already. For people, style and content share the shallow layers, as the bars of section 3 showed. One reason to give IN only half of the channels (chapter 3), or a gate (chapter 4).
@@ -486,7 +486,6 @@ measured = {"at_large_rate": min((fast[0] - half).min(), (half - fast[1]).min())
             "pooled_loss": gain("home", "per camera (CBN)") - gain("home", "per camera (CBN)", "pooled"),
             "beyond_adabn": gain("new places", "per camera (CBN)") - gain("new places", "per place (AdaBN)")}
 measured = {name: float(value) for name, value in measured.items()}
-
 def judged(sentence, name, holds, unit):
     teach.claim(sentence, measured=measured[name], holds=holds, unit=unit, run=run, recorded=c02.recorded("02_chapter", name))
 

@@ -19,6 +19,7 @@ from ..widgets import Frame, slider
 
 LAYERS = ("pixels", "stem", "layer1", "layer2", "layer3", "layer4")
 DEPTH, WIDTH, SATURATED = 12, 64, 0.97      # of the deep nets; beyond 0.97 tanh passes on less than 6 % of a gradient
+apart = lambda a, b: (a - b).square().mean().sqrt().item()             # root mean square difference
 
 
 def recorded(name, column=None):
@@ -27,7 +28,6 @@ def recorded(name, column=None):
 
 
 # ---- 1: a deep net, many times side by side
-
 
 def thumbnails(people, seed):
     """People of one drawn place at 16 x 8 pixels -> (x (N, 384), y (N,)) to learn from, and the same of other pictures."""
@@ -86,7 +86,6 @@ class DeepNets:
 
 def deep_runs(known, new, norm=None, rates=(0.03,), scales=(1.0,), seeds=(0,), steps=60, dropout=0.0):
     """Train a net for every scale of the first weights, rate and seed -> dict.
-
     loss (scales, rates, seeds): mean of the last ten steps; known, new: accuracy in evaluation mode; before, after: what
     each layer's tanh was given before and after training, a list of (runs, N, WIDTH).
     """
@@ -110,7 +109,7 @@ def deep_runs(known, new, norm=None, rates=(0.03,), scales=(1.0,), seeds=(0,), s
 def histogram_picture(plain, normed, columns):
     """What tanh is given, by depth: without batch norm above, with it below; columns: (title, "before" or "after", run)."""
     from matplotlib import pyplot
-    fig, axes = pyplot.subplots(2, len(columns), figsize=(8.4, 4.2), sharex=True)
+    fig, axes = pyplot.subplots(2, len(columns), figsize=(8.4, 5.0), sharex=True)
     edges = torch.linspace(-4, 4, 41)
     for row, (name, runs) in enumerate((("without BN", plain), ("with BN", normed))):
         for ax, (title, when, run) in zip(axes[row], columns):
@@ -120,16 +119,25 @@ def histogram_picture(plain, normed, columns):
                 ax.plot((edges[1:] + edges[:-1]) / 2, counts, marker="none",
                         label=f"layer {layer + 1}: {100 * (values.tanh().abs() > SATURATED).float().mean():.0f} % saturated")
             ax.set_yscale("symlog", linthresh=0.02, linscale=0.6)
-            ax.set(ylim=(0, 20), yticks=[0, 0.02, 0.1, 1], yticklabels=["0", "0.02", "0.1", "1"])
-            ax.set_title(f"{name}, {title}", fontsize=9)
-            ax.legend(fontsize=6.5, loc="upper left")
-            if row:
-                ax.set_xlabel("input of tanh (outermost bins: and beyond)", fontsize=8)
+            ax.set(ylim=(0, 1.02), yticks=[0, 0.02, 0.1, 1], yticklabels=["0", "0.02", "0.1", "1"])
+            ax.set_title(f"{name}, {title}", fontsize=9, pad=42)             # the legend stands between: a share ends at 1
+            ax.legend(fontsize=6.5, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, frameon=False)
+            ax.set_xlabel("input of tanh (ends: and beyond)" if row else "", fontsize=8)
         axes[row, 0].set_ylabel("share of values")
     return fig
 
 
-# ---- 2: what stands in a layer
+# ---- 2: one formula, and what stands in a layer
+
+def by_formula(x, axes, eps=1e-5):
+    """The one formula without gamma and beta: what exercise 2.1 asks for."""
+    mean = x.mean(axes, keepdim=True)
+    return (x - mean) / ((x - mean).square().mean(axes, keepdim=True) + eps).sqrt()
+
+
+def pair_gap(norm, pair):
+    """(2, 3, H, W), both in one batch through norm -> mean absolute difference: what exercise 2.2 asks for."""
+    return norm(pair).diff(dim=0).abs().mean().item()
 
 
 @torch.no_grad()
@@ -154,7 +162,6 @@ def crowd_through_chains(people, chains, size, seed, device="cpu", poses=2):
 def style_and_content(layers, light):
     """Divergence by layer, median over channels -> {"style": the same pictures through two chains, "content": light against
     dark tops through one chain, "nothing": two halves of the people at random}: lists, one number for each of LAYERS.
-
     layers: for each chain, the maps of each layer; light (N,) bool: who wears a light top."""
     half = torch.arange(len(light)) // 2 % 2 == 0           # pairs of pictures: each person stays in one half
     pairs = [(a, b) for b in range(len(layers)) for a in range(b)]
@@ -170,7 +177,6 @@ def style_and_content(layers, light):
 
 # ---- 3: in whose company a picture is normalised
 
-
 @torch.no_grad()
 def company(model, images, batches):
     """Features of normalised images when somebody forgot eval: each batch, a tensor of indices, by its own statistics.
@@ -184,8 +190,7 @@ def company(model, images, batches):
 
 
 def scores(features, exam):
-    """Features (N, D) of exam.both() -> {"pooled": (rank-1, mAP) in % in one gallery of all places, "by place": the mean over
-    places, each with a gallery of its own}."""
+    """Features (N, D) of exam.both() -> {"pooled": (rank-1, mAP) in %, one gallery, "by place": mean of a gallery a place}."""
     both, asks = exam.both(), torch.arange(len(features)) < len(exam.query)
     found = []
     for here in (torch.ones_like(asks), *(both.domains == place for place in both.domains.unique())):
@@ -196,10 +201,6 @@ def scores(features, exam):
 
 
 # ---- pixels through the norms: the goal picture and the explorer
-
-
-apart = lambda a, b: (a - b).square().mean().sqrt().item()             # root mean square difference
-
 
 class PixelNorms:
     """Batch norm with the statistics of a crowd, as after training, and instance norm, on pixels 0 to 1: no weights."""
@@ -260,8 +261,7 @@ def normalisation_explorer(size, seed=0, people=6):
         for shown, picture in zip(artists["pictures"], pictures):
             shown.set_data(picture.permute(1, 2, 0).numpy())
         for name, y in norms(pictures).items():
-            middle, scale = spans[name]
-            *lines, title = artists[name]
+            (middle, scale), (*lines, title) = spans[name], artists[name]
             for line, values in zip(lines, y):
                 grey = ((values.mean(0) - middle) * scale).clamp(-3, 3).flatten()
                 line.set_ydata(torch.histogram(grey, edges)[0] / len(grey))

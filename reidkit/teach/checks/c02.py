@@ -63,8 +63,9 @@ def features_of(answer):
     model(images)                                           # running statistics of its own
     model.eval()
     wanted = model(images).detach()
-    for training in (True, False):
+    for training, frozen in ((True, False), (False, False), (True, True)):
         model.train(training)
+        model[1].train(training and not frozen)             # a frozen BN keeps its statistics while the rest learns
         kept = {name: value.clone() for name, value in model.state_dict().items()}
         got = answer(model, images)
         expect(isinstance(got, torch.Tensor) and got.shape == wanted.shape,
@@ -75,4 +76,6 @@ def features_of(answer):
         expect(not got.requires_grad, "the features carry a graph of gradients: no_grad is missing")
         was, now = ("training" if mode else "evaluation" for mode in (training, model.training))
         expect(model.training == training, f"the model came in {was} mode and is left in {now} mode")
+        expect(model[1].training == (training and not frozen),
+               "a model in training mode had its BN frozen in evaluation mode: you woke it, and the next step would move its statistics")
     expect(torch.allclose(answer(model, images, 5), wanted, atol=1e-5), "with batches of 5 and 1 the features change")
