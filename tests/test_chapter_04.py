@@ -87,17 +87,27 @@ def test_differences_are_paired_by_seed():
 
 
 def test_the_ladder_takes_the_seeds_that_both_tables_have():
-    names = [name for name in c04.PAPER_LADDER if name not in ("BN", "MetaBIN")]
-    found = c04.ladder(made_table(seeds=(0, 2), rows=names), made_table(), "away_rank1")
-    assert list(found) == list(c04.PAPER_LADDER) and found["BN"] == [0, 2] and found["MetaBIN"] == [40, 42]
+    names = [name for name in c04.PAPER_LADDER if name not in ("BN", "BIN", "MetaBIN")]
+    parts = made_table(seeds=(0, 2), rows=names)
+    found = c04.ladder(parts, made_table(), "away_rank1")
+    assert list(found) == list(c04.PAPER_LADDER) and found["BN"] == [0, 2] and found["BIN"] == [30, 32] and found["MetaBIN"] == [40, 42]
+    less = Recorded("x", [row for row in parts.rows if (row["row"], row["SEED"]) != ("triplet", "2")])     # still being recorded
+    assert all(len(values) == 1 for values in c04.ladder(less, made_table(), "away_rank1").values())
     assert set(c04.STEPS) | {"BN"} == set(found) and set(c04.STEPS.values()) <= set(found)
     drawn(c04.ladder_picture(found))
+
+
+def test_agreement_with_a_paper_needs_the_whole_interval():
+    assert c04.agreement([2.0, 3.0, 4.0], 5.0) == c04.agreement([-2.0, -3.0, -4.0], -5.0) == (True, "")
+    assert c04.agreement([2.0, 3.0, 4.0], -5.0) == c04.agreement([-2.0, -3.0, -4.0], 5.0) == (False, "")
+    assert c04.agreement([-1.0, 0.5, 4.0], 5.0) == (None, "ours undecided")
+    assert c04.agreement([2.0, 3.0, 4.0], 0.3)[0] is None
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
 def test_pictures_of_tables(seeds):
     table = made_table(seeds=seeds)
-    drawn(c04.row_picture(table, list(c04.PAPER_AWAY), {"style": "style exam", "tone": "tone exam"}, chance={"tone": 25.0}))
+    drawn(c04.row_picture(table, list(c04.PAPER_AWAY), {"style": "style exam", "tone": "tone exam"}, lines={"tone guessed": 25.0}))
     gate_rows = made_table("04_gates", seeds, [f"travel {travel}, length {length:g}" for length in (0.5, 1.0) for travel in (250, 2500)])
     assert sorted(c04.travels(gate_rows)) == [(250, 0.5), (250, 1), (2500, 0.5), (2500, 1)]
     drawn(c04.travel_picture(gate_rows))

@@ -53,7 +53,7 @@ def _meta(inner=None, outer=None, **options):
     return Row("BIN", "episodes", options={**parts, **options})
 
 
-FIXED = {"low": 0.01, "high": 0.01}                         # the middle of the cycle, in every step
+FIXED = {"low": 0.01, "high": 0.01}                         # the geometric middle of the cycle, a fifth of its mean, in every step
 TABLES = {
     "norms": {"BN": Row("BN"), "IN": Row("IN"), "IBN-a": Row("IBN-a"), "DualNorm": Row("DualNorm"),
               "half and half": Row("half and half"), "BIN": Row("BIN"), "MetaBIN": _meta()},

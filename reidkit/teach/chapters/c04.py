@@ -26,9 +26,9 @@ STAGES = ("bn1", "layer1", "layer2", "layer3", "layer4")
 # and, for the norms, trained and examined on Market-1501
 PAPER_AWAY = {"BN": 50.9, "IN": 54.9, "half and half": 56.5, "BIN": 54.8, "MetaBIN": 64.7}
 PAPER_HOME = {"BN": 87.2, "IN": 71.9, "half and half": 79.5, "BIN": 87.5, "MetaBIN": 87.9}
-PAPER_LADDER = {"BN": 50.9, "CE only": 60.6, "triplet": 62.8, "triplet + scatter": 63.0, "triplet + shuffle": 63.1,
+PAPER_LADDER = {"BN": 50.9, "BIN": 54.8, "CE only": 60.6, "triplet": 62.8, "triplet + scatter": 63.0, "triplet + shuffle": 63.1,
                 "all, fixed step": 63.5, "MetaBIN": 64.7}
-STEPS = {"CE only": "BN", "triplet": "CE only", "triplet + scatter": "triplet", "triplet + shuffle": "triplet",
+STEPS = {"BIN": "BN", "CE only": "BIN", "triplet": "CE only", "triplet + scatter": "triplet", "triplet + shuffle": "triplet",
          "all, fixed step": "triplet", "MetaBIN": "all, fixed step"}                            # name -> what it adds to
 
 # ---- recorded tables
@@ -58,6 +58,18 @@ def lowest(values):
     return values[0] if low is None else low
 
 
+def agreement(ours, theirs):
+    """Do our differences, one a seed, bear out the paper's? -> (True, False or None, remark): None where we cannot say."""
+    if abs(theirs) <= 1:
+        return None, "a difference of at most one point there"
+    sign = 1 if theirs > 0 else -1
+    if lowest([sign * value for value in ours]) > 0:
+        return True, ""
+    if lowest([-sign * value for value in ours]) > 0:
+        return False, ""
+    return None, "ours undecided"
+
+
 def whiskers(ax, table, column, y, **looks):
     """A dot at height y with its 95 % t interval over seeds."""
     middle, (low, high) = table.mean(column), table.interval(column)
@@ -65,17 +77,17 @@ def whiskers(ax, table, column, y, **looks):
     ax.errorbar(middle, y, xerr=ends, linestyle="none", capsize=3, **looks)
 
 
-def row_picture(table, names, exams, unit="_rank1", chance=()):
-    """A line for each row of the table, a marker for each exam -> figure. exams: {column stem: label}; chance: {stem: %}."""
+def row_picture(table, names, exams, unit="_rank1", lines=()):
+    """A line for each row of the table, a marker for each exam -> figure. exams: {column stem: label}; lines, dotted: {label: %}."""
     from matplotlib import pyplot
     fig, ax = pyplot.subplots(figsize=(6.4, 0.42 * len(names) + 1.5))
     for index, (stem, label) in enumerate(exams.items()):
         for y, name in enumerate(reversed(names)):
             whiskers(ax, rows(table, name), f"{stem}{unit}", y + 0.16 * (len(exams) / 2 - index - 0.5), marker="os^D"[index],
                      color=f"C{index}", markerfacecolor=("white" if index % 2 else f"C{index}"), label=None if y else label)
-    for stem, value in dict(chance).items():
+    for label, value in dict(lines).items():
         ax.axvline(value, color="0.4", linewidth=0.9, linestyle=":")
-        ax.text(value + 0.5, len(names) - 0.55, f"chance, {exams[stem]}", fontsize=7, va="top")
+        ax.text(value + 0.5, len(names) - 0.55, label, fontsize=7, va="top")
     ax.set(yticks=range(len(names)), yticklabels=list(names)[::-1], ylim=(-0.6, len(names) - 0.4),
            xlim=(0, 100), xlabel="rank-1 (%)" if unit == "_rank1" else "mAP (%)")
     fig.legend(*ax.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=len(exams))
@@ -127,13 +139,15 @@ def ladder_picture(ladder):
     axes[1].set(title="ours, drawn people", xlabel="rank-1 (%), unseen places")
     return fig
 
+
 def ladder(parts, norms, column):
-    """{name: values of the column over the seeds that both tables have}, from BN over MetaBIN's ingredients to MetaBIN."""
-    seeds = set(parts.seeds) & set(norms.seeds)
+    """{name: values of the column over the seeds that every rung has}, from BN over MetaBIN's ingredients to MetaBIN."""
+    tables = {name: rows(norms if name in ("BN", "BIN", "MetaBIN") else parts, name) for name in PAPER_LADDER}
+    seeds = sorted(set.intersection(*(set(table.seeds) for table in tables.values())))
     found = {}
-    for name in PAPER_LADDER:
-        table = norms if name in ("BN", "MetaBIN") else parts
-        found[name] = [float(row[column]) for row in rows(table, name).rows if int(row["SEED"]) in seeds]
+    for name, table in tables.items():
+        own = {int(row["SEED"]): float(row[column]) for row in table.rows}
+        found[name] = [own[seed] for seed in seeds]
     return found
 
 
