@@ -101,6 +101,8 @@ def test_agreement_with_a_paper_needs_the_whole_interval():
     assert c04.agreement([2.0, 3.0, 4.0], 5.0) == c04.agreement([-2.0, -3.0, -4.0], -5.0) == (True, "")
     assert c04.agreement([2.0, 3.0, 4.0], -5.0) == c04.agreement([-2.0, -3.0, -4.0], 5.0) == (False, "")
     assert c04.agreement([-1.0, 0.5, 4.0], 5.0) == (None, "ours undecided")
+    for theirs in (5.0, -5.0):
+        assert c04.agreement([-0.1, 0.1, 0.2], theirs) == (None, "no sign of ours decided, but smaller than theirs")
     assert c04.agreement([2.0, 3.0, 4.0], 0.3)[0] is None
 
 

@@ -67,7 +67,8 @@ def agreement(ours, theirs):
         return True, ""
     if lowest([-sign * value for value in ours]) > 0:
         return False, ""
-    return None, "ours undecided"
+    smaller = -lowest([-sign * value for value in ours]) < abs(theirs)          # all of our interval
+    return None, "no sign of ours decided, but smaller than theirs" if smaller else "ours undecided"
 
 
 def whiskers(ax, table, column, y, **looks):
