@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from widget_frames import frames
 
 from reidkit.augment import normalise
 from reidkit.methods.baseline import Baseline
 from reidkit.recipes import exams
 from reidkit.recipes.norms import TABLES, network
-from reidkit.teach import widgets
 from reidkit.teach.chapters import c03
 from reidkit.teach.figures import pixels
 from reidkit.teach.recorded import Recorded
@@ -31,15 +31,6 @@ def made_up(seeds=3, names=None):
 @pytest.fixture(scope="module")
 def tone():
     return exams.tone_exam((64, 32), bodies=3)
-
-
-def drawn(draw, controls):
-    kept = {}
-    for state in widgets.states(controls):
-        frame = draw(state, kept)
-        picture = np.array(pixels(frame.picture))
-        assert picture.dtype == np.uint8 and picture.std() > 5
-        yield state, picture, frame.text
 
 
 def test_differences_are_paired_by_seed():
@@ -78,7 +69,7 @@ def test_pictures(seeds):
 
 def test_the_placement_explorer_answers_every_control():
     draw, controls = c03.placement_explorer(made_up())
-    seen = list(drawn(draw, controls))
+    seen = list(frames(draw, controls))
     assert controls["placement"].values == (*c03.PLACES, *c03.OTHERS)
     for name in controls:
         alike = {text for state, _, text in seen if all(state[other] == seen[0][0][other] for other in controls if other != name)}
@@ -92,7 +83,7 @@ def test_the_placement_explorer_answers_every_control():
     assert lone.startswith("IBN-a, new")
     assert "Against" not in draw(first | {"placement": "none"}, {}).text
     draw, controls = c03.placement_explorer(made_up(1))
-    assert len(list(drawn(draw, controls))) > 10
+    assert len(list(frames(draw, controls))) > 10
 
 
 def test_the_tone_explorer_answers_every_control(tone):
@@ -102,7 +93,7 @@ def test_the_tone_explorer_answers_every_control(tone):
         for _ in range(20):
             model.train()(normalise(tone.query.pictures()))
     draw, controls = c03.tone_explorer(models, tone)
-    seen = list(drawn(draw, controls))
+    seen = list(frames(draw, controls))
     for name in controls:
         pictures = [picture for state, picture, _ in seen if all(state[other] == seen[0][0][other] for other in controls if other != name)]
         assert any(not np.array_equal(picture, pictures[0]) for picture in pictures[1:]), name

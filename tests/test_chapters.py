@@ -7,10 +7,11 @@ import pathlib
 import numpy as np
 import pytest
 import torch
+from widget_frames import frames
 
 from reidkit import world
 from reidkit.datasets.record import Exam
-from reidkit.teach import source, widgets
+from reidkit.teach import source
 from reidkit.teach.chapters import c00, c01, c01b, c11
 from reidkit.teach.start import Run
 
@@ -158,16 +159,6 @@ def drawn():
     exam = world.exam([("demo", 0)], people=5, cameras=3, pictures=2, size=(64, 32), cache=False)
     features = [torch.nn.functional.normalize(part.images.float().flatten(1) - 90, dim=1) for part in (exam.query, exam.gallery)]
     return exam, *features
-
-
-def frames(draw, controls):
-    kept = {}
-    for state in widgets.states(controls):
-        frame = draw(state, kept)
-        from reidkit.teach.figures import pixels
-        picture = np.array(pixels(frame.picture))
-        assert picture.dtype == np.uint8 and picture.std() > 5
-        yield state, picture, frame.text
 
 
 def test_world_walk_shows_what_was_asked_for():

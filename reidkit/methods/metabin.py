@@ -173,8 +173,9 @@ def base_step(model, batch, optimiser, losses):
     optimiser.zero_grad(set_to_none=True)
     total = sum(parts.values())
     total.backward()
-    slopes = [gate.grad for gate in gates(model).values()]
-    for gate in gates(model).values():
+    held = gates(model).values()
+    slopes = [gate.grad for gate in held]
+    for gate in held:
         gate.grad = None                                                        # the optimiser passes over it
     optimiser.step()
     return {"loss": total, **parts}, slopes
