@@ -1,15 +1,15 @@
 """Everything the course does, from a bare Python 3.11-3.13 on: `python course.py lab` (or `make lab`). Standard library only.
 
-    lab         set up, check the machine, open JupyterLab in work/ on chapter 0
-    test        set up, then every test (more words go to pytest: python course.py test -k world)
-    setup       only make .venv; --keep-torch takes the torch and torchvision that this Python has (a CUDA build, say)
-    update      bring newer chapters into work/, keep your answers
-    course      run every chapter into build/course/ (NAME=VALUE sets a parameter: PRESET=smoke)
-    lecture 01  build a lecture copy of a chapter and open it (--route 15 is the short one)
-    notebooks   rebuild the notebooks whose sources changed (or name chapters: notebooks 01; --all)
-    tables      record every table and the drawn weights again, after the world or a method changed (hours); needs
-                REIDKIT_DATA_ROOT, the folder of real data sets; then: notebooks
-    lint        style checks
+lab         set up, check the machine, open JupyterLab in work/ on chapter 0
+test        set up, then every test (more words go to pytest: python course.py test -k world)
+setup       only make .venv; --keep-torch takes the torch and torchvision that this Python has (a CUDA build, say)
+update      bring newer chapters into work/, keep your answers
+course      run every chapter into build/course/ (NAME=VALUE sets a parameter: PRESET=smoke)
+lecture 01  build a lecture copy of a chapter and open it (--route 15 is the short one)
+notebooks   rebuild the notebooks whose sources changed (or name chapters: notebooks 01; --all)
+tables      record every table and the drawn weights again, after the world or a method changed (hours); needs
+            REIDKIT_DATA_ROOT, the folder of real data sets; then: notebooks
+lint        style checks
 """
 
 import hashlib
@@ -23,7 +23,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-STAMP = VENV / "reidkit-setup"                              # hash of what the environment was made from
+STAMP = VENV / "reidkit-setup"  # hash of what the environment was made from
 WINDOWS = os.name == "nt"
 PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 LOWEST, HIGHEST = (3, 11), (3, 13)
@@ -54,8 +54,18 @@ class Stop(Exception):
 
 
 def main(words):
-    commands = {"lab": lab, "test": test, "setup": setup, "update": update, "course": course, "lecture": lecture,
-                "notebooks": notebooks, "tables": tables, "lint": lint}
+    commands = {
+        "lab": lab,
+        "test": test,
+        "setup": setup,
+        "update": update,
+        "course": course,
+        "lecture": lecture,
+        "notebooks": notebooks,
+        "tables": tables,
+        "check": check,
+        "lint": lint,
+    }
     if not words or words[0] in ("help", "-h", "--help"):
         print(__doc__)
         return 0
@@ -73,10 +83,16 @@ def main(words):
 
 # ---- commands
 
+
 def setup(words=()):
     """Make .venv, or find that it is what requirements.lock and pyproject.toml ask for (then this takes no time)."""
     keep = "--keep-torch" in words
-    if STAMP.is_file() and PYTHON.exists() and STAMP.read_text(encoding="utf-8") in {_stamp(False), _stamp(True)} and not keep:
+    if (
+        STAMP.is_file()
+        and PYTHON.exists()
+        and STAMP.read_text(encoding="utf-8") in {_stamp(False), _stamp(True)}
+        and not keep
+    ):
         return
     begin = time.perf_counter()
     if not PYTHON.exists():
@@ -85,14 +101,22 @@ def setup(words=()):
         _run([python, "-m", "venv", *(["--system-site-packages"] if keep else []), str(VENV)])
     lock = ROOT / "requirements.lock"
     if keep:
-        if subprocess.run([str(PYTHON), "-c", "import torch"], capture_output=True, check=False).returncode:
-            raise Stop("--keep-torch found no torch to keep: run it with the Python that has it, and delete .venv before")
-        pins = [line for line in lock.read_text(encoding="utf-8").splitlines() if not line.startswith(("torch==", "torchvision=="))]
+        if subprocess.run(
+            [str(PYTHON), "-c", "import torch"], capture_output=True, check=False
+        ).returncode:
+            raise Stop(
+                "--keep-torch found no torch to keep: run it with the Python that has it, and delete .venv before"
+            )
+        pins = [
+            line
+            for line in lock.read_text(encoding="utf-8").splitlines()
+            if not line.startswith(("torch==", "torchvision=="))
+        ]
         lock = VENV / "constraints-without-torch.txt"
         lock.write_text("\n".join(pins) + "\n", encoding="utf-8")
     print("installing what requirements.lock pins (a minute or two, once)", flush=True)
     install = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "-c", str(lock)]
-    if not keep:                                            # pinned torch first: asked for by range, pip may take a build of many GB
+    if not keep:  # pinned torch first: asked for by range, pip may take a build of many GB
         _run([*install, "torch", "torchvision"])
     _run([*install, "-e", ".[all]"])
     _run([str(PYTHON), "-m", "pip", "check", "--disable-pip-version-check"])
@@ -106,21 +130,58 @@ def lab(words):
     _run(copies)
     if subprocess.run(_module("reidkit.teach.doctor"), cwd=ROOT, check=False).returncode:
         print("the check found something (above); JupyterLab opens all the same", flush=True)
-    root = ["--allow-root"] if not WINDOWS and os.geteuid() == 0 else []      # in a container; it listens on this machine only
-    return _call([*_module("jupyterlab"), f"--ServerApp.root_dir={_work_dir()}",
-                  "--LabApp.default_url=/lab/tree/00_start_here.ipynb", *root, *words])
+    root = (
+        ["--allow-root"] if not WINDOWS and os.geteuid() == 0 else []
+    )  # in a container; it listens on this machine only
+    return _call(
+        [
+            *_module("jupyterlab"),
+            f"--ServerApp.root_dir={_work_dir()}",
+            "--LabApp.default_url=/lab/tree/00_start_here.ipynb",
+            *root,
+            *words,
+        ]
+    )
 
 
 def test(words):
-    """One pytest run over tests/ and, through nbval, over the committed notebooks; an empty cache, so that training is live."""
+    """Every test, on all cores: tests/ and, through nbval, the committed notebooks."""
     setup()
     if os.environ.get("REQUIRE_BROWSER") == "1":
         _browser()
+    nbval = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600"]
+    return _pytest(["tests", "notebooks", *nbval, *words])
+
+
+def check(words):
+    """Lint, and the tests that need neither a notebook's run, nor a browser, nor a long training."""
+    setup()
+    slow = ["tests/test_notebooks.py", "tests/test_browser.py"]
+    left_out = [f"--ignore={name}" for name in slow]
+    return lint([]) or _pytest(["tests", *left_out, "-m", "not slow", *words])
+
+
+def _pytest(words):
+    """pytest on all cores, one thread each; with an empty cache, so that training is live."""
+    workers = [] if "-n" in words else ["-n", str(_cores())]
     with tempfile.TemporaryDirectory(prefix="reidkit-test-", ignore_cleanup_errors=True) as cache:
-        surroundings = {"REIDKIT_CACHE_DIR": cache, "REIDKIT_PROGRESS": "off", "REIDKIT_STRICT": "1", "OMP_NUM_THREADS": "1",
-                        "MKL_NUM_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1", "PYTHONHASHSEED": "0"}
-        return _call([*_module("pytest"), "tests", "notebooks", "--nbval-lax", "--nbval-current-env",
-                      "--nbval-cell-timeout=600", *words], surroundings)
+        surroundings = {
+            "REIDKIT_CACHE_DIR": cache,
+            "REIDKIT_PROGRESS": "off",
+            "REIDKIT_STRICT": "1",
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "JUPYTER_PREFER_ENV_PATH": "1",
+            "PYTHONHASHSEED": "0",
+        }
+        return _call([*_module("pytest"), *workers, *words], surroundings)
+
+
+def _cores():
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def update(words):
@@ -157,10 +218,16 @@ def tables(words):
 
 def lint(words):
     setup()
-    return _call([*_module("ruff"), "check", ".", *words])
+    found = [
+        _call([*_module("ruff"), "check", ".", *words]),
+        _call([*_module("ruff"), "format", "--check", "--quiet", "."]),
+        _call([str(PYTHON), "tests/rules.py"]),
+    ]
+    return max(found)
 
 
 # ---- what they stand on
+
 
 def _module(name):
     return [str(PYTHON), "-m", name]
@@ -190,13 +257,22 @@ def _stamp(keep):
 
 def _fitting_python():
     """This Python if it is one that the course supports and can make environments, else the first on the path that is."""
-    names = [sys.executable, *(found for minor in range(HIGHEST[1], LOWEST[1] - 1, -1) if (found := shutil.which(f"python3.{minor}")))]
+    names = [
+        sys.executable,
+        *(
+            found
+            for minor in range(HIGHEST[1], LOWEST[1] - 1, -1)
+            if (found := shutil.which(f"python3.{minor}"))
+        ),
+    ]
     probe = f"import sys, ensurepip; raise SystemExit(not {LOWEST} <= sys.version_info[:2] <= {HIGHEST})"
     for name in names:
         if subprocess.run([name, "-c", probe], capture_output=True, check=False).returncode == 0:
             return name
-    raise Stop(f"found no Python 3.{LOWEST[1]} to 3.{HIGHEST[1]} that can make environments (this is {sys.version.split()[0]}); "
-               "install one from python.org or your system's packages (Debian, Ubuntu: python3 and python3-venv)")
+    raise Stop(
+        f"found no Python 3.{LOWEST[1]} to 3.{HIGHEST[1]} that can make environments (this is {sys.version.split()[0]}); "
+        "install one from python.org or your system's packages (Debian, Ubuntu: python3 and python3-venv)"
+    )
 
 
 def _work_dir():
@@ -207,7 +283,9 @@ def _work_dir():
 
 def find_browser():
     """The browser of the widget tests: REIDKIT_CHROMIUM, or the first on the path; None where there is none."""
-    return next(filter(None, map(shutil.which, [os.environ.get("REIDKIT_CHROMIUM") or "", *BROWSERS])), None)
+    return next(
+        filter(None, map(shutil.which, [os.environ.get("REIDKIT_CHROMIUM") or "", *BROWSERS])), None
+    )
 
 
 def _browser():
@@ -215,10 +293,15 @@ def _browser():
     if find_browser():
         return
     if WINDOWS or os.geteuid() != 0 or not shutil.which("apt-get"):
-        print("REQUIRE_BROWSER=1, but there is no Chromium and it cannot be installed from here; the browser test will fail", flush=True)
+        print(
+            "REQUIRE_BROWSER=1, but there is no Chromium and it cannot be installed from here; the browser test will fail",
+            flush=True,
+        )
         return
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    if _call(["apt-get", "update", "-qq"], quiet) or _call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], quiet):
+    if _call(["apt-get", "update", "-qq"], quiet) or _call(
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], quiet
+    ):
         print("installing Chromium failed; the browser test will fail", flush=True)
 
 

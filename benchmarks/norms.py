@@ -35,7 +35,9 @@ def norm_shapes(name, size):
     model, met = trunk(name), collections.Counter()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.register_forward_hook(lambda norm, given, made: met.update([tuple(made.shape[1:])]))
+            module.register_forward_hook(
+                lambda norm, given, made: met.update([tuple(made.shape[1:])])
+            )
     with torch.no_grad():
         model(torch.zeros(2, 3, *size))
     return met
@@ -47,14 +49,24 @@ def steps(shape, layout, device):
     channels = shape[1]
     x, dy = (torch.randn(shape, device=device).contiguous(memory_format=layout) for _ in range(2))
     x.requires_grad_()
-    mixture, instance = BatchInstanceNorm(channels, gate=0.6).to(device), InstanceNorm(channels).to(device)
-    forms = {"BN": nn.BatchNorm2d(channels).to(device), "BIN": mixture, "two": mixture.two_branches, "IN": instance,
-             "torch IN": nn.InstanceNorm2d(channels, affine=True).to(device),
-             "group": lambda x: F.group_norm(x, channels, instance.weight, instance.bias)}
+    mixture, instance = (
+        BatchInstanceNorm(channels, gate=0.6).to(device),
+        InstanceNorm(channels).to(device),
+    )
+    forms = {
+        "BN": nn.BatchNorm2d(channels).to(device),
+        "BIN": mixture,
+        "two": mixture.two_branches,
+        "IN": instance,
+        "torch IN": nn.InstanceNorm2d(channels, affine=True).to(device),
+        "group": lambda x: F.group_norm(x, channels, instance.weight, instance.bias),
+    }
     owners = {**forms, "two": mixture, "group": instance}
+
     def step(way):
         inputs = x, *owners[way].parameters()
         return lambda: torch.autograd.grad(forms[way](x), inputs, dy)
+
     return {way: step(way) for way in WAYS}
 
 
@@ -64,7 +76,7 @@ def fastest(runs, seconds, device):
     end = time.perf_counter() + seconds * len(runs)
     while number < 2 or time.perf_counter() < end:
         for way, run in runs.items():
-            for _ in range(5):                              # the first of a turn meets what the last way left in the cache
+            for _ in range(5):  # the first of a turn meets what the last way left in the cache
                 begun = time.perf_counter()
                 run()
                 if device.type == "cuda":
@@ -77,23 +89,36 @@ def fastest(runs, seconds, device):
 def trunk_steps(name, size, batch, layout, device):
     """way -> forward and backward of a whole trunk with norms of one kind: what the norms cost beside the convolutions."""
     images = torch.randn(batch, 3, *size, device=device).contiguous(memory_format=layout)
-    kinds = {"BN": nn.BatchNorm2d, "BIN": BatchInstanceNorm, "two": BatchInstanceNorm, "IN": InstanceNorm}
+    kinds = {
+        "BN": nn.BatchNorm2d,
+        "BIN": BatchInstanceNorm,
+        "two": BatchInstanceNorm,
+        "IN": InstanceNorm,
+    }
+
     def step(way):
         model = swap_norms(trunk(name), kinds[way]).to(device, memory_format=layout)
         for module in model.modules():
             if isinstance(module, BatchInstanceNorm):
                 module.second_order = way == "two"
         return lambda: model(images).sum().backward()
+
     return {way: step(way) for way in kinds}
 
 
 def line(title, layout, threads, found):
-    print(f"{title:<18}{layout:>14}{threads:>8}" + "".join(f"{found.get(way, float('nan')):>10.0f}" for way in WAYS)
-          + "".join(f"{found.get(a, float('nan')) / found[b]:>9.2f}" for a, b in RATIOS), flush=True)
+    print(
+        f"{title:<18}{layout:>14}{threads:>8}"
+        + "".join(f"{found.get(way, float('nan')):>10.0f}" for way in WAYS)
+        + "".join(f"{found.get(a, float('nan')) / found[b]:>9.2f}" for a, b in RATIOS),
+        flush=True,
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, nargs="+", default=(1, 2))
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=0.5)
@@ -102,9 +127,14 @@ def main():
     device = runtime.pick_device(asked.device)
     trunks = {(name, size): norm_shapes(name, size) for name, size in TRUNKS}
     shapes = [*SHAPES, *(shape for met in trunks.values() for shape in met if shape not in SHAPES)]
-    print(f"microseconds of one forward and backward pass, batch {asked.batch}, {device}, torch {torch.__version__}")
-    print(f"{'map':<18}{'layout':>14}{'threads':>8}" + "".join(f"{way:>10}" for way in WAYS)
-          + "".join(f"{title:>9}" for title in ("BIN/BN", "two/BIN", "tIN/IN", "group/IN")))
+    print(
+        f"microseconds of one forward and backward pass, batch {asked.batch}, {device}, torch {torch.__version__}"
+    )
+    print(
+        f"{'map':<18}{'layout':>14}{'threads':>8}"
+        + "".join(f"{way:>10}" for way in WAYS)
+        + "".join(f"{title:>9}" for title in ("BIN/BN", "two/BIN", "tIN/IN", "group/IN"))
+    )
     for threads in asked.threads if device.type == "cpu" else [0]:
         threads = runtime.set_threads(threads)
         for layout in LAYOUTS:
@@ -114,7 +144,10 @@ def main():
                 found[shape] = fastest(runs, asked.seconds, device)
                 line(" x ".join(map(str, shape)), layout, threads, found[shape])
             for (name, size), met in trunks.items():
-                total = {way: sum(count * found[shape][way] for shape, count in met.items()) for way in WAYS}
+                total = {
+                    way: sum(count * found[shape][way] for shape, count in met.items())
+                    for way in WAYS
+                }
                 line(f"{name} norms", layout, threads, total)
                 whole = trunk_steps(name, size, asked.batch, LAYOUTS[layout], device)
                 line(f"{name}, whole", layout, threads, fastest(whole, asked.seconds, device))

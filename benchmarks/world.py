@@ -18,12 +18,15 @@ def rate(size, device, seconds, count):
     """
     place = world.make_place("demo", 0)
     cameras = world.make_cameras(place, 8)[torch.arange(count) % 8].to(device)
-    people, poses = world.make_people(count, 1, place=place).to(device), world.make_poses(count, 1).to(device)
+    people, poses = (
+        world.make_people(count, 1, place=place).to(device),
+        world.make_poses(count, 1).to(device),
+    )
     best, work, stop, goes = float("inf"), float("inf"), time.perf_counter() + seconds, 0
     while goes < 3 or time.perf_counter() < stop:
         start, cores = time.perf_counter(), time.process_time()
         images = world.render(people, cameras, poses, size, device, raw=False).images
-        images[-1, 0, 0, 0].item()                          # waits for a GPU
+        images[-1, 0, 0, 0].item()  # waits for a GPU
         best, work = min(best, time.perf_counter() - start), min(work, time.process_time() - cores)
         goes += 1
     return count / best, count / work, goes
@@ -40,8 +43,10 @@ def main():
         count = 1024 if options.device == "cpu" else 32768
         speed, by_core, goes = rate(size, options.device, options.seconds, count)
         goal = target if options.device == "cpu" else 200_000
-        print(f"{size[0]}x{size[1]} on {options.device}, {options.threads} threads: {speed:,.0f} pictures/s "
-              f"(goal {goal:,}; best of {goes}); {by_core:,.0f} a core-second")
+        print(
+            f"{size[0]}x{size[1]} on {options.device}, {options.threads} threads: {speed:,.0f} pictures/s "
+            f"(goal {goal:,}; best of {goes}); {by_core:,.0f} a core-second"
+        )
 
 
 if __name__ == "__main__":

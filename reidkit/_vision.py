@@ -13,8 +13,10 @@ import pathlib
 
 import torch
 
-SCHEMAS = ("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-           "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
 
 
 def stand_in_operators(folder, load_library, define):
@@ -37,8 +39,10 @@ def torchvision():
     """The torchvision package. ImportError with the remedy where it is not installed."""
     spec = importlib.util.find_spec("torchvision")
     if spec is None:
-        raise ImportError("torchvision is not installed; pip install the torchvision that belongs to your torch")
+        raise ImportError(
+            "torchvision is not installed; pip install the torchvision that belongs to your torch"
+        )
     library = torch.library.Library("torchvision", "FRAGMENT")
-    torchvision.keep = library                              # the operators live as long as this object
+    torchvision.keep = library  # the operators live as long as this object
     stand_in_operators(spec.submodule_search_locations[0], torch.ops.load_library, library.define)
     return importlib.import_module("torchvision")

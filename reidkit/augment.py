@@ -8,13 +8,15 @@ import functools
 
 import torch
 
-MEAN = (0.485, 0.456, 0.406)                                # ImageNet, of pictures scaled to 0..1
+MEAN = (0.485, 0.456, 0.406)  # ImageNet, of pictures scaled to 0..1
 STD = (0.229, 0.224, 0.225)
 
 
 def normalise(images):
     """(B, 3, H, W) uint8 or float in 0..255 -> float32, (x / 255 - mean) / std with ImageNet's numbers."""
-    mean, std = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) * 255 for values in (MEAN, STD))
+    mean, std = (
+        torch.tensor(values, device=images.device).view(1, 3, 1, 1) * 255 for values in (MEAN, STD)
+    )
     return (images.float() - mean) / std
 
 
@@ -30,7 +32,10 @@ def _in_turn(steps, images, generator):
 
 
 def _uniform(images, generator, low, high, *shape):
-    return torch.rand(len(images), *shape, generator=generator, device=images.device) * (high - low) + low
+    return (
+        torch.rand(len(images), *shape, generator=generator, device=images.device) * (high - low)
+        + low
+    )
 
 
 def flip(images, generator, probability=0.5):
@@ -43,12 +48,14 @@ def shift(images, generator, pixels=None):
     """Pad and crop: move by up to `pixels` (default a 25th of the height, BoT's 10 of 256), repeating the border."""
     batch, _, height, width = images.shape
     reach = max(1, height // 25) if pixels is None else pixels
-    move = torch.randint(-reach, reach + 1, (2, batch, 1), generator=generator, device=images.device)
-    rows = (torch.arange(height, device=images.device) + move[0]).clamp(0, height - 1)      # (B, H)
-    columns = (torch.arange(width, device=images.device) + move[1]).clamp(0, width - 1)     # (B, W)
+    move = torch.randint(
+        -reach, reach + 1, (2, batch, 1), generator=generator, device=images.device
+    )
+    rows = (torch.arange(height, device=images.device) + move[0]).clamp(0, height - 1)  # (B, H)
+    columns = (torch.arange(width, device=images.device) + move[1]).clamp(0, width - 1)  # (B, W)
     picture = torch.arange(batch, device=images.device)[:, None, None]
-    moved = images[picture, :, rows[:, :, None], columns[:, None, :]]                       # (B, H, W, C)
-    return moved.permute(0, 3, 1, 2)                        # -> (B, C, H, W)
+    moved = images[picture, :, rows[:, :, None], columns[:, None, :]]  # (B, H, W, C)
+    return moved.permute(0, 3, 1, 2)  # -> (B, C, H, W)
 
 
 def colour_jitter(images, generator, brightness=0.2, contrast=0.2, saturation=0.2, gains=0.1):
@@ -56,36 +63,45 @@ def colour_jitter(images, generator, brightness=0.2, contrast=0.2, saturation=0.
 
     Each number is the reach of a uniform factor around one.
     """
+
     def factor(reach, channels=1):
         return _uniform(images, generator, 1 - reach, 1 + reach, channels, 1, 1)
+
     colours = images[:, :3] * factor(brightness) * factor(gains, 3)
-    grey = colours.mean(1, keepdim=True)                    # (B, 1, H, W)
+    grey = colours.mean(1, keepdim=True)  # (B, 1, H, W)
     colours = grey + (colours - grey) * factor(saturation)
-    middle = grey.mean((2, 3), keepdim=True)                # (B, 1, 1, 1)
+    middle = grey.mean((2, 3), keepdim=True)  # (B, 1, 1, 1)
     colours = (middle + (colours - middle) * factor(contrast)).clamp(0, 255)
     return torch.cat([colours, images[:, 3:]], 1)
 
 
-def random_erasing(images, generator, probability=0.5, area=(0.02, 0.4), aspect=(0.3, 3.33), tries=20):
+def random_erasing(
+    images, generator, probability=0.5, area=(0.02, 0.4), aspect=(0.3, 3.33), tries=20
+):
     """Zhong et al. 2017: a rectangle gets the mean colour; `area` (share) and `aspect` (height : width) uniform.
 
     Of `tries` rectangles drawn at once the first that fits is used. The fill is 0 after `normalise`, as in FastReID;
     BoT's code writes +0.485 there.
     """
     _, _, height, width = images.shape
-    size = _uniform(images, generator, *area, tries) * height * width                       # (B, T)
+    size = _uniform(images, generator, *area, tries) * height * width  # (B, T)
     ratio = _uniform(images, generator, *aspect, tries)
-    tall, wide = (size * ratio).sqrt().round(), (size / ratio).sqrt().round()               # (B, T) in pixels
+    tall, wide = (size * ratio).sqrt().round(), (size / ratio).sqrt().round()  # (B, T) in pixels
     fits = (tall < height) & (wide < width)
-    first = fits.int().argmax(1, keepdim=True)              # (B, 1) the first rectangle that fits
+    first = fits.int().argmax(1, keepdim=True)  # (B, 1) the first rectangle that fits
     tall, wide = tall.gather(1, first), wide.gather(1, first)
     top = (_uniform(images, generator, 0, 1, 1) * (height - tall + 1)).floor()
     left = (_uniform(images, generator, 0, 1, 1) * (width - wide + 1)).floor()
     rows = torch.arange(height, device=images.device)
     columns = torch.arange(width, device=images.device)
-    in_rows, in_columns = (rows >= top) & (rows < top + tall), (columns >= left) & (columns < left + wide)
-    chosen = (_uniform(images, generator, 0, 1, 1) < probability) & fits.any(1, keepdim=True)   # (B, 1)
-    inside = ((chosen & in_rows)[:, :, None] & in_columns[:, None, :])[:, None]             # (B, 1, H, W)
+    in_rows, in_columns = (
+        (rows >= top) & (rows < top + tall),
+        (columns >= left) & (columns < left + wide),
+    )
+    chosen = (_uniform(images, generator, 0, 1, 1) < probability) & fits.any(
+        1, keepdim=True
+    )  # (B, 1)
+    inside = ((chosen & in_rows)[:, :, None] & in_columns[:, None, :])[:, None]  # (B, 1, H, W)
     mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1) * 255
     return torch.cat([torch.where(inside, mean, images[:, :3]), images[:, 3:]], 1)
 

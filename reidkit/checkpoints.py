@@ -22,13 +22,15 @@ from .runtime import versions
 def save(path, tensors, notes):
     """Write a dict name -> tensor and json-able notes as one file, atomically. OSError where the disk does not take it."""
     whole = torch.contiguous_format
-    tensors = {name: value.detach().cpu().clone(memory_format=whole) for name, value in tensors.items()}
+    tensors = {
+        name: value.detach().cpu().clone(memory_format=whole) for name, value in tensors.items()
+    }
     notes = json.dumps(notes)
     try:
         with atomic_path(path) as temporary:
             metadata = {"notes": notes, "digest": _content(tensors, notes)}
             safetensors.torch.save_file(tensors, temporary, metadata=metadata)
-    except safetensors.SafetensorError as error:            # what a full disk raises
+    except safetensors.SafetensorError as error:  # what a full disk raises
         raise OSError(str(error)) from None
 
 
@@ -52,19 +54,30 @@ def _content(tensors, notes):
 
 def optimiser_tensors(optimiser):
     """The optimiser's state as a flat dict; parameters are counted through its groups."""
-    return {f"optimiser/{number}/{name}": value for number, parameter in enumerate(_parameters(optimiser))
-            for name, value in optimiser.state.get(parameter, {}).items() if isinstance(value, torch.Tensor)}
+    return {
+        f"optimiser/{number}/{name}": value
+        for number, parameter in enumerate(_parameters(optimiser))
+        for name, value in optimiser.state.get(parameter, {}).items()
+        if isinstance(value, torch.Tensor)
+    }
 
 
 def restore_optimiser(optimiser, tensors):
     """Undo `optimiser_tensors`, with the memory layout of each parameter, so that the next step rounds alike."""
     for number, parameter in enumerate(_parameters(optimiser)):
         prefix = f"optimiser/{number}/"
-        state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        state = {
+            name.removeprefix(prefix): value
+            for name, value in tensors.items()
+            if name.startswith(prefix)
+        }
         if state:
             optimiser.state[parameter] = {
-                name: value if name == "step" else torch.empty_like(parameter, requires_grad=False).copy_(value)
-                for name, value in state.items()}
+                name: value
+                if name == "step"
+                else torch.empty_like(parameter, requires_grad=False).copy_(value)
+                for name, value in state.items()
+            }
 
 
 def _parameters(optimiser):
@@ -87,13 +100,14 @@ def say(message):
 @dataclass
 class Run:
     """A training run and its files: `store` is the result's path (None: nothing is kept); a partial one beside it."""
+
     model: torch.nn.Module
     optimiser: torch.optim.Optimizer
     settings: dict
     label: str
     store: pathlib.Path | None
-    every: float                                            # seconds between checkpoints
-    step: int = 0                                           # the next one
+    every: float  # seconds between checkpoints
+    step: int = 0  # the next one
     seconds: float = 0.0
     history: list = field(default_factory=list)
 
@@ -105,14 +119,18 @@ class Run:
         """Whether a checkpoint could be written: a full disk costs the checkpoint, not the training."""
         checkpoint = model_tensors(self.model) | optimiser_tensors(self.optimiser)
         notes = {"step": self.step, "seconds": self.seconds, "history": self.history}
-        return self._kept("this checkpoint", "training goes on", lambda: save(self.partial, checkpoint, notes))
+        return self._kept(
+            "this checkpoint", "training goes on", lambda: save(self.partial, checkpoint, notes)
+        )
 
     def _kept(self, what, meanwhile, write):
         try:
             write()
         except OSError as error:
-            say(f"{self.label}: {what} could not be kept ({error}); {meanwhile}. Make room on the disk, or point "
-                "REIDKIT_CACHE_DIR to another one")
+            say(
+                f"{self.label}: {what} could not be kept ({error}); {meanwhile}. Make room on the disk, or point "
+                "REIDKIT_CACHE_DIR to another one"
+            )
             return False
         return True
 
@@ -132,13 +150,20 @@ class Run:
 
     def finish(self):
         """Keep the result; the JSON beside it is for people, the weights' own header is what is read."""
+
         def write():
             save(self.store, model_tensors(self.model), notes)
             write_atomic(self.store.with_suffix(".json"), json.dumps(notes, indent=1))
             self.partial.unlink(missing_ok=True)
+
         if self.store:
-            notes = {"settings": self.settings, "seconds": self.seconds, "date": time.strftime("%Y-%m-%d"),
-                     "versions": versions(("torch", "torchvision")), "history": self.history}
+            notes = {
+                "settings": self.settings,
+                "seconds": self.seconds,
+                "date": time.strftime("%Y-%m-%d"),
+                "versions": versions(("torch", "torchvision")),
+                "history": self.history,
+            }
             self._kept("the result", "the model is trained all the same", write)
 
     def load_result(self):
@@ -152,8 +177,10 @@ class Run:
             return False
         fill(self.model, tensors)
         self.seconds, self.history = notes["seconds"], notes["history"]
-        say(f"{self.label}: loaded, trained on {notes['date']} in {self.seconds:.0f} s "
-            "(REIDKIT_CACHE=off trains afresh)")
+        say(
+            f"{self.label}: loaded, trained on {notes['date']} in {self.seconds:.0f} s "
+            "(REIDKIT_CACHE=off trains afresh)"
+        )
         return True
 
 

@@ -16,7 +16,9 @@ def project_root():
     home = os.environ.get("REIDKIT_HOME")
     root = pathlib.Path(home) if home else pathlib.Path(__file__).resolve().parents[1]
     if not root.is_dir():
-        raise FileNotFoundError(f"REIDKIT_HOME is {str(root)!r}, which is no folder; point it at the course's clone or unset it")
+        raise FileNotFoundError(
+            f"REIDKIT_HOME is {str(root)!r}, which is no folder; point it at the course's clone or unset it"
+        )
     return root
 
 
@@ -56,7 +58,7 @@ def atomic_path(path):
     temporary = pathlib.Path(temporary)
     try:
         yield temporary
-        mode = os.umask(0)                                  # mkstemp makes private files; ours follow the usual mask
+        mode = os.umask(0)  # mkstemp makes private files; ours follow the usual mask
         os.umask(mode)
         os.chmod(temporary, 0o666 & ~mode)
         os.replace(temporary, path)

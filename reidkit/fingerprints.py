@@ -13,18 +13,38 @@ import torch
 
 from .files import digest
 
-ELSEWHERE = frozenset({"teach", "world", "datasets", "retrieval", "recipes", "measures.py"})     # no part in `fit`
-NO_CODE = {"__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "__firstlineno__",
-           "__static_attributes__"}
-KEPT_ELSEWHERE = ("training", "_parameters", "_buffers", "_modules")     # described apart, or no setting
+ELSEWHERE = frozenset(
+    {"teach", "world", "datasets", "retrieval", "recipes", "measures.py"}
+)  # no part in `fit`
+NO_CODE = {
+    "__dict__",
+    "__weakref__",
+    "__doc__",
+    "__module__",
+    "__annotations__",
+    "__firstlineno__",
+    "__static_attributes__",
+}
+KEPT_ELSEWHERE = (
+    "training",
+    "_parameters",
+    "_buffers",
+    "_modules",
+)  # described apart, or no setting
 
 
 @functools.cache
 def package_digest(without=ELSEWHERE):
     """One name for the source of reidkit, but for some folders and files: what is left can change a training run."""
     root = pathlib.Path(__file__).parent
-    files = [path for path in sorted(root.rglob("*.py")) if not without & set(path.relative_to(root).parts)]
-    return digest(*((str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in files))
+    files = [
+        path
+        for path in sorted(root.rglob("*.py"))
+        if not without & set(path.relative_to(root).parts)
+    ]
+    return digest(
+        *((str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in files)
+    )
 
 
 def describe(thing, seen=()):
@@ -61,13 +81,24 @@ def describe(thing, seen=()):
     if callable(getattr(thing, "fingerprint", None)):
         return thing.fingerprint()
     if isinstance(thing, torch.nn.Module):
-        settings = {name: value for name, value in vars(thing).items() if name not in KEPT_ELSEWHERE}
+        settings = {
+            name: value for name, value in vars(thing).items() if name not in KEPT_ELSEWHERE
+        }
         own = [*thing.named_parameters(recurse=False), *thing.named_buffers(recurse=False)]
-        return [inner(type(thing)), inner(settings), inner([(name, value, value.requires_grad) for name, value in own]),
-                [[name, inner(child)] for name, child in thing.named_children()]]
+        return [
+            inner(type(thing)),
+            inner(settings),
+            inner([(name, value, value.requires_grad) for name, value in own]),
+            [[name, inner(child)] for name, child in thing.named_children()],
+        ]
     if _foreign(type(thing)) or not hasattr(thing, "__dict__"):
-        held = filter(callable, getattr(thing, "__dict__", {}).values())        # __wrapped__ of lru_cache, func of
-        return [re.sub(r" at 0x[0-9a-f]+", "", repr(thing)), *map(inner, held)]     # cached_property, any wrapper's
+        held = filter(
+            callable, getattr(thing, "__dict__", {}).values()
+        )  # __wrapped__ of lru_cache, func of
+        return [
+            re.sub(r" at 0x[0-9a-f]+", "", repr(thing)),
+            *map(inner, held),
+        ]  # cached_property, any wrapper's
     return [inner(type(thing)), inner(vars(thing))]
 
 
@@ -75,8 +106,11 @@ def _class(kind, inner):
     name = [kind.__module__, kind.__qualname__]
     if _foreign(kind):
         return name
-    members = [(key, getattr(value, "__func__", None) or getattr(value, "fget", None) or value)
-               for key, value in vars(kind).items() if key not in NO_CODE]  # class methods and properties: the function
+    members = [
+        (key, getattr(value, "__func__", None) or getattr(value, "fget", None) or value)
+        for key, value in vars(kind).items()
+        if key not in NO_CODE
+    ]  # class methods and properties: the function
     return [*name, *map(inner, members), *map(inner, kind.__bases__)]
 
 
@@ -86,25 +120,46 @@ def _function(function, inner):
     name = [function.__module__, function.__qualname__]
     if _foreign(function):
         return [*name, *map(inner, cells)]
-    used = [function.__globals__[word] for word in _names(function.__code__) if word in function.__globals__]
+    used = [
+        function.__globals__[word]
+        for word in _names(function.__code__)
+        if word in function.__globals__
+    ]
     defaults = function.__defaults__, function.__kwdefaults__
     return [*name, _code(function.__code__, inner), *map(inner, (*defaults, cells, used))]
 
 
 def _names(code):
     """Every name that a function, or one defined inside it, may look up among the globals."""
-    nested = [word for constant in code.co_consts if isinstance(constant, types.CodeType) for word in _names(constant)]
+    nested = [
+        word
+        for constant in code.co_consts
+        if isinstance(constant, types.CodeType)
+        for word in _names(constant)
+    ]
     return sorted({*code.co_names, *nested})
 
 
 def _code(code, inner):
-    constants = [_code(value, inner) if isinstance(value, types.CodeType) else inner(value) for value in code.co_consts]
+    constants = [
+        _code(value, inner) if isinstance(value, types.CodeType) else inner(value)
+        for value in code.co_consts
+    ]
     return [code.co_code.hex(), list(code.co_names), constants]
 
 
 def _foreign(thing):
     """Defined by Python, an installed package or reidkit: its version or source is in the key anyway."""
-    name = thing.__name__ if isinstance(thing, types.ModuleType) else getattr(thing, "__module__", None)
+    name = (
+        thing.__name__
+        if isinstance(thing, types.ModuleType)
+        else getattr(thing, "__module__", None)
+    )
     root = (name or "").partition(".")[0]
     where = getattr(sys.modules.get(root), "__file__", None) or ""
-    return root == "reidkit" or root in sys.stdlib_module_names or "site-packages" in where or "dist-packages" in where
+    return (
+        root == "reidkit"
+        or root in sys.stdlib_module_names
+        or "site-packages" in where
+        or "dist-packages" in where
+    )

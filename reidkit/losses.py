@@ -7,13 +7,15 @@ small numbers do not survive in half precision.
 import torch
 import torch.nn.functional as F
 
-FAR = 1e9                                                   # "no such pair"; finite, so that gradients stay finite
+FAR = 1e9  # "no such pair"; finite, so that gradients stay finite
 
 
 def _check(name, values, ids):
     if values.ndim != 2 or ids.shape != values.shape[:1] or ids.dtype != torch.int64:
-        raise ValueError(f"{name}: got values {tuple(values.shape)} with ids {ids.dtype} {tuple(ids.shape)}; "
-                         f"expected (B, D) or (B, C) with int64 ids (B,)")
+        raise ValueError(
+            f"{name}: got values {tuple(values.shape)} with ids {ids.dtype} {tuple(ids.shape)}; "
+            f"expected (B, D) or (B, C) with int64 ids (B,)"
+        )
 
 
 def pairwise_distance(a, b=None):
@@ -26,7 +28,7 @@ def pairwise_distance(a, b=None):
     b = a if b is None else b.float()
     centre = a.mean(0, keepdim=True).detach()
     a, b = a - centre, b - centre
-    squared = a.square().sum(1)[:, None] + b.square().sum(1)[None, :] - 2 * a @ b.T      # (A, B)
+    squared = a.square().sum(1)[:, None] + b.square().sum(1)[None, :] - 2 * a @ b.T  # (A, B)
     return squared.clamp_min(1e-12).sqrt()
 
 
@@ -44,6 +46,7 @@ def _same_and_other(ids):
 
 # identity losses
 
+
 def cross_entropy(logits, ids, smoothing=0.0, form="szegedy"):
     """Cross-entropy -sum_k q_k log p_k with a smoothed target q; logits (B, C), ids (B,) in 0..C-1 -> (B,).
 
@@ -53,8 +56,8 @@ def cross_entropy(logits, ids, smoothing=0.0, form="szegedy"):
     the gradient: a confident picture is smoothed more.
     """
     _check("cross_entropy", logits, ids)
-    logs = logits.float().log_softmax(1)                    # (B, C)
-    true = logs.gather(1, ids[:, None]).squeeze(1)          # (B,) log p of the right person
+    logs = logits.float().log_softmax(1)  # (B, C)
+    true = logs.gather(1, ids[:, None]).squeeze(1)  # (B,) log p of the right person
     if form == "szegedy":
         return -(1 - smoothing) * true - smoothing * logs.mean(1)
     if form not in ("fastreid", "adaptive"):
@@ -91,7 +94,7 @@ def circle_logits(cosine, ids, scale=64.0, margin=0.35):
 
 
 def _right(values, ids):
-    return torch.arange(values.shape[1], device=ids.device)[None, :] == ids[:, None]      # (B, C)
+    return torch.arange(values.shape[1], device=ids.device)[None, :] == ids[:, None]  # (B, C)
 
 
 def attribute_loss(logits, labels):
@@ -101,9 +104,13 @@ def attribute_loss(logits, labels):
     """
     missing = sorted(set(logits) - set(labels))
     if missing or not logits:
-        raise ValueError(f"attribute_loss: no labels for {missing or 'an empty set'}; known are {sorted(labels)}")
-    return sum(F.cross_entropy(value.float(), labels[name], ignore_index=-1, reduction="none")
-               for name, value in logits.items()) / len(logits)
+        raise ValueError(
+            f"attribute_loss: no labels for {missing or 'an empty set'}; known are {sorted(labels)}"
+        )
+    return sum(
+        F.cross_entropy(value.float(), labels[name], ignore_index=-1, reduction="none")
+        for name, value in logits.items()
+    ) / len(logits)
 
 
 def centre_loss(features, ids, centres):
@@ -112,6 +119,7 @@ def centre_loss(features, ids, centres):
 
 
 # metric losses: one value an anchor, 0 (attached to the graph) where an anchor has no positive or no negative
+
 
 def _margin(gap, valid, margin):
     loss = F.softplus(gap) if margin is None else (gap + margin).clamp_min(0)
@@ -130,7 +138,7 @@ def batch_hard_triplet(features, ids, margin=0.3, metric="euclid"):
     features (B, D), ids (B,) -> (B,): the hardest positive against the hardest negative of each anchor.
     """
     _check("batch_hard_triplet", features, ids)
-    distance = _distances(features, metric)                 # (B, B)
+    distance = _distances(features, metric)  # (B, B)
     same, other = _same_and_other(ids)
     hardest_positive = distance.masked_fill(~same, 0).amax(1)
     hardest_negative = distance.masked_fill(~other, FAR).amin(1)
@@ -160,7 +168,7 @@ def circle(features, ids, margin=0.25, gamma=128.0):
     a_p = [1 + m - s_p]_+ and a_n = [s_n + m]_+ held constant. features (B, D), ids (B,) -> (B,)."""
     _check("circle", features, ids)
     unit = F.normalize(features.float(), dim=1)
-    s = unit @ unit.T                                       # (B, B) cosines
+    s = unit @ unit.T  # (B, B) cosines
     same, other = _same_and_other(ids)
     pull = -gamma * (1 + margin - s).clamp_min(0).detach() * (s - 1 + margin)
     push = gamma * (s + margin).clamp_min(0).detach() * (s - margin)
@@ -169,6 +177,7 @@ def circle(features, ids, margin=0.25, gamma=128.0):
 
 
 # verification losses: one value a pair
+
 
 def pairs(ids):
     """All pairs of a batch, each once: first, second (n,) indices and same (n,) bool, n = B (B - 1) / 2.
@@ -183,7 +192,7 @@ def contrastive(features, ids, margin=1.0):
     """Hadsell et al. 2006: y d^2 + (1 - y) [m - d]_+^2 of every pair, in the order of `pairs`; (B, D), (B,) -> (n,)."""
     _check("contrastive", features, ids)
     first, second, same = pairs(ids)
-    distance = pairwise_distance(features)[first, second]   # (n,)
+    distance = pairwise_distance(features)[first, second]  # (n,)
     return torch.where(same, distance.square(), (margin - distance).clamp_min(0).square())
 
 
@@ -193,7 +202,9 @@ def verification(logits, same):
     Zheng, Zheng, Yang 2018: a classifier on squared differences, see `layers.heads.PairClassifier`.
     """
     if logits.shape != same.shape:
-        raise ValueError(f"verification: logits {tuple(logits.shape)}, same {tuple(same.shape)}; need one shape (n,)")
+        raise ValueError(
+            f"verification: logits {tuple(logits.shape)}, same {tuple(same.shape)}; need one shape (n,)"
+        )
     return F.binary_cross_entropy_with_logits(logits.float(), same.float(), reduction="none")
 
 

@@ -11,11 +11,15 @@ def divergence(one, other, eps=1e-12):
     Variances are at least eps, so that a dead channel, 0 in all pictures of both sets, has divergence 0. Computed in
     float64. ValueError for other channels or fewer than two pictures.
     """
-    sides = [_picture_means(side) for side in (one, other)]                                 # (N, C), (M, C)
+    sides = [_picture_means(side) for side in (one, other)]  # (N, C), (M, C)
     if sides[0].shape[1] != sides[1].shape[1] or min(map(len, sides)) < 2:
-        raise ValueError(f"activations have shapes {tuple(one.shape)} and {tuple(other.shape)}; expected two or more pictures "
-                         "each, of the same channels")
-    (mean1, var1), (mean2, var2) = ((side.mean(0), side.var(0, correction=0).clamp_min(eps)) for side in sides)
+        raise ValueError(
+            f"activations have shapes {tuple(one.shape)} and {tuple(other.shape)}; expected two or more pictures "
+            "each, of the same channels"
+        )
+    (mean1, var1), (mean2, var2) = (
+        (side.mean(0), side.var(0, correction=0).clamp_min(eps)) for side in sides
+    )
     return (var1 / var2 + var2 / var1 + (mean1 - mean2).square() * (1 / var1 + 1 / var2)) / 2 - 1
 
 
@@ -29,7 +33,7 @@ def variance_shares(maps):
     They add up to it (law of total variance). Instance norm divides by the first, picture by picture, and throws the
     second away: the style, and some of the person.
     """
-    mean, var = moments(maps)                               # (B, C, 1, 1)
+    mean, var = moments(maps)  # (B, C, 1, 1)
     return var.mean(0).flatten(), mean.var(0, correction=0).flatten()
 
 
@@ -46,12 +50,25 @@ def probe(features, labels, groups, folds=4):
     from sklearn.model_selection import GroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
-    if not len(features) == len(labels) == len(groups) or len(labels.unique()) < 2 or len(groups.unique()) < folds:
-        raise ValueError(f"{len(features)} features, {len(labels)} labels of {len(labels.unique())} classes, {len(groups)} groups, "
-                         f"{len(groups.unique())} of them different; expected equal numbers, two classes and {folds} groups or more")
-    features, labels, groups = (value.detach().cpu().numpy() for value in (features.double(), labels, groups))
+
+    if (
+        not len(features) == len(labels) == len(groups)
+        or len(labels.unique()) < 2
+        or len(groups.unique()) < folds
+    ):
+        raise ValueError(
+            f"{len(features)} features, {len(labels)} labels of {len(labels.unique())} classes, {len(groups)} groups, "
+            f"{len(groups.unique())} of them different; expected equal numbers, two classes and {folds} groups or more"
+        )
+    features, labels, groups = (
+        value.detach().cpu().numpy() for value in (features.double(), labels, groups)
+    )
     reader = make_pipeline(StandardScaler(), RidgeClassifier(alpha=10.0))
-    return float(balanced_accuracy_score(labels, cross_val_predict(reader, features, labels, groups=groups, cv=GroupKFold(folds))))
+    return float(
+        balanced_accuracy_score(
+            labels, cross_val_predict(reader, features, labels, groups=groups, cv=GroupKFold(folds))
+        )
+    )
 
 
 def probes(features, data, folds=4):
@@ -60,7 +77,15 @@ def probes(features, data, folds=4):
     "Forgets the style" is a low first and second number, "forgets the person" a low third. Cameras are told apart within all
     places together; a person is to be read in a camera of the place that the classifier has not learnt from.
     """
-    first = {domain: data.cameras[data.domains == domain].min().item() for domain in data.domains.unique().tolist()}
-    number = data.cameras - data.cameras.new_tensor([first[domain] for domain in data.domains.tolist()])     # within its place
-    return {"domain": probe(features, data.domains, data.ids, folds), "camera": probe(features, data.cameras, data.ids, folds),
-            "identity": probe(features, data.ids, number, min(folds, len(number.unique())))}
+    first = {
+        domain: data.cameras[data.domains == domain].min().item()
+        for domain in data.domains.unique().tolist()
+    }
+    number = data.cameras - data.cameras.new_tensor(
+        [first[domain] for domain in data.domains.tolist()]
+    )  # within its place
+    return {
+        "domain": probe(features, data.domains, data.ids, folds),
+        "camera": probe(features, data.cameras, data.ids, folds),
+        "identity": probe(features, data.ids, number, min(folds, len(number.unique()))),
+    }

@@ -12,7 +12,7 @@ from .files import project_root
 
 
 def pick_device(name="auto"):
-    """"auto" is the GPU where there is one, else the CPU; "cpu", "cuda" and "cuda:1" are tried before they are used.
+    """ "auto" is the GPU where there is one, else the CPU; "cpu", "cuda" and "cuda:1" are tried before they are used.
 
     ValueError for what is not here, and for other kinds of device (such as "mps", which cannot count in float64).
     """
@@ -21,18 +21,24 @@ def pick_device(name="auto"):
     try:
         device = torch.device(name)
         if device.type not in ("cpu", "cuda"):
-            raise ValueError("reidkit computes in float64 too, and is tried on 'cpu' and 'cuda' only")
+            raise ValueError(
+                "reidkit computes in float64 too, and is tried on 'cpu' and 'cuda' only"
+            )
         torch.empty(1, device=device)
     except Exception as error:
-        raise ValueError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); expected 'auto', 'cpu', "
-                         "'cuda' or 'cuda:NUMBER': use 'auto' or 'cpu'") from None
+        raise ValueError(
+            f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); expected 'auto', 'cpu', "
+            "'cuda' or 'cuda:NUMBER': use 'auto' or 'cpu'"
+        ) from None
     return device
 
 
 def set_threads(count=0):
     """Threads of torch on the CPU; 0 keeps torch's choice. Returns the number in force. Same seed and same count: same digits."""
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= 1024:
-        raise ValueError(f"threads is {count!r}; expected a whole number from 0 (torch's choice) to 1024")
+        raise ValueError(
+            f"threads is {count!r}; expected a whole number from 0 (torch's choice) to 1024"
+        )
     if count:
         torch.set_num_threads(count)
     return torch.get_num_threads()
@@ -52,10 +58,21 @@ def versions(packages=("torch", "torchvision", "numpy", "jupyterlab", "ipywidget
 def git_commit():
     """Short commit of the clone, with "+" where tracked files other than recorded results differ from it; "unknown" outside
     a clone."""
+
     def git(*words):
-        return subprocess.run(["git", *words], cwd=project_root(), capture_output=True, text=True, timeout=20, check=True).stdout
+        return subprocess.run(
+            ["git", *words],
+            cwd=project_root(),
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        ).stdout
+
     try:
-        return git("rev-parse", "--short=10", "HEAD").strip() + ("+" if git("status", "--porcelain", "-uno", "--", ".", ":!data/results").strip() else "")
+        return git("rev-parse", "--short=10", "HEAD").strip() + (
+            "+" if git("status", "--porcelain", "-uno", "--", ".", ":!data/results").strip() else ""
+        )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
 

@@ -19,10 +19,15 @@ def load_trunk(model, path, sha256=None, size=None):
     """
     path = check_file(path, sha256, size)
     state = {name: value for name, value in _read(path).items() if not name.startswith("fc.")}
-    own = {name: value for name, value in model.state_dict().items()
-           if name in state or not name.endswith("num_batches_tracked")}        # old files do not count batches
+    own = {
+        name: value
+        for name, value in model.state_dict().items()
+        if name in state or not name.endswith("num_batches_tracked")
+    }  # old files do not count batches
     if found := misfit(state, own):
-        raise ValueError(f"{path.name} does not fit this trunk. {found}. Use the weights of the same architecture")
+        raise ValueError(
+            f"{path.name} does not fit this trunk. {found}. Use the weights of the same architecture"
+        )
     model.load_state_dict(state, strict=False)
     return model
 
@@ -34,12 +39,18 @@ def check_file(path, sha256=None, size=None):
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no weights at {str(path)!r}; give the path of a .safetensors file, for a trunk "
-                                "also .pth")
+        raise FileNotFoundError(
+            f"no weights at {str(path)!r}; give the path of a .safetensors file, for a trunk "
+            "also .pth"
+        )
     if size is not None and path.stat().st_size != size:
-        raise ValueError(f"{path.name} has {path.stat().st_size} bytes, expected {size}: damaged, or another file")
+        raise ValueError(
+            f"{path.name} has {path.stat().st_size} bytes, expected {size}: damaged, or another file"
+        )
     if sha256 is not None and not (found := sha256_file(path)).startswith(sha256.lower()):
-        raise ValueError(f"{path.name} has SHA-256 {found}, expected {sha256}: damaged, or another file")
+        raise ValueError(
+            f"{path.name} has SHA-256 {found}, expected {sha256}: damaged, or another file"
+        )
     return path
 
 
@@ -60,12 +71,20 @@ def hashes(path):
 
 def misfit(state, own):
     """Where two dicts name -> tensor differ in names or shapes, in words; "" where `state` fits `own`."""
-    lists = {"missing": [name for name in own if name not in state],
-             "unexpected": [name for name in state if name not in own],
-             "of another shape": [f"{name} {tuple(state[name].shape)} for {tuple(own[name].shape)}" for name in own
-                                  if name in state and state[name].shape != own[name].shape]}
-    return "; ".join(f"{title}: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''} ({len(names)})"
-                     for title, names in lists.items() if names)
+    lists = {
+        "missing": [name for name in own if name not in state],
+        "unexpected": [name for name in state if name not in own],
+        "of another shape": [
+            f"{name} {tuple(state[name].shape)} for {tuple(own[name].shape)}"
+            for name in own
+            if name in state and state[name].shape != own[name].shape
+        ],
+    }
+    return "; ".join(
+        f"{title}: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''} ({len(names)})"
+        for title, names in lists.items()
+        if names
+    )
 
 
 def _read(path):
@@ -74,9 +93,21 @@ def _read(path):
             state = safetensors.torch.load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(f"{path.name} cannot be read as weights ({str(error).splitlines()[0]}); expected a "
-                         f".safetensors file or a torch file that holds tensors only") from None
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ValueError(f"{path.name} holds no plain dict of tensors; save the trunk's state_dict() and nothing else")
+    except (
+        safetensors.SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+    ) as error:
+        raise ValueError(
+            f"{path.name} cannot be read as weights ({str(error).splitlines()[0]}); expected a "
+            f".safetensors file or a torch file that holds tensors only"
+        ) from None
+    if not isinstance(state, dict) or not all(
+        isinstance(value, torch.Tensor) for value in state.values()
+    ):
+        raise ValueError(
+            f"{path.name} holds no plain dict of tensors; save the trunk's state_dict() and nothing else"
+        )
     return state

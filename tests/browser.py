@@ -12,13 +12,27 @@ import urllib.request
 
 import pytest
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
-SETTINGS = {"apputils-extension/notification": '{"fetchNews": "false"}',   # a question that lies over the page
-            "notebook-extension/tracker": '{"windowingMode": "none"}'}     # else cells out of sight leave the page
-KEYS = {".noUi-handle": ("ArrowRight", "ArrowLeft", "End", "Home"), "input[type=checkbox]": ("Space", "Space")}
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SETTINGS = {
+    "apputils-extension/notification": '{"fetchNews": "false"}',  # a question that lies over the page
+    "notebook-extension/tracker": '{"windowingMode": "none"}',
+}  # else cells out of sight leave the page
+KEYS = {
+    ".noUi-handle": ("ArrowRight", "ArrowLeft", "End", "Home"),
+    "input[type=checkbox]": ("Space", "Space"),
+}
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-CHROMIUM = runpy.run_path(str(ROOT / "course.py"))["find_browser"]()   # the one that course.py looks for, too
+CHROMIUM = runpy.run_path(str(ROOT / "course.py"))[
+    "find_browser"
+]()  # the one that course.py looks for, too
 
 
 def need_browser():
@@ -41,12 +55,25 @@ def served(folder, *words, port_word, ready):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    own = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR",
-           "REIDKIT_WORK_DIR")
+    own = (
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "JUPYTERLAB_SETTINGS_DIR",
+        "JUPYTERLAB_WORKSPACES_DIR",
+        "REIDKIT_WORK_DIR",
+    )
     places = {name: str(folder / f".{name}") for name in own}
     found = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = os.environ | places | {"PYTHONPATH": found, "JUPYTER_PREFER_ENV_PATH": "1", "OMP_NUM_THREADS": "1",
-                                         "REIDKIT_PROGRESS": "on"}
+    environment = (
+        os.environ
+        | places
+        | {
+            "PYTHONPATH": found,
+            "JUPYTER_PREFER_ENV_PATH": "1",
+            "OMP_NUM_THREADS": "1",
+            "REIDKIT_PROGRESS": "on",
+        }
+    )
     for name, setting in SETTINGS.items():
         path = folder / ".JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True)
@@ -62,7 +89,9 @@ def served(folder, *words, port_word, ready):
                     break
                 except OSError:
                     if server.poll() is not None or time.monotonic() > until:
-                        pytest.fail(f"the server did not come up: {(folder / 'server.log').read_text()[-1500:]}")
+                        pytest.fail(
+                            f"the server did not come up: {(folder / 'server.log').read_text()[-1500:]}"
+                        )
                     time.sleep(0.25)
             yield address
         finally:
@@ -74,20 +103,38 @@ def served(folder, *words, port_word, ready):
 
 
 def lab(folder):
-    return served(folder, "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--IdentityProvider.token=t",
-                  "--ServerApp.port_retries=0", "--LabApp.news_url=", f"--ServerApp.root_dir={folder}",
-                  "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
-                  port_word="--ServerApp.port", ready="/api/status?token=t")
+    return served(
+        folder,
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        "--IdentityProvider.token=t",
+        "--ServerApp.port_retries=0",
+        "--LabApp.news_url=",
+        f"--ServerApp.root_dir={folder}",
+        "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+        port_word="--ServerApp.port",
+        ready="/api/status?token=t",
+    )
 
 
 def voila(notebook):
-    return served(notebook.parent, "voila", str(notebook), "--no-browser", "--Voila.ip=127.0.0.1",
-                  port_word="--port", ready="/voila/static/voila.js")
+    return served(
+        notebook.parent,
+        "voila",
+        str(notebook),
+        "--no-browser",
+        "--Voila.ip=127.0.0.1",
+        port_word="--port",
+        ready="/voila/static/voila.js",
+    )
 
 
 @contextlib.contextmanager
 def page():
     from playwright.sync_api import sync_playwright
+
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
         try:
@@ -102,7 +149,9 @@ def run_all(page, address, name, timeout=180):
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
     idle = r"() => /\|\s*Idle/.test(document.querySelector('#jp-main-statusbar')?.innerText || '')"
     started = r"() => /\[[\d*]+\]/.test(document.querySelector('.jp-CodeCell .jp-InputPrompt')?.innerText || '')"
-    page.wait_for_function(idle, timeout=60_000)        # while the session is connecting, Lab drops "Run All" silently
+    page.wait_for_function(
+        idle, timeout=60_000
+    )  # while the session is connecting, Lab drops "Run All" silently
     for _ in range(5):
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -128,7 +177,9 @@ def move_every_control(page, least=1):
         for selector, keys in KEYS.items():
             for control in box.locator(selector).all():
                 seen = _changes(page, box, control, keys)
-                assert seen is None, f"{keys} on {selector} number {moved + 1} left (picture, readout) at {seen}"
+                assert seen is None, (
+                    f"{keys} on {selector} number {moved + 1} left (picture, readout) at {seen}"
+                )
                 moved += 1
     assert moved >= least, f"{moved} controls were found, at least {least} expected"
     return moved
@@ -136,7 +187,7 @@ def move_every_control(page, least=1):
 
 def _changes(page, box, control, keys, seconds=20):
     """None where a key changed both picture and readout, else what was there before and after the last key."""
-    for key in keys:                    # at its end a control moves one way only; one notch may show nothing
+    for key in keys:  # at its end a control moves one way only; one notch may show nothing
         before = look(box)
         control.focus()
         page.keyboard.press(key)

@@ -9,8 +9,10 @@ import pytest
 _cache = None
 os.environ["REIDKIT_PROGRESS"] = "off"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")      # kernels of this environment, not of the user's folder
-if "REIDKIT_CACHE_DIR" not in os.environ:                   # course.py gives one for the whole run
+os.environ.setdefault(
+    "JUPYTER_PREFER_ENV_PATH", "1"
+)  # kernels of this environment, not of the user's folder
+if "REIDKIT_CACHE_DIR" not in os.environ:  # course.py gives one for the whole run
     _cache = tempfile.TemporaryDirectory(prefix="reidkit-test-", ignore_cleanup_errors=True)
     os.environ["REIDKIT_CACHE_DIR"] = _cache.name
 
@@ -23,6 +25,7 @@ def pytest_sessionfinish(session):
 @pytest.fixture(autouse=True)
 def one_thread():
     import torch
+
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 

@@ -1,6 +1,6 @@
 """A tiny chapter for the tests of the teaching wing: parameters, a record, a claim, each kind of control."""
 
-DEMO = '''# ---
+DEMO = """# ---
 # jupyter:
 #   reidkit:
 #     chapter: "90"
@@ -73,7 +73,7 @@ teach.explore(draw, {"height": teach.slider(10, 110, 10, 30, "height"),
                      "dark": teach.switch(False, "dark")},
               film=[{}, {"height": 60}, {"height": 110, "dark": True}],
               alt="A blue rectangle on white paper, as high as the slider says", name="demo")
-'''
+"""
 
 
 def write_demo(folder, name="90_demo.py"):

@@ -12,10 +12,17 @@ INNER = ("scatter", "shuffle", "triplet", "identity")
 
 class Toy(nn.Module):
     """images (B, 3, h, w) -> Output(feature (B, 4), logits (B, 5)): two convolutions, each with its gated norm."""
+
     def __init__(self):
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 6, 3, padding=1, bias=False), BatchInstanceNorm(6, gate=0.6)
-        self.conv2, self.bn2 = nn.Conv2d(6, 4, 3, padding=1, bias=False), BatchInstanceNorm(4, gate=0.4)
+        self.conv1, self.bn1 = (
+            nn.Conv2d(3, 6, 3, padding=1, bias=False),
+            BatchInstanceNorm(6, gate=0.6),
+        )
+        self.conv2, self.bn2 = (
+            nn.Conv2d(6, 4, 3, padding=1, bias=False),
+            BatchInstanceNorm(4, gate=0.4),
+        )
         self.classifier = nn.Linear(4, 5)
 
     def forward(self, images):
@@ -38,6 +45,17 @@ def batch_of(domains=4, people=2, pictures=2, step=0, seed=1, dtype=torch.float6
     draw = torch.Generator().manual_seed(seed)
     count = domains * people * pictures
     labels = torch.arange(count)
-    tint = 1 + 0.5 * torch.randn(domains, 3, 1, 1, generator=draw, dtype=dtype).repeat_interleave(people * pictures, 0)
+    tint = 1 + 0.5 * torch.randn(domains, 3, 1, 1, generator=draw, dtype=dtype).repeat_interleave(
+        people * pictures, 0
+    )
     images = torch.randn(count, 3, 6, 4, generator=draw, dtype=dtype) * tint + tint
-    return Batch(images, labels // pictures % 5, labels // (people * pictures), labels // (people * pictures), labels, {}, None, step)
+    return Batch(
+        images,
+        labels // pictures % 5,
+        labels // (people * pictures),
+        labels // (people * pictures),
+        labels,
+        {},
+        None,
+        step,
+    )

@@ -14,7 +14,9 @@ ALL = (augment.flip, augment.shift, augment.colour_jitter, augment.random_erasin
 
 def test_normalise():
     grey = torch.full((1, 3, 2, 2), 128, dtype=torch.uint8)
-    expected = torch.tensor([(128 / 255 - 0.485) / 0.229, (128 / 255 - 0.456) / 0.224, (128 / 255 - 0.406) / 0.225])
+    expected = torch.tensor(
+        [(128 / 255 - 0.485) / 0.229, (128 / 255 - 0.456) / 0.224, (128 / 255 - 0.406) / 0.225]
+    )
     torch.testing.assert_close(augment.normalise(grey)[0, :, 0, 0], expected)
     torch.testing.assert_close(augment.normalise(grey), augment.normalise(grey.float()))
 
@@ -25,7 +27,12 @@ def test_deterministic_in_range_and_not_in_place(step):
     first, second = step(IMAGES, generator(1, 5)), step(IMAGES, generator(1, 5))
     assert torch.equal(first, second) and torch.equal(IMAGES, before)
     assert not torch.equal(first, step(IMAGES, generator(1, 6)))
-    assert first.shape == IMAGES.shape and first.dtype == torch.float32 and first.min() >= 0 and first.max() <= 255
+    assert (
+        first.shape == IMAGES.shape
+        and first.dtype == torch.float32
+        and first.min() >= 0
+        and first.max() <= 255
+    )
 
 
 def test_flip_half_of_them():
@@ -40,13 +47,17 @@ def test_shift_moves_each_picture_by_its_own_whole_pixels():
     got = augment.shift(IMAGES, generator(3), pixels=2)
     moves = set()
     for picture, moved in zip(IMAGES, got):
-        found = [(dy, dx) for dy in range(-2, 3) for dx in range(-2, 3)
-                 if torch.equal(moved[:, 2:-2, 2:-2], picture[:, 2 + dy:48 + dy, 2 + dx:18 + dx])]
+        found = [
+            (dy, dx)
+            for dy in range(-2, 3)
+            for dx in range(-2, 3)
+            if torch.equal(moved[:, 2:-2, 2:-2], picture[:, 2 + dy : 48 + dy, 2 + dx : 18 + dx])
+        ]
         assert len(found) == 1
         moves.update(found)
     assert len(moves) > 15
     dark = torch.zeros(4, 3, 8, 4)
-    dark[:, :, 0] = 9.0                                     # the border is repeated, not filled with black
+    dark[:, :, 0] = 9.0  # the border is repeated, not filled with black
     assert (augment.shift(dark, generator(3), pixels=3)[:, :, 0] % 9 == 0).all()
     assert torch.equal(augment.shift(IMAGES[:, :, :24], generator(3), pixels=0), IMAGES[:, :, :24])
 
@@ -55,8 +66,14 @@ def test_colour_jitter():
     still = augment.colour_jitter(IMAGES, generator(4), 0, 0, 0, 0)
     torch.testing.assert_close(still, IMAGES)
     grey = torch.full((32, 3, 4, 4), 100.0)
-    brighter = augment.colour_jitter(grey, generator(4), 0.2, 0.2, 0.2, 0)      # one flat grey: only brightness shows
-    assert 80 <= brighter.min() < 90 and 110 < brighter.max() <= 120 and (brighter == brighter[:, :1, :1, :1]).all()
+    brighter = augment.colour_jitter(
+        grey, generator(4), 0.2, 0.2, 0.2, 0
+    )  # one flat grey: only brightness shows
+    assert (
+        80 <= brighter.min() < 90
+        and 110 < brighter.max() <= 120
+        and (brighter == brighter[:, :1, :1, :1]).all()
+    )
     tinted = augment.colour_jitter(grey, generator(4), 0, 0, 0, 0.1)
     assert (tinted[:, 0] != tinted[:, 1]).all() and 90 <= tinted.min() and tinted.max() <= 110.01
 
@@ -64,30 +81,34 @@ def test_colour_jitter():
 def test_random_erasing():
     bright = torch.full((400, 3, 64, 32), 255.0)
     got = augment.random_erasing(bright, generator(5))
-    erased = (got != 255).all(1)                            # (B, H, W)
+    erased = (got != 255).all(1)  # (B, H, W)
     touched = erased.flatten(1).any(1)
     assert 0.4 < touched.float().mean() < 0.6
     for mask in erased[touched]:
         rows, columns = mask.any(1).sum(), mask.any(0).sum()
-        assert mask.sum() == rows * columns                 # one full rectangle
+        assert mask.sum() == rows * columns  # one full rectangle
         assert 0.013 < mask.float().mean() < 0.42 and 0.2 < rows / columns < 4.5
         assert rows < 64 and columns < 32
     mean = torch.tensor(augment.MEAN) * 255
     torch.testing.assert_close(got.permute(0, 2, 3, 1)[erased], mean.expand(int(erased.sum()), 3))
     assert erased[touched].float().mean((1, 2)).std() > 0.05
-    assert torch.equal(augment.random_erasing(bright, generator(5), area=(0.99, 1.0), aspect=(30, 40)), bright)      # none fits
+    assert torch.equal(
+        augment.random_erasing(bright, generator(5), area=(0.99, 1.0), aspect=(30, 40)), bright
+    )  # none fits
 
 
 def test_the_aspect_of_an_erased_rectangle_is_uniform():
-    got = augment.random_erasing(torch.full((1500, 3, 100, 100), 255.0), generator(5), probability=1.0, area=(0.1, 0.1))
-    erased = (got != 255).all(1)                            # (B, H, W)
-    aspect = erased.any(2).sum(1) / erased.any(1).sum(1)    # height : width, rounded to pixels
+    got = augment.random_erasing(
+        torch.full((1500, 3, 100, 100), 255.0), generator(5), probability=1.0, area=(0.1, 0.1)
+    )
+    erased = (got != 255).all(1)  # (B, H, W)
+    aspect = erased.any(2).sum(1) / erased.any(1).sum(1)  # height : width, rounded to pixels
     shares = torch.histogram(aspect.clamp(0.3, 3.33), torch.linspace(0.3, 3.33, 5))[0] / len(aspect)
     torch.testing.assert_close(shares, torch.full((4,), 0.25), atol=0.04, rtol=0)
 
 
 def test_a_mask_rides_along_and_compose_runs_in_turn():
-    masked = torch.cat([IMAGES, IMAGES[:, :1]], 1)          # the fourth channel is a copy of red
+    masked = torch.cat([IMAGES, IMAGES[:, :1]], 1)  # the fourth channel is a copy of red
     moved = augment.compose(augment.flip, partial(augment.shift, pixels=2))(masked, generator(6))
     assert torch.equal(moved[:, 3], moved[:, 0]) and not torch.equal(moved[:, 3], masked[:, 3])
     for step in (augment.colour_jitter, augment.random_erasing):

@@ -10,14 +10,26 @@ from reidkit import _vision, backbones, weights
 from reidkit.methods.baseline import Baseline, baseline_losses
 
 
-@pytest.mark.parametrize("name, size, channels, last, stride", [
-    ("tiny", (64, 32), 192, 1, 8), ("tiny", (64, 32), 192, 2, 16), ("small", (64, 32), 256, 1, 8), ("resnet18", (64, 32), 512, 1, 16), ("resnet18", (64, 32), 512, 2, 32),
-    ("resnet50", (64, 32), 2048, 1, 16), ("resnet50", (64, 32), 2048, 2, 32)])
+@pytest.mark.parametrize(
+    "name, size, channels, last, stride",
+    [
+        ("tiny", (64, 32), 192, 1, 8),
+        ("tiny", (64, 32), 192, 2, 16),
+        ("small", (64, 32), 256, 1, 8),
+        ("resnet18", (64, 32), 512, 1, 16),
+        ("resnet18", (64, 32), 512, 2, 32),
+        ("resnet50", (64, 32), 2048, 1, 16),
+        ("resnet50", (64, 32), 2048, 2, 32),
+    ],
+)
 def test_shapes(name, size, channels, last, stride):
     trunk = backbones.trunk(name, last).eval()
     with torch.inference_mode():
         maps = trunk(torch.randn(1, 3, *size))
-    assert tuple(maps.shape) == (1, channels, size[0] // stride, size[1] // stride) and trunk.channels == channels
+    assert (
+        tuple(maps.shape) == (1, channels, size[0] // stride, size[1] // stride)
+        and trunk.channels == channels
+    )
 
 
 def test_resnet50_is_the_fields():
@@ -25,12 +37,17 @@ def test_resnet50_is_the_fields():
     assert sum(value.numel() for value in trunk.parameters()) == 23_508_032
     assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in trunk.modules()) == 53
     whole = _vision.torchvision().models.resnet50(weights=None)
-    assert set(trunk.state_dict()) == {name for name in whole.state_dict() if not name.startswith("fc.")}
+    assert set(trunk.state_dict()) == {
+        name for name in whole.state_dict() if not name.startswith("fc.")
+    }
     trunk, images = backbones.trunk("resnet50", 2).eval(), torch.randn(1, 3, 64, 32)
     whole.load_state_dict(trunk.state_dict(), strict=False)
     whole.eval()
     with torch.inference_mode():
-        torch.testing.assert_close(trunk(images).mean((2, 3)), torch.nn.Sequential(*list(whole.children())[:-1])(images).flatten(1))
+        torch.testing.assert_close(
+            trunk(images).mean((2, 3)),
+            torch.nn.Sequential(*list(whole.children())[:-1])(images).flatten(1),
+        )
 
 
 def test_unknown_trunk_is_named():
@@ -40,12 +57,15 @@ def test_unknown_trunk_is_named():
 
 def test_baseline():
     from types import SimpleNamespace
+
     torch.manual_seed(0)
     model, ids = Baseline(4), torch.tensor([0, 0, 3, 3])
     output = model(torch.randn(4, 3, 64, 32))
     assert output.feature.shape == (4, 192) == output.neck.shape and output.logits.shape == (4, 4)
     parts = baseline_losses(output, SimpleNamespace(ids=ids))
-    assert set(parts) == {"identity", "triplet"} and parts["identity"].item() == pytest.approx(1.386, abs=0.05)     # log 4 at first
+    assert set(parts) == {"identity", "triplet"} and parts["identity"].item() == pytest.approx(
+        1.386, abs=0.05
+    )  # log 4 at first
     sum(parts.values()).backward()
     assert all(value.grad is not None for value in model.parameters() if value.requires_grad)
     plain = Baseline(4, neck=False, cosine=True)(torch.randn(2, 3, 64, 32))
@@ -66,7 +86,9 @@ def test_weights_load_and_are_checked(trunks, tmp_path, suffix):
     torch.save(state, path) if suffix == ".pth" else save_file(state, path)
     right = hashlib.sha256(path.read_bytes()).hexdigest()
     weights.load_trunk(target, path, sha256=right[:8], size=path.stat().st_size)
-    assert all(torch.equal(value, target.state_dict()[name]) for name, value in source.state_dict().items())
+    assert all(
+        torch.equal(value, target.state_dict()[name]) for name, value in source.state_dict().items()
+    )
     with pytest.raises(ValueError, match="SHA-256"):
         weights.load_trunk(target, path, sha256="0" * 64)
     with pytest.raises(ValueError, match="bytes, expected 7"):
@@ -95,7 +117,7 @@ def test_bad_files_are_refused(trunks, tmp_path):
         (tmp_path / name).write_bytes(b"not weights at all")
         with pytest.raises(ValueError, match="cannot be read"):
             weights.load_trunk(target, tmp_path / name)
-    torch.save(torch.nn.Linear(2, 2), tmp_path / "pickled.pth")                 # a whole module: code, refused
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "pickled.pth")  # a whole module: code, refused
     with pytest.raises(ValueError, match="cannot be read"):
         weights.load_trunk(target, tmp_path / "pickled.pth")
     torch.save({"state_dict": {}}, tmp_path / "nested.pth")
@@ -115,11 +137,16 @@ def test_mismatched_torchvision_gets_its_two_operators(tmp_path):
 
     def refuse(path):
         raise OSError("undefined symbol")
+
     defined = []
     assert _vision.stand_in_operators(tmp_path, refuse, defined.append) is True
     assert [schema.split("(")[0] for schema in defined] == ["nms", "qnms"]
-    assert _vision.stand_in_operators(tmp_path / "empty", refuse, [].append) is True        # no library at all
+    assert (
+        _vision.stand_in_operators(tmp_path / "empty", refuse, [].append) is True
+    )  # no library at all
 
 
 def test_torchvision_imports_here():
-    assert hasattr(_vision.torchvision().models, "resnet50") and hasattr(torch.ops.torchvision, "nms")
+    assert hasattr(_vision.torchvision().models, "resnet50") and hasattr(
+        torch.ops.torchvision, "nms"
+    )

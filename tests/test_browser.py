@@ -12,12 +12,16 @@ from reidkit.teach import lecture, source
 def chapters():
     """Names of the chapters that have a widget, and of the demo."""
     found = sorted(source.folder().glob("[0-9]*.py"))
-    return ["demo", *(path.name for path in found if "teach.explore(" in path.read_text(encoding="utf-8"))]
+    return [
+        "demo",
+        *(path.name for path in found if "teach.explore(" in path.read_text(encoding="utf-8")),
+    ]
 
 
 def working_copy(name, folder):
     """The chapter's working copy in `folder`, with the smoke preset and one thread set in its parameters cell."""
     import nbformat
+
     path = write_demo(folder) if name == "demo" else source.folder() / name
     notebook = source.notebook(source.read(path), "work")
     cell = next(cell for cell in notebook.cells if "parameters" in source.tags(cell))
@@ -33,7 +37,7 @@ def test_every_control_moves_picture_and_readout(name, tmp_path):
     with lab(tmp_path) as address, page() as view:
         run_all(view, address, notebook)
         move_every_control(view, least=3 if name == "demo" else 1)
-        if name == "demo":                                          # the buttons of a question, too
+        if name == "demo":  # the buttons of a question, too
             guess = view.locator(".widget-toggle-buttons button").nth(1)
             guess.focus()
             view.keyboard.press("Space")
@@ -41,7 +45,9 @@ def test_every_control_moves_picture_and_readout(name, tmp_path):
         shown = view.locator(".jp-OutputArea-output").all_inner_texts()
     if name == "demo":
         text = "\n".join(shown)
-        assert "the score is positive [held]" in text and '"state"' not in text        # the sentence, not its JSON
+        assert (
+            "the score is positive [held]" in text and '"state"' not in text
+        )  # the sentence, not its JSON
 
 
 def test_lecture_copy_in_voila(tmp_path, monkeypatch):
@@ -61,7 +67,10 @@ def test_lecture_copy_in_voila(tmp_path, monkeypatch):
             view.wait_for_timeout(700)
             seen.add(look(box)[1])
         text = view.locator("body").inner_text()
-    assert len(seen) >= 4, seen                                     # other examples, one a press
+    assert len(seen) >= 4, seen  # other examples, one a press
     assert "def draw" not in text and "nobody's screen" not in text and "Exercise" not in text
     assert "Notes for the speaker" in text and "Ask the room" in notes.read_text(encoding="utf-8")
-    assert json.loads(path.read_text(encoding="utf-8"))["metadata"]["reidkit"]["form"] == "lecture, 45 minutes"
+    assert (
+        json.loads(path.read_text(encoding="utf-8"))["metadata"]["reidkit"]["form"]
+        == "lecture, 45 minutes"
+    )

@@ -14,10 +14,19 @@ from reidkit import datasets
 from reidkit.datasets import Exam, journey, parse, read, readers
 
 MARKET = {
-    "bounding_box_train": ["0007_c1s1_000001_01.jpg", "0002_c2s1_000451_03.jpg", "0002_c1s1_000451_03.jpg"],
+    "bounding_box_train": [
+        "0007_c1s1_000001_01.jpg",
+        "0002_c2s1_000451_03.jpg",
+        "0002_c1s1_000451_03.jpg",
+    ],
     "query": ["0003_c1s1_000001_00.jpg", "0009_c6s4_000001_00.jpg"],
-    "bounding_box_test": ["-1_c3s1_000401_03.jpg", "0000_c1s1_000151_01.jpg", "0003_c1s2_000002_00.jpg",
-                          "0003_c5s1_000003_00.jpg", "0009_c6s1_000005_00.jpg"],
+    "bounding_box_test": [
+        "-1_c3s1_000401_03.jpg",
+        "0000_c1s1_000151_01.jpg",
+        "0003_c1s2_000002_00.jpg",
+        "0003_c5s1_000003_00.jpg",
+        "0009_c6s1_000005_00.jpg",
+    ],
 }
 
 
@@ -52,11 +61,23 @@ def test_fingerprint_of_files(tmp_path):
 
 def test_market_labels(tmp_path):
     splits = read("market1501", market(tmp_path))
-    assert splits.train.ids.tolist() == [2, 2, 7] and splits.train.cameras.tolist() == [0, 1, 0]    # in sorted order
-    assert splits.gallery.ids.tolist() == [-1, 0, 3, 3, 9] and splits.gallery.cameras.tolist() == [2, 0, 0, 4, 5]
+    assert splits.train.ids.tolist() == [2, 2, 7] and splits.train.cameras.tolist() == [
+        0,
+        1,
+        0,
+    ]  # in sorted order
+    assert splits.gallery.ids.tolist() == [-1, 0, 3, 3, 9] and splits.gallery.cameras.tolist() == [
+        2,
+        0,
+        0,
+        4,
+        5,
+    ]
     assert splits.query.ids.tolist() == [3, 9] and splits.query.pictures().shape == (2, 3, 128, 64)
-    assert splits.note == ("A sample of the set: 3 train, 2 query, 5 gallery pictures. "
-                           "1 of 2 queries have no match in another camera.")
+    assert splits.note == (
+        "A sample of the set: 3 train, 2 query, 5 gallery pictures. "
+        "1 of 2 queries have no match in another camera."
+    )
     assert isinstance(splits.exam, Exam) and splits.exam.gallery is splits.gallery
 
 
@@ -70,27 +91,43 @@ def test_market_inside_its_own_folder_and_with_litter(tmp_path):
 
 def test_pku_halves(tmp_path):
     whole = read("pku-reid", pku(tmp_path))
-    assert len(whole.train) == 0 and (whole.query.cameras == 0).all() and (whole.gallery.cameras == 1).all()
-    assert whole.query.ids.tolist() == [1, 1, 4, 4, 9, 9, 10, 10, 11, 11] == whole.gallery.ids.tolist()
+    assert (
+        len(whole.train) == 0
+        and (whole.query.cameras == 0).all()
+        and (whole.gallery.cameras == 1).all()
+    )
+    assert (
+        whole.query.ids.tolist() == [1, 1, 4, 4, 9, 9, 10, 10, 11, 11] == whole.gallery.ids.tolist()
+    )
     assert whole.query.attributes["pose"].tolist() == [1, 2] * 5 and whole.query.size == (128, 48)
-    development, report = (read("pku-reid", tmp_path, half=half) for half in ("development", "report"))
-    assert development.query.ids.unique().tolist() == [1, 9, 11] and report.gallery.ids.unique().tolist() == [4, 10]
+    development, report = (
+        read("pku-reid", tmp_path, half=half) for half in ("development", "report")
+    )
+    assert development.query.ids.unique().tolist() == [
+        1,
+        9,
+        11,
+    ] and report.gallery.ids.unique().tolist() == [4, 10]
     assert development.note.startswith("development half, 3 people.")
 
 
 def fails(error, *words, name="market1501", **more):
     """read() fails with this error, all these words in it, and the expected tree."""
+
     def check(path):
         with pytest.raises(error) as caught:
             read(name, path, **more)
         for word in (*words, str(path), readers.LAYOUTS[name].tree):
             assert word in str(caught.value)
+
     return check
 
 
 def test_wrong_paths(tmp_path):
     fails(FileNotFoundError, "is no folder")(tmp_path / "nowhere")
-    fails(FileNotFoundError, "holds no folder 'bounding_box_train', 'query', 'bounding_box_test'")(tmp_path)
+    fails(FileNotFoundError, "holds no folder 'bounding_box_train', 'query', 'bounding_box_test'")(
+        tmp_path
+    )
     market(tmp_path / "a", {"query": []})
     fails(FileNotFoundError, "holds no folder 'query'")(tmp_path / "a")
     fails(FileNotFoundError, "no picture", "of camera 1", name="pku-reid")(tmp_path)
@@ -103,8 +140,10 @@ def test_empty_folder(tmp_path):
     fails(FileNotFoundError, "there is no picture in", "query")(tmp_path)
 
 
-@pytest.mark.parametrize("bad", ["0003_c7s1_000001_00.jpg", "3.jpg", "x0003_c1s1_000001_00.jpg",
-                                 "0003_c1s1_000001_00.jpg.png"])
+@pytest.mark.parametrize(
+    "bad",
+    ["0003_c7s1_000001_00.jpg", "3.jpg", "x0003_c1s1_000001_00.jpg", "0003_c1s1_000001_00.jpg.png"],
+)
 def test_names_that_do_not_parse(tmp_path, bad):
     names = [bad, *(f"strange {number}.jpg" for number in range(5))]
     market(tmp_path, {"query": [*MARKET["query"], *names]})
@@ -116,22 +155,42 @@ def test_names_that_do_not_parse(tmp_path, bad):
 @pytest.mark.parametrize("content", [b"", b"no picture at all", None])
 def test_unreadable_pictures(tmp_path, content):
     victim = market(tmp_path) / "query" / MARKET["query"][0]
-    Image.fromarray(numpy.random.default_rng(0).integers(0, 255, (128, 64, 3), dtype=numpy.uint8)).save(victim)
-    victim.write_bytes(victim.read_bytes()[:1500] if content is None else content)          # None: cut short
+    Image.fromarray(
+        numpy.random.default_rng(0).integers(0, 255, (128, 64, 3), dtype=numpy.uint8)
+    ).save(victim)
+    victim.write_bytes(
+        victim.read_bytes()[:1500] if content is None else content
+    )  # None: cut short
     data = read("market1501", tmp_path).query
     for fetch in (data.pictures, data.in_memory, lambda: data.pictures(torch.tensor([0]))):
         with pytest.raises(ValueError) as caught:
             fetch()
-        for words in (str(victim), "cannot be read", "copy it again", readers.LAYOUTS["market1501"].tree):
+        for words in (
+            str(victim),
+            "cannot be read",
+            "copy it again",
+            readers.LAYOUTS["market1501"].tree,
+        ):
             assert words in str(caught.value)
     assert len(data.pictures([1])) == 1
 
 
 def test_no_match_in_another_camera(tmp_path):
-    market(tmp_path / "a", {"bounding_box_test": ["0003_c1s1_000002_00.jpg", "0009_c6s1_000005_00.jpg",
-                                                  "-1_c2s1_000005_00.jpg"]})
+    market(
+        tmp_path / "a",
+        {
+            "bounding_box_test": [
+                "0003_c1s1_000002_00.jpg",
+                "0009_c6s1_000005_00.jpg",
+                "-1_c2s1_000005_00.jpg",
+            ]
+        },
+    )
     fails(ValueError, "share ids in the same camera only")(tmp_path / "a")
-    market(tmp_path / "b", {"bounding_box_test": ["0004_c1s1_000002_00.jpg", "0000_c2s1_000002_00.jpg"]})
+    market(
+        tmp_path / "b",
+        {"bounding_box_test": ["0004_c1s1_000002_00.jpg", "0000_c2s1_000002_00.jpg"]},
+    )
     fails(ValueError, "share no id")(tmp_path / "b")
 
 
@@ -139,14 +198,26 @@ def test_published_counts(tmp_path, monkeypatch):
     """A sample is read with a note; what looks like the set, but is not whole, is refused unless strict=False."""
     market(tmp_path)
     fails(ValueError, "train: found 3 pictures of 2 ids", "12936 of 751", strict=True)(tmp_path)
-    counts = {"train": (3, 2), "query": (2, 2), "gallery": (5, 3)}              # ids: junk left out, distractors in
+    counts = {
+        "train": (3, 2),
+        "query": (2, 2),
+        "gallery": (5, 3),
+    }  # ids: junk left out, distractors in
+
     def publish(**change):
         layout = dataclasses.replace(readers.LAYOUTS["market1501"], counts={**counts, **change})
         monkeypatch.setitem(readers.LAYOUTS, "market1501", layout)
+
     publish()
-    assert "sample" not in read("market1501", tmp_path).note and read("market1501", tmp_path, strict=True)
-    publish(gallery=(50, 3), query=(200, 2), train=(300, 2))                    # one split holds a tenth
-    fails(ValueError, "train: found 3 pictures of 2 ids, the published set has 300 of 2", "strict=False")(tmp_path)
+    assert "sample" not in read("market1501", tmp_path).note and read(
+        "market1501", tmp_path, strict=True
+    )
+    publish(gallery=(50, 3), query=(200, 2), train=(300, 2))  # one split holds a tenth
+    fails(
+        ValueError,
+        "train: found 3 pictures of 2 ids, the published set has 300 of 2",
+        "strict=False",
+    )(tmp_path)
     assert len(read("market1501", tmp_path, strict=False).gallery) == 5
     publish(gallery=(51, 3), query=(200, 2), train=(300, 2))
     assert "sample" in read("market1501", tmp_path).note
@@ -165,12 +236,15 @@ def test_unknown_set_or_half(tmp_path):
 
 # --- real pictures
 
+
 def real(name):
     root = os.environ.get("REIDKIT_DATA_ROOT")
     folder = pathlib.Path(root or ".", name)
     if not root or not folder.is_dir():
         if os.environ.get("REQUIRE_DATA") == "1":
-            pytest.fail(f"REQUIRE_DATA=1, but there is no folder {name} under REIDKIT_DATA_ROOT={root!r}")
+            pytest.fail(
+                f"REQUIRE_DATA=1, but there is no folder {name} under REIDKIT_DATA_ROOT={root!r}"
+            )
         pytest.skip(f"no folder {name} under REIDKIT_DATA_ROOT={root!r}")
     return folder
 
@@ -178,7 +252,10 @@ def real(name):
 def test_real_market_sample():
     splits = read("market1501", real("market1501-sample"), size=(64, 32))
     assert [len(data) for data in (splits.train, splits.query, splits.gallery)] == [32, 32, 32]
-    assert "2 of 32 queries have no match" in splits.note and splits.train.in_memory().images.shape == (32, 3, 64, 32)
+    assert (
+        "2 of 32 queries have no match" in splits.note
+        and splits.train.in_memory().images.shape == (32, 3, 64, 32)
+    )
     assert set(splits.train.cameras.tolist()) == set(range(6))
 
 
@@ -188,30 +265,51 @@ def test_real_pku():
     halves = [read("pku-reid", real("pku-reid"), half=half) for half in ("development", "report")]
     people = [set(half.query.ids.tolist()) for half in halves]
     assert [len(ids) for ids in people] == [37, 37] and not people[0] & people[1]
-    assert min(people[0]) == whole.query.ids.min()                              # position 0 is in the development half
+    assert min(people[0]) == whole.query.ids.min()  # position 0 is in the development half
     pose = whole.query.attributes["pose"]
     twins = whole.query[(whole.query.ids == 85) & ((pose == 4) | (pose == 5))].pictures()
-    assert twins[0].equal(twins[1])                                             # a known quirk of the set
+    assert twins[0].equal(twins[1])  # a known quirk of the set
 
 
 # --- the journey
 
-@pytest.mark.parametrize("spec, parsed", [
-    ("world", ("world", None)), ("market1501:/data/Market", ("market1501", "/data/Market")),
-    ("market1501:C:\\data\\Market", ("market1501", "C:\\data\\Market")), ("pku-reid: ~/pku ", ("pku-reid", "~/pku")),
-])
+
+@pytest.mark.parametrize(
+    "spec, parsed",
+    [
+        ("world", ("world", None)),
+        ("market1501:/data/Market", ("market1501", "/data/Market")),
+        ("market1501:C:\\data\\Market", ("market1501", "C:\\data\\Market")),
+        ("pku-reid: ~/pku ", ("pku-reid", "~/pku")),
+    ],
+)
 def test_data_parameter(spec, parsed):
     assert parse(spec) == parsed
 
 
-@pytest.mark.parametrize("spec", ["", "World", "world:", "world:/x", "market1501", "market1501:", "pku-reid: ",
-                                  "duke:/x", None, 3])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "",
+        "World",
+        "world:",
+        "world:/x",
+        "market1501",
+        "market1501:",
+        "pku-reid: ",
+        "duke:/x",
+        None,
+        3,
+    ],
+)
 def test_data_parameter_errors_name_the_forms(spec):
     with pytest.raises(ValueError, match="'world', 'market1501:PATH' or 'pku-reid:PATH'"):
         parse(spec)
 
 
-TINY = SimpleNamespace(size=(64, 32), places=2, people=3, cameras=2, pictures=2, unseen_places=1, exam_people=2)
+TINY = SimpleNamespace(
+    size=(64, 32), places=2, people=3, cameras=2, pictures=2, unseen_places=1, exam_people=2
+)
 
 
 @pytest.fixture
@@ -221,7 +319,10 @@ def own_cache(tmp_path, monkeypatch):
 
 def test_journey_in_the_drawn_world(own_cache):
     trip = journey("world", TINY, seed=3)
-    assert trip.train.numbers() == {"pictures": 24, "ids": 6, "cameras": 4, "domains": 2} and not trip.real
+    assert (
+        trip.train.numbers() == {"pictures": 24, "ids": 6, "cameras": 4, "domains": 2}
+        and not trip.real
+    )
     assert len(trip.home.query) == 8 and trip.home.query.numbers()["domains"] == 2
     assert len(trip.away.query) == 4 and trip.train.images.shape[1:] == (3, 64, 32)
     assert not trip.train.images.equal(journey("world", TINY, seed=4).train.images)

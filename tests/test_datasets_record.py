@@ -12,15 +12,30 @@ from reidkit.datasets import ReIDData
 
 def record(count=6, name="six"):
     numbers, pixels = torch.arange(count), torch.arange(count * 3 * 4 * 2, dtype=torch.uint8)
-    return ReIDData(pixels.reshape(count, 3, 4, 2), numbers % 3 * 5 + 2, numbers % 2, numbers * 0,
-                    pixels[:count * 8].reshape(count, 4, 2), {"bag": numbers}, name)
+    return ReIDData(
+        pixels.reshape(count, 3, 4, 2),
+        numbers % 3 * 5 + 2,
+        numbers % 2,
+        numbers * 0,
+        pixels[: count * 8].reshape(count, 4, 2),
+        {"bag": numbers},
+        name,
+    )
 
 
-@pytest.mark.parametrize("index, chosen", [
-    (slice(1, 4), [1, 2, 3]), ([5, 0, 5], [5, 0, 5]), (torch.tensor([2, 1]), [2, 1]), (numpy.array([3]), [3]),
-    (4, [4]), ([], []), (torch.tensor([True, False, False, True, False, False]), [0, 3]),
-    ([False, True, False, False, False, True], [1, 5]),
-])
+@pytest.mark.parametrize(
+    "index, chosen",
+    [
+        (slice(1, 4), [1, 2, 3]),
+        ([5, 0, 5], [5, 0, 5]),
+        (torch.tensor([2, 1]), [2, 1]),
+        (numpy.array([3]), [3]),
+        (4, [4]),
+        ([], []),
+        (torch.tensor([True, False, False, True, False, False]), [0, 3]),
+        ([False, True, False, False, False, True], [1, 5]),
+    ],
+)
 def test_every_label_follows_its_picture(index, chosen):
     data, part = record(), record()[index]
     assert len(part) == len(chosen) and part.name == data.name
@@ -37,7 +52,9 @@ def test_cat_joins_what_all_parts_have():
     assert both.masks is None and both.attributes == {} and both.name == "six+six"
     assert ReIDData.cat([one, one], "twice").attributes["bag"].tolist() == [*range(6)] * 2
     with pytest.raises(ValueError, match="one picture size"):
-        ReIDData.cat([one, dataclasses.replace(one, images=torch.zeros(6, 3, 5, 2).byte(), masks=None)])
+        ReIDData.cat(
+            [one, dataclasses.replace(one, images=torch.zeros(6, 3, 5, 2).byte(), masks=None)]
+        )
     with pytest.raises(ValueError, match="at least one"):
         ReIDData.cat([])
 
@@ -50,23 +67,40 @@ def test_relabelled_is_sorted_and_numbers_leave_junk_out():
 
 def test_fingerprint_sees_every_change():
     base = record()
-    changed = [dataclasses.replace(base, ids=base.ids + 1), dataclasses.replace(base, cameras=base.cameras + 1),
-               dataclasses.replace(base, images=base.images + 1), dataclasses.replace(base, masks=None),
-               dataclasses.replace(base, attributes={"bag": base.ids}), base[1:],
-               dataclasses.replace(base, attributes={"hat": base.attributes["bag"]})]
-    assert len({data.fingerprint() for data in [base, *changed]}) == 8 and record().fingerprint() == base.fingerprint()
+    changed = [
+        dataclasses.replace(base, ids=base.ids + 1),
+        dataclasses.replace(base, cameras=base.cameras + 1),
+        dataclasses.replace(base, images=base.images + 1),
+        dataclasses.replace(base, masks=None),
+        dataclasses.replace(base, attributes={"bag": base.ids}),
+        base[1:],
+        dataclasses.replace(base, attributes={"hat": base.attributes["bag"]}),
+    ]
+    assert (
+        len({data.fingerprint() for data in [base, *changed]}) == 8
+        and record().fingerprint() == base.fingerprint()
+    )
 
 
-@pytest.mark.parametrize("change, message", [
-    (dict(ids=torch.zeros(5).long()), "ids is torch.int64 \\(5,\\); expected an int64 tensor of shape \\(6,\\)"),
-    (dict(cameras=torch.zeros(6)), "cameras is torch.float32"),
-    (dict(domains=[0] * 6), "domains is list"),
-    (dict(attributes={"bag": torch.zeros(2).long()}), "bag is"),
-    (dict(images=torch.zeros(6, 3, 4, 2)), "expected uint8"),
-    (dict(images=torch.zeros(6, 4, 2).byte()), "expected uint8 \\(N, 3, H, W\\)"),
-    (dict(masks=torch.zeros(6, 2, 4).byte()), "masks is torch.uint8 \\(6, 2, 4\\); expected uint8 \\(6, 4, 2\\)"),
-    (dict(images=tuple("abcdef"), size=None, masks=None), "size=\\(height, width\\)"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (
+            dict(ids=torch.zeros(5).long()),
+            "ids is torch.int64 \\(5,\\); expected an int64 tensor of shape \\(6,\\)",
+        ),
+        (dict(cameras=torch.zeros(6)), "cameras is torch.float32"),
+        (dict(domains=[0] * 6), "domains is list"),
+        (dict(attributes={"bag": torch.zeros(2).long()}), "bag is"),
+        (dict(images=torch.zeros(6, 3, 4, 2)), "expected uint8"),
+        (dict(images=torch.zeros(6, 4, 2).byte()), "expected uint8 \\(N, 3, H, W\\)"),
+        (
+            dict(masks=torch.zeros(6, 2, 4).byte()),
+            "masks is torch.uint8 \\(6, 2, 4\\); expected uint8 \\(6, 4, 2\\)",
+        ),
+        (dict(images=tuple("abcdef"), size=None, masks=None), "size=\\(height, width\\)"),
+    ],
+)
 def test_records_that_do_not_fit(change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(record(), **change)
@@ -79,9 +113,18 @@ def test_pictures_on_disk_are_decoded_at_their_size(tmp_path):
     paths = tuple(tmp_path / name for name in ("10.png", "200.png", "grey.png"))
     zeros = torch.zeros(3).long()
     data = ReIDData(paths, zeros, zeros, zeros, size=(6, 4))
-    assert data.pictures().shape == (3, 3, 6, 4) and data.pictures()[:, 0, 0, 0].tolist() == [10, 200, 77]
+    assert data.pictures().shape == (3, 3, 6, 4) and data.pictures()[:, 0, 0, 0].tolist() == [
+        10,
+        200,
+        77,
+    ]
     assert data.pictures(torch.tensor([1]))[0, :, 2, 2].tolist() == [200, 2, 3]
-    assert data[[2, 0]].pictures()[:, 0, 5, 3].tolist() == [77, 10] and data.pictures([]).shape == (0, 3, 6, 4)
+    assert data[[2, 0]].pictures()[:, 0, 5, 3].tolist() == [77, 10] and data.pictures([]).shape == (
+        0,
+        3,
+        6,
+        4,
+    )
     loaded = data.in_memory()
     assert loaded.loaded and not data.loaded and loaded.images.equal(data.pictures())
     assert ReIDData.cat([data, loaded]).images[:, 0, 0, 0].tolist() == [10, 200, 77] * 2

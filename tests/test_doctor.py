@@ -16,7 +16,9 @@ doctor = importlib.import_module("reidkit.teach.doctor")
 @pytest.fixture(autouse=True)
 def presets(monkeypatch):
     fake = types.ModuleType("reidkit.recipes")
-    fake.PRESETS = {name: types.SimpleNamespace(name=name, minutes=2.0) for name in ("smoke", "laptop", "gpu")}
+    fake.PRESETS = {
+        name: types.SimpleNamespace(name=name, minutes=2.0) for name in ("smoke", "laptop", "gpu")
+    }
     monkeypatch.setitem(sys.modules, "reidkit.recipes", fake)
     monkeypatch.setattr(sys.modules["reidkit"], "recipes", fake, raising=False)
 
@@ -76,13 +78,18 @@ def test_missing_widget_manager_is_told(monkeypatch):
 
 
 def test_little_disk_memory_and_a_folder_without_rights(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=2**28))
+    monkeypatch.setattr(
+        doctor.shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=2**28)
+    )
     found = by_name(doctor._machine())
     assert found["disk"].state == "stops" and "data/cache" in found["disk"].remedy
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("REIDKIT_WORK_DIR", str(tmp_path / "file" / "work"))
     folders = by_name(doctor._folders())
-    assert folders["folder work/"].state == "stops" and str(tmp_path) not in folders["folder work/"].found
+    assert (
+        folders["folder work/"].state == "stops"
+        and str(tmp_path) not in folders["folder work/"].found
+    )
     assert folders["cache folder"].state == "ok"
 
 
@@ -93,9 +100,13 @@ def test_a_slow_machine_is_told_what_to_do(monkeypatch):
 
 
 def test_without_torch_one_line_says_so(tmp_path):
-    (tmp_path / "torch.py").write_text("raise ImportError(\"No module named 'torch'\", name='torch')")
+    (tmp_path / "torch.py").write_text(
+        "raise ImportError(\"No module named 'torch'\", name='torch')"
+    )
     start = f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['doctor']; "
     code = start + "runpy.run_module('reidkit.teach.doctor', run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=files.project_root())
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=files.project_root()
+    )
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.startswith("✗ stops: torch is not installed")

@@ -14,7 +14,15 @@ from reidkit.layers.residual import NormedSum, norm_last_sum
 from reidkit.methods import dualnorm, ibn
 from reidkit.recipes.norms import TABLES, network
 
-PLACED = {"none": 0, "stem": 1, "early": 3, "early and middle": 4, "everywhere": 5, "the rule for ResNets": 3, "IBN-b": 3}
+PLACED = {
+    "none": 0,
+    "stem": 1,
+    "early": 3,
+    "early and middle": 4,
+    "everywhere": 5,
+    "the rule for ResNets": 3,
+    "IBN-b": 3,
+}
 
 
 def parameters(model):
@@ -44,6 +52,7 @@ def images(*shape, seed=0):
 
 # ---- counts
 
+
 def test_the_authors_counts():
     resnet = dualnorm.make(10, "resnet50")
     assert (parameters(resnet), len(layers(resnet, InstanceNorm))) == (23_536_192, 3)
@@ -59,7 +68,10 @@ def test_the_authors_counts():
 def test_ibn_counts():
     a, b = ibn.ibn_a(backbones.trunk("resnet50")), ibn.ibn_b(backbones.trunk("resnet50"))
     head = 2048 * 1000 + 1000
-    assert len(layers(a, IBN)) == len(layers(a, InstanceNorm)) == 13 and len(layers(a, nn.BatchNorm2d)) == 53
+    assert (
+        len(layers(a, IBN)) == len(layers(a, InstanceNorm)) == 13
+        and len(layers(a, nn.BatchNorm2d)) == 53
+    )
     assert parameters(a) + head == 25_557_032 and parameters(b) + head == 25_558_568
     assert len(layers(b, InstanceNorm)) == 3 and len(layers(b, nn.BatchNorm2d)) == 52
     assert all(name.endswith(".bn1") and not name.startswith("layer4") for name in layers(a, IBN))
@@ -71,12 +83,16 @@ def test_ibn_counts():
 def test_where_the_norms_stand():
     resnet = dualnorm.add_instance_norms(backbones.trunk("resnet50", 2))
     assert layers(resnet, InstanceNorm) == ["layer1.2.IN", "layer2.3.IN", "layer3.5.IN"]
-    assert [resnet.get_submodule(name).channels for name in layers(resnet, InstanceNorm)] == [256, 512, 1024]
+    assert [resnet.get_submodule(name).channels for name in layers(resnet, InstanceNorm)] == [
+        256,
+        512,
+        1024,
+    ]
     mobile = dualnorm.add_instance_norms(backbones.mobilenet(last_stride=2))
     widths = [module.channels for module in mobile.modules() if isinstance(module, InstanceNorm)]
     assert widths == [32, 16, 24, 24, *[32] * 3, *[64] * 4, *[96] * 3]
     assert not layers(mobile.stage1, nn.BatchNorm2d) and mobile.stage1[0].bias is not None
-    assert len(layers(mobile, nn.BatchNorm2d)) == 51         # all but the stem's
+    assert len(layers(mobile, nn.BatchNorm2d)) == 51  # all but the stem's
 
 
 @pytest.mark.parametrize("row", list(TABLES["places"]))
@@ -93,10 +109,15 @@ def test_the_rows_of_the_table(row):
 
 # ---- a block by hand
 
+
 def by_hand(block, norm, x, steps):
     """relu(IN(branch + shortcut)) from functional calls alone."""
+
     def batch_norm(layer, y):
-        return F.batch_norm(y, layer.running_mean, layer.running_var, layer.weight, layer.bias, False, 0, layer.eps)
+        return F.batch_norm(
+            y, layer.running_mean, layer.running_var, layer.weight, layer.bias, False, 0, layer.eps
+        )
+
     shortcut = x
     if block.downsample is not None:
         conv, bn = block.downsample
@@ -104,20 +125,35 @@ def by_hand(block, norm, x, steps):
     y = x
     for step in range(1, steps + 1):
         conv = getattr(block, f"conv{step}")
-        y = batch_norm(getattr(block, f"bn{step}"), F.conv2d(y, conv.weight, None, conv.stride, conv.padding))
+        y = batch_norm(
+            getattr(block, f"bn{step}"), F.conv2d(y, conv.weight, None, conv.stride, conv.padding)
+        )
         y = y.relu() if step < steps else y
     total = y + shortcut
     mean, var = total.mean((2, 3), keepdim=True), total.var((2, 3), unbiased=False, keepdim=True)
-    return (norm.weight[:, None, None] * (total - mean) / (var + norm.eps).sqrt() + norm.bias[:, None, None]).relu()
+    return (
+        norm.weight[:, None, None] * (total - mean) / (var + norm.eps).sqrt()
+        + norm.bias[:, None, None]
+    ).relu()
 
 
-@pytest.mark.parametrize("kind, steps, channels, stride", [("BasicBlock", 2, 8, 1), ("BasicBlock", 2, 8, 2), ("Bottleneck", 3, 32, 1), ("Bottleneck", 3, 8, 2)])
+@pytest.mark.parametrize(
+    "kind, steps, channels, stride",
+    [
+        ("BasicBlock", 2, 8, 1),
+        ("BasicBlock", 2, 8, 2),
+        ("Bottleneck", 3, 32, 1),
+        ("Bottleneck", 3, 8, 2),
+    ],
+)
 def test_a_normed_sum_is_the_block_written_out(kind, steps, channels, stride):
     torch.manual_seed(0)
     block = getattr(torchvision().models.resnet, kind)
     shortcut, out = None, 8 * block.expansion
     if stride > 1 or channels != out:
-        shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+        shortcut = nn.Sequential(
+            nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)
+        )
     plain = block(channels, 8, stride, shortcut)
     normed = stirred(NormedSum(plain)).eval()
     x = images(3, channels, 8, 4)
@@ -128,6 +164,7 @@ def test_a_normed_sum_is_the_block_written_out(kind, steps, channels, stride):
 
 # ---- without the instance norms, the plain trunk
 
+
 def removed(trunk):
     for name in layers(trunk, InstanceNorm):
         parent, _, leaf = name.rpartition(".")
@@ -135,8 +172,15 @@ def removed(trunk):
     return trunk
 
 
-@pytest.mark.parametrize("name, stages, size", [("tiny", None, (64, 32)), ("resnet18", None, (64, 32)), ("resnet50", None, (32, 16)),
-                                                ("mobilenet_v2", dualnorm.MOBILE[1:], (64, 32))])
+@pytest.mark.parametrize(
+    "name, stages, size",
+    [
+        ("tiny", None, (64, 32)),
+        ("resnet18", None, (64, 32)),
+        ("resnet50", None, (32, 16)),
+        ("mobilenet_v2", dualnorm.MOBILE[1:], (64, 32)),
+    ],
+)
 def test_without_the_instance_norms_it_is_the_plain_trunk(name, stages, size):
     torch.manual_seed(0)
     plain = stirred(backbones.trunk(name, 2)).eval()
@@ -154,7 +198,7 @@ def test_the_stem_alone_is_replaced():
     x = images(2, 3, 64, 32)
     with torch.inference_mode():
         before = normed(x)
-        normed.stage1[0].bias.copy_(images(32))             # the norm behind it takes the bias away again
+        normed.stage1[0].bias.copy_(images(32))  # the norm behind it takes the bias away again
         torch.testing.assert_close(normed(x), before, rtol=1e-4, atol=1e-4)
         normed.stage1[0].bias.zero_()
         normed.stage1[1] = plain.stage1[1]
@@ -172,6 +216,7 @@ def test_every_instance_norm_learns():
 
 # ---- the feature norm
 
+
 def test_the_feature_norm_in_evaluation_is_one_affine_map():
     """f(a x + b y) keeps weighted means, whatever stands beside x in the batch; it can only stretch channels."""
     torch.manual_seed(0)
@@ -179,18 +224,31 @@ def test_the_feature_norm_in_evaluation_is_one_affine_map():
     for seed in range(3):
         model(images(8, 3, 64, 32, seed=seed))
     norm, x = model.neck.eval(), images(6, 192, seed=9)
-    torch.testing.assert_close(norm(0.3 * x[:3] + 0.7 * x[3:]), 0.3 * norm(x[:3]) + 0.7 * norm(x[3:]))
+    torch.testing.assert_close(
+        norm(0.3 * x[:3] + 0.7 * x[3:]), 0.3 * norm(x[:3]) + 0.7 * norm(x[3:])
+    )
     torch.testing.assert_close(norm(x)[:1], norm(x[:1]), rtol=0, atol=0)
     stretch = norm.weight / (norm.running_var + norm.eps).sqrt()
-    torch.testing.assert_close(norm(x[:1]) - norm(x[1:2]), (x[:1] - x[1:2]) * stretch, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        norm(x[:1]) - norm(x[1:2]), (x[:1] - x[1:2]) * stretch, rtol=1e-4, atol=1e-5
+    )
 
 
-@pytest.mark.parametrize("make", [lambda: dualnorm.make(4).neck, lambda: FeatureNorm(192), lambda: FeatureNorm(192, learn_scale=True)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: dualnorm.make(4).neck,
+        lambda: FeatureNorm(192),
+        lambda: FeatureNorm(192, learn_scale=True),
+    ],
+)
 def test_its_bias_stays_zero(make):
     torch.manual_seed(0)
     norm, layer = make().train(), nn.Linear(192, 4)
     learnt = [value for value in norm.parameters() if value.requires_grad]
-    optimiser = torch.optim.SGD([*learnt, *layer.parameters()], 0.1, momentum=0.9, weight_decay=5e-4)
+    optimiser = torch.optim.SGD(
+        [*learnt, *layer.parameters()], 0.1, momentum=0.9, weight_decay=5e-4
+    )
     for seed in range(5):
         optimiser.zero_grad()
         F.cross_entropy(layer(norm(images(8, 192, seed=seed))), torch.arange(8) % 4).backward()
@@ -207,6 +265,7 @@ def test_the_feature_norm_that_learns_its_scale_is_the_neck():
 
 # ---- IBN
 
+
 def test_ibn_of_ratio_0_is_batch_norm():
     layer, plain = IBN(6, 0), nn.BatchNorm2d(6)
     x = 3 * images(4, 6, 8, 4) + 1
@@ -218,7 +277,7 @@ def test_ibn_of_ratio_0_is_batch_norm():
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_one_half_does_not_see_scale_and_offset(batch_first):
     torch.manual_seed(0)
-    layer = stirred(IBN(7, 0.5, batch_first)).eval()        # three channels of instance norm
+    layer = stirred(IBN(7, 0.5, batch_first)).eval()  # three channels of instance norm
     x = images(4, 7, 8, 4)
     cast = x * (0.5 + torch.rand(4, 7, 1, 1)) + torch.randn(4, 7, 1, 1)
     change = (layer(cast) - layer(x)).abs().amax((0, 2, 3))
@@ -245,26 +304,45 @@ def test_in_evaluation_a_picture_does_not_see_its_mates(place):
 
 # ---- MobileNetV2
 
+
 def test_the_trunk_is_torchvisions():
     torch.manual_seed(0)
-    ours, theirs = backbones.mobilenet(last_stride=2), torchvision().models.mobilenet_v2(weights=None).features
+    ours, theirs = (
+        backbones.mobilenet(last_stride=2),
+        torchvision().models.mobilenet_v2(weights=None).features,
+    )
     values = list(ours.state_dict().values())
-    assert [value.shape for value in values] == [value.shape for value in theirs.state_dict().values()]
+    assert [value.shape for value in values] == [
+        value.shape for value in theirs.state_dict().values()
+    ]
     theirs.load_state_dict(dict(zip(theirs.state_dict(), stirred(ours).state_dict().values())))
     x = images(2, 3, 64, 32)
     with torch.inference_mode():
         torch.testing.assert_close(ours.eval()(x), theirs.eval()(x), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("last, authors, end", [(2, False, (8, 4)), (1, False, (16, 8)), (2, True, (8, 4))])
+@pytest.mark.parametrize(
+    "last, authors, end", [(2, False, (8, 4)), (1, False, (16, 8)), (2, True, (8, 4))]
+)
 def test_map_sizes(last, authors, end):
-    trunk, x, found = backbones.mobilenet(last_stride=last, authors=authors).eval(), images(1, 3, 256, 128), []
+    trunk, x, found = (
+        backbones.mobilenet(last_stride=last, authors=authors).eval(),
+        images(1, 3, 256, 128),
+        [],
+    )
     with torch.inference_mode():
         for stage in trunk.children():
             x = stage(x)
             found.append(tuple(x.shape[1:]))
-    assert found == [(32, 128, 64), (16, 128, 64), (24, 64, 32), (32, 32, 16), (64, 16, 8), (96, 16, 8),
-                     *((channels, *end) for channels in (160, 320, 1280))]
+    assert found == [
+        (32, 128, 64),
+        (16, 128, 64),
+        (24, 64, 32),
+        (32, 32, 16),
+        (64, 16, 8),
+        (96, 16, 8),
+        *((channels, *end) for channels in (160, 320, 1280)),
+    ]
 
 
 def test_a_stage_that_is_not_there_is_named():
@@ -272,7 +350,7 @@ def test_a_stage_that_is_not_there_is_named():
         dualnorm.add_instance_norms(backbones.trunk("tiny"), ["layer1", "layer5"])
     with pytest.raises(ValueError, match=r"no stage 'layer1'.*stage1, .*stage9"):
         dualnorm.add_instance_norms(backbones.mobilenet(), ["layer1"])
-    for wrong in ("conv1", "relu", "maxpool"):              # nothing to normalise there
+    for wrong in ("conv1", "relu", "maxpool"):  # nothing to normalise there
         with pytest.raises(ValueError, match=wrong):
             dualnorm.add_instance_norms(backbones.trunk("tiny"), [wrong])
     stage = backbones.trunk("resnet18").layer1

@@ -37,7 +37,9 @@ def test_write_atomic(tmp_path):
     files.write_atomic(path, "grün")
     assert path.read_bytes() == "grün".encode()
     files.write_atomic(path, b"\x00\n")
-    assert path.read_bytes() == b"\x00\n" and [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
+    assert path.read_bytes() == b"\x00\n" and [entry.name for entry in path.parent.iterdir()] == [
+        "a.txt"
+    ]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="file modes of POSIX")
@@ -65,31 +67,64 @@ def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path):
 def test_a_kill_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     files.write_atomic(path, "old")
-    code = ("import os, signal, sys; from reidkit import files\n"
-            "with files.atomic_path(sys.argv[1]) as temporary:\n"
-            "    temporary.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)")
+    code = (
+        "import os, signal, sys; from reidkit import files\n"
+        "with files.atomic_path(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
     done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=files.project_root())
     assert done.returncode == -signal.SIGKILL and path.read_text() == "old"
 
 
 def test_sha256_file(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
-    assert files.sha256_file(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert (
+        files.sha256_file(tmp_path / "abc")
+        == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
     (tmp_path / "big").write_bytes(b"a" * (3 << 20))
-    assert files.sha256_file(tmp_path / "big") == "6f850bc94ae6f7de14297c01616c36d712d22864497b28a63b81d776b035e656"
+    assert (
+        files.sha256_file(tmp_path / "big")
+        == "6f850bc94ae6f7de14297c01616c36d712d22864497b28a63b81d776b035e656"
+    )
 
 
 def test_digest_tells_content_apart():
     numbers = torch.arange(6)
-    different = [(1,), (1, 2), (12,), ("1",), (None,), (1.0,), ([1],), ({"a": 1},), (numbers,), (numbers.float(),),
-                 (numbers.view(2, 3),), (numbers.view(3, 2),), (numbers.flip(0),), (numbers, numbers),
-                 (numbers.bfloat16(),)]
+    different = [
+        (1,),
+        (1, 2),
+        (12,),
+        ("1",),
+        (None,),
+        (1.0,),
+        ([1],),
+        ({"a": 1},),
+        (numbers,),
+        (numbers.float(),),
+        (numbers.view(2, 3),),
+        (numbers.view(3, 2),),
+        (numbers.flip(0),),
+        (numbers, numbers),
+        (numbers.bfloat16(),),
+    ]
     assert len({files.digest(*parts) for parts in different}) == len(different)
     assert files.digest({"a": 1, "b": 2}) == files.digest({"b": 2, "a": 1})
     assert files.digest(numbers.view(2, 3).T) == files.digest(numbers.view(2, 3).T.contiguous())
-    assert files.digest("reidkit", 1) == subprocess.run(        # the same in every process
-        [sys.executable, "-c", "from reidkit import files; print(files.digest('reidkit', 1), end='')"],
-        cwd=files.project_root(), capture_output=True, text=True, check=True).stdout
+    assert (
+        files.digest("reidkit", 1)
+        == subprocess.run(  # the same in every process
+            [
+                sys.executable,
+                "-c",
+                "from reidkit import files; print(files.digest('reidkit', 1), end='')",
+            ],
+            cwd=files.project_root(),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    )
 
 
 def test_pick_device():
@@ -98,8 +133,10 @@ def test_pick_device():
     for wrong in ("gpu", "cuda:99", "", 3.5):
         with pytest.raises(ValueError, match="cannot be used here .*use 'auto' or 'cpu'"):
             runtime.pick_device(wrong)
-    for wrong in ("mps", "meta"):                           # a Mac's GPU has no float64
-        with pytest.raises(ValueError, match=f"device '{wrong}' .*float64.*expected 'auto', 'cpu', 'cuda'"):
+    for wrong in ("mps", "meta"):  # a Mac's GPU has no float64
+        with pytest.raises(
+            ValueError, match=f"device '{wrong}' .*float64.*expected 'auto', 'cpu', 'cuda'"
+        ):
             runtime.pick_device(wrong)
 
 
@@ -120,9 +157,11 @@ def test_versions_and_commit(tmp_path, monkeypatch):
     assert found["no-such-package"] == "not installed" and found["python"].count(".") == 2
     monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
     assert runtime.git_commit() == "unknown"
+
     def git(*words):
         command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words]
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+
     git("init", "-q"), (tmp_path / "a").write_text("1"), git("add", "a"), git("commit", "-qm", "a")
     clean = runtime.git_commit()
     assert len(clean) == 10
@@ -131,24 +170,42 @@ def test_versions_and_commit(tmp_path, monkeypatch):
 
 
 def test_device_name():
-    assert "CPU" in runtime.device_name("cpu") and f"{torch.get_num_threads()} threads" in runtime.device_name("cpu")
+    assert "CPU" in runtime.device_name(
+        "cpu"
+    ) and f"{torch.get_num_threads()} threads" in runtime.device_name("cpu")
 
 
 def test_import_is_light():
     """The package imports nothing heavy, and the ground floors need no Jupyter, matplotlib, torchvision or pandas."""
-    code = ("import sys, reidkit; assert 'torch' not in sys.modules\n"
-            "import reidkit.files, reidkit.runtime, reidkit.datasets, reidkit.retrieval, reidkit.world\n"
-            "heavy = {'torchvision', 'matplotlib', 'ipywidgets', 'umap', 'pandas', 'IPython', 'numba', 'sklearn'}\n"
-            "print(sorted(heavy & set(sys.modules)))")
-    done = subprocess.run([sys.executable, "-c", code], cwd=files.project_root(), capture_output=True, text=True,
-                          check=True)
+    code = (
+        "import sys, reidkit; assert 'torch' not in sys.modules\n"
+        "import reidkit.files, reidkit.runtime, reidkit.datasets, reidkit.retrieval, reidkit.world\n"
+        "heavy = {'torchvision', 'matplotlib', 'ipywidgets', 'umap', 'pandas', 'IPython', 'numba', 'sklearn'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=files.project_root(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.strip() == "[]"
 
 
 def test_nothing_is_read_from_the_working_directory(tmp_path):
     """Folders are found the same way from notebooks/, work/ or anywhere else."""
-    code, environment = "from reidkit import files; print(files.project_root(), end='')", dict(os.environ)
+    code, environment = (
+        "from reidkit import files; print(files.project_root(), end='')",
+        dict(os.environ),
+    )
     environment["PYTHONPATH"] = str(files.project_root())
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True,
-                          check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert pathlib.Path(done.stdout) == files.project_root()

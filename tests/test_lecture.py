@@ -18,7 +18,8 @@ def cells(notebook):
 
 
 @pytest.mark.parametrize(
-    "route, shown, hidden", [(45, {"title", "middle", "say-this"}, set()), (15, {"title", "say-this"}, {"middle"})]
+    "route, shown, hidden",
+    [(45, {"title", "middle", "say-this"}, set()), (15, {"title", "say-this"}, {"middle"})],
 )
 def test_routes_choose_the_text(chapter, route, shown, hidden):
     found = cells(lecture.lecture_form(chapter, route)[0])
@@ -32,13 +33,19 @@ def test_every_route_runs_all_code_hidden_and_silences_what_is_skipped(chapter):
         code = {key: cell for key, cell in found.items() if cell.cell_type == "code"}
         assert {"parameters", "setup", "work", "explorer"} <= set(code)
         assert all(cell.metadata["jupyter"]["source_hidden"] for cell in code.values())
-        assert {key for key, cell in code.items() if cell.source.startswith("%%capture\n")} == silent
+        assert {
+            key for key, cell in code.items() if cell.source.startswith("%%capture\n")
+        } == silent
 
 
 def test_notes_are_folded_and_stand_alone(chapter):
     notebook, notes = lecture.lecture_form(chapter, 45)
     assert cells(notebook)["say-this"].source.startswith("<details>")
-    assert "## The middle" in notes and "Ask the room" in notes and "Text of the long route" not in notes
+    assert (
+        "## The middle" in notes
+        and "Ask the room" in notes
+        and "Text of the long route" not in notes
+    )
 
 
 def test_seed_large_type_and_wrong_route(chapter):
@@ -65,4 +72,6 @@ def test_command_line_writes_copy_and_notes(tmp_path, monkeypatch, capsys):
 
 def test_commands_that_open_a_copy(tmp_path):
     assert lecture.command(tmp_path / "a.ipynb", "voila")[1:3] == ["-m", "voila"]
-    assert "--LabApp.default_url=/doc/tree/a.ipynb" in lecture.command(tmp_path / "a.ipynb", "jupyterlab")
+    assert "--LabApp.default_url=/doc/tree/a.ipynb" in lecture.command(
+        tmp_path / "a.ipynb", "jupyterlab"
+    )

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from reidkit import losses
 from reidkit.layers.heads import AttributeHeads, PairClassifier
 
-POINTS = torch.tensor([[0., 0.], [3., 4.], [1., 0.], [0., 2.]])
+POINTS = torch.tensor([[0.0, 0.0], [3.0, 4.0], [1.0, 0.0], [0.0, 2.0]])
 IDS = torch.tensor([0, 0, 1, 1])
-LOGITS, FIRST = torch.tensor([[2., 0., 0.]]), torch.tensor([0])
+LOGITS, FIRST = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([0])
 METRIC = (losses.batch_hard_triplet, losses.weighted_triplet, losses.circle)
 
 
@@ -35,11 +35,13 @@ def test_cross_entropy_is_torchs_and_two_classes_differ_by_half_epsilon():
     torch.manual_seed(0)
     logits, ids = torch.randn(6, 5), torch.randint(5, (6,))
     for smoothing in (0.0, 0.1, 1.0):
-        torch.testing.assert_close(losses.cross_entropy(logits, ids, smoothing),
-                                   F.cross_entropy(logits, ids, label_smoothing=smoothing, reduction="none"))
-    two, right = torch.tensor([[1., 0.]]), torch.tensor([0])
+        torch.testing.assert_close(
+            losses.cross_entropy(logits, ids, smoothing),
+            F.cross_entropy(logits, ids, label_smoothing=smoothing, reduction="none"),
+        )
+    two, right = torch.tensor([[1.0, 0.0]]), torch.tensor([0])
     gap = losses.cross_entropy(two, right, 0.1, "fastreid") - losses.cross_entropy(two, right, 0.1)
-    near(gap, 0.05)                                         # the true class's target differs by 0.05, the logits by 1
+    near(gap, 0.05)  # the true class's target differs by 0.05, the logits by 1
     uniform = losses.cross_entropy(torch.zeros(1, 751), FIRST)
     near(uniform, math.log(751))
 
@@ -55,7 +57,9 @@ def test_adaptive_smoothing_is_a_constant_to_the_gradient():
 def test_metric_losses_golden():
     near(losses.batch_hard_triplet(POINTS, IDS, 0.3).mean(), 2.0166461)
     near(losses.batch_hard_triplet(POINTS, IDS, None).mean(), 1.9858410)
-    near(losses.weighted_triplet(POINTS, IDS).mean(), 1.7354541, 2e-5)      # the published 1e-6 in the denominators, see below
+    near(
+        losses.weighted_triplet(POINTS, IDS).mean(), 1.7354541, 2e-5
+    )  # the published 1e-6 in the denominators, see below
     near(losses.batch_hard_triplet(POINTS + 0.1, IDS, 0.3, metric="cosine").mean(), 0.8090292)
     near(losses.circle(POINTS + 0.1, IDS, 0.25, 16).mean(), 14.2827740)
 
@@ -70,14 +74,21 @@ def test_weighted_golden_is_ours_with_1e6_in_the_denominators():
 
 
 def test_margin_softmax_golden():
-    cosine = torch.tensor([[.8, .1, -.3]])
-    for function, expected in ((losses.arcface_logits, (34.92861, 6.4, -19.2)), (losses.cosface_logits, (28.8, 6.4, -19.2)),
-                               (losses.circle_logits, (5.28, -7.2, -2.08))):
-        torch.testing.assert_close(function(cosine, FIRST, 64, 0.35), torch.tensor([expected]), rtol=1e-6, atol=1e-5)
-    sure = torch.tensor([[1., 0., 0.]])
-    near(losses.circle_logits(sure, FIRST, 64, 0.35)[0, 0], 64 * 0.35 ** 2)
-    torch.testing.assert_close(losses.arcface_logits(cosine, FIRST, 64, 0.0), 64 * cosine, rtol=1e-6, atol=1e-5)
-    beyond = torch.tensor([[1.0000001, 0.]], requires_grad=True)
+    cosine = torch.tensor([[0.8, 0.1, -0.3]])
+    for function, expected in (
+        (losses.arcface_logits, (34.92861, 6.4, -19.2)),
+        (losses.cosface_logits, (28.8, 6.4, -19.2)),
+        (losses.circle_logits, (5.28, -7.2, -2.08)),
+    ):
+        torch.testing.assert_close(
+            function(cosine, FIRST, 64, 0.35), torch.tensor([expected]), rtol=1e-6, atol=1e-5
+        )
+    sure = torch.tensor([[1.0, 0.0, 0.0]])
+    near(losses.circle_logits(sure, FIRST, 64, 0.35)[0, 0], 64 * 0.35**2)
+    torch.testing.assert_close(
+        losses.arcface_logits(cosine, FIRST, 64, 0.0), 64 * cosine, rtol=1e-6, atol=1e-5
+    )
+    beyond = torch.tensor([[1.0000001, 0.0]], requires_grad=True)
     losses.arcface_logits(beyond, FIRST).sum().backward()
     assert beyond.grad.isfinite().all()
 
@@ -85,7 +96,10 @@ def test_margin_softmax_golden():
 @pytest.mark.parametrize("metric", ["euclid", "cosine"])
 def test_batch_hard_against_a_slow_loop(metric):
     torch.manual_seed(1)
-    points, ids = torch.randn(9, 4), torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 3])     # person 3 has one picture
+    points, ids = (
+        torch.randn(9, 4),
+        torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 3]),
+    )  # person 3 has one picture
     got = losses.batch_hard_triplet(points, ids, 0.3, metric)
     for a in range(9):
         if metric == "euclid":
@@ -103,19 +117,43 @@ def test_points_on_the_circle():
 
     def chord(t):
         return 2 * math.sin(math.radians(t) / 2)
-    expected = [0.3 + chord(60) - chord(90), 0.3 + chord(60) - chord(30), 0.3 + chord(90) - chord(30), 0.3 + chord(90) - chord(120)]
-    torch.testing.assert_close(losses.batch_hard_triplet(points, ids), torch.tensor(expected).clamp_min(0), rtol=1e-5, atol=1e-5)
+
+    expected = [
+        0.3 + chord(60) - chord(90),
+        0.3 + chord(60) - chord(30),
+        0.3 + chord(90) - chord(30),
+        0.3 + chord(90) - chord(120),
+    ]
+    torch.testing.assert_close(
+        losses.batch_hard_triplet(points, ids),
+        torch.tensor(expected).clamp_min(0),
+        rtol=1e-5,
+        atol=1e-5,
+    )
 
 
 def test_weighted_and_circle_against_slow_loops():
     torch.manual_seed(2)
     points, ids = torch.randn(8, 3), torch.tensor([0, 0, 1, 1, 1, 2, 2, 2])
-    weighted, circle = losses.weighted_triplet(points, ids, 0.3), losses.circle(points, ids, 0.25, 8)
+    weighted, circle = (
+        losses.weighted_triplet(points, ids, 0.3),
+        losses.circle(points, ids, 0.25, 8),
+    )
     for a in range(8):
         same = [j for j in range(8) if ids[j] == ids[a]]
         other = [j for j in range(8) if ids[j] != ids[a]]
         d = torch.tensor([max(float((points[a] - points[j]).norm()), 1e-6) for j in range(8)])
-        near(weighted[a], max(float((d[same].softmax(0) * d[same]).sum() - ((-d[other]).softmax(0) * d[other]).sum()) + 0.3, 0), 1e-5)
+        near(
+            weighted[a],
+            max(
+                float(
+                    (d[same].softmax(0) * d[same]).sum() - ((-d[other]).softmax(0) * d[other]).sum()
+                )
+                + 0.3,
+                0,
+            ),
+            1e-5,
+        )
         s = [float(F.cosine_similarity(points[a], points[j], dim=0)) for j in range(8)]
         pull = sum(math.exp(-8 * max(1.25 - s[j], 0) * (s[j] - 0.75)) for j in same if j != a)
         push = sum(math.exp(8 * max(s[j] + 0.25, 0) * (s[j] - 0.25)) for j in other)
@@ -125,10 +163,17 @@ def test_weighted_and_circle_against_slow_loops():
 def test_collapsed_features_sit_at_the_margin_with_finite_gradients():
     for value in (0.0, 3.7):
         features = torch.full((4, 5), value, requires_grad=True)
-        hinge, soft = losses.batch_hard_triplet(features, IDS, 0.3), losses.batch_hard_triplet(features, IDS, None)
+        hinge, soft = (
+            losses.batch_hard_triplet(features, IDS, 0.3),
+            losses.batch_hard_triplet(features, IDS, None),
+        )
         torch.testing.assert_close(hinge, torch.full((4,), 0.3))
         torch.testing.assert_close(soft, torch.full((4,), math.log(2)))
-        everything = sum(loss(features, IDS).sum() for loss in METRIC) + hinge.sum() + losses.contrastive(features, IDS).sum()
+        everything = (
+            sum(loss(features, IDS).sum() for loss in METRIC)
+            + hinge.sum()
+            + losses.contrastive(features, IDS).sum()
+        )
         everything.backward()
         assert features.grad.isfinite().all()
 
@@ -146,32 +191,52 @@ def test_no_valid_pair_is_zero_and_attached(loss, ids):
 @pytest.mark.parametrize("loss", METRIC)
 def test_metric_losses_ignore_the_order_and_can_be_differentiated_twice(loss):
     torch.manual_seed(3)
-    features, ids, order = torch.randn(6, 3, dtype=torch.float32), torch.tensor([0, 0, 1, 1, 2, 2]), torch.randperm(6)
-    torch.testing.assert_close(loss(features, ids)[order], loss(features[order], ids[order]), rtol=1e-4, atol=1e-4)
+    features, ids, order = (
+        torch.randn(6, 3, dtype=torch.float32),
+        torch.tensor([0, 0, 1, 1, 2, 2]),
+        torch.randperm(6),
+    )
+    torch.testing.assert_close(
+        loss(features, ids)[order], loss(features[order], ids[order]), rtol=1e-4, atol=1e-4
+    )
     features.requires_grad_()
-    slope, = torch.autograd.grad(loss(features, ids).sum(), features, create_graph=True)
+    (slope,) = torch.autograd.grad(loss(features, ids).sum(), features, create_graph=True)
     slope.square().sum().backward()
     assert features.grad.isfinite().all()
 
 
 def test_distance_stays_exact_far_from_the_origin():
-    points = torch.tensor([[1000., 1000.], [1000., 1000.5]])
+    points = torch.tensor([[1000.0, 1000.0], [1000.0, 1000.5]])
     near(losses.pairwise_distance(points)[0, 1], 0.5)
-    torch.testing.assert_close(losses.pairwise_distance(POINTS, POINTS[1:]), torch.cdist(POINTS, POINTS[1:]), rtol=1e-5, atol=2e-6)
+    torch.testing.assert_close(
+        losses.pairwise_distance(POINTS, POINTS[1:]),
+        torch.cdist(POINTS, POINTS[1:]),
+        rtol=1e-5,
+        atol=2e-6,
+    )
 
 
 def test_verification_losses():
     first, second, same = losses.pairs(IDS)
-    assert list(zip(first.tolist(), second.tolist())) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    assert list(zip(first.tolist(), second.tolist())) == [
+        (0, 1),
+        (0, 2),
+        (0, 3),
+        (1, 2),
+        (1, 3),
+        (2, 3),
+    ]
     assert same.tolist() == [True, False, False, False, False, True]
     d = [5, 1, 2, math.dist((3, 4), (1, 0)), math.dist((3, 4), (0, 2)), math.sqrt(5)]
-    expected = [25, 4, 1, 0, 0, 5]                          # margin 3: (3-1)^2, (3-2)^2, and two beyond it
+    expected = [25, 4, 1, 0, 0, 5]  # margin 3: (3-1)^2, (3-2)^2, and two beyond it
     assert min(d[3:5]) > 3
-    torch.testing.assert_close(losses.contrastive(POINTS, IDS, 3.0), torch.tensor(expected, dtype=torch.float32))
+    torch.testing.assert_close(
+        losses.contrastive(POINTS, IDS, 3.0), torch.tensor(expected, dtype=torch.float32)
+    )
     identical = losses.contrastive(torch.ones(3, 2), torch.tensor([0, 0, 1]), 2.0)
-    torch.testing.assert_close(identical, torch.tensor([0., 4., 4.]), atol=1e-5, rtol=1e-5)
-    near(losses.balanced_mean(torch.tensor([1., 2., 4., 6., 8., 3.]), same), (2 + 5) / 2)
-    near(losses.balanced_mean(torch.tensor([1., 2.]), torch.tensor([False, False])), 0.75)
+    torch.testing.assert_close(identical, torch.tensor([0.0, 4.0, 4.0]), atol=1e-5, rtol=1e-5)
+    near(losses.balanced_mean(torch.tensor([1.0, 2.0, 4.0, 6.0, 8.0, 3.0]), same), (2 + 5) / 2)
+    near(losses.balanced_mean(torch.tensor([1.0, 2.0]), torch.tensor([False, False])), 0.75)
 
 
 def test_pair_classifier():
@@ -179,9 +244,11 @@ def test_pair_classifier():
     a, b = POINTS[[0, 2]], POINTS[[1, 3]]
     logits = judge(a, b)
     torch.testing.assert_close(logits, torch.tensor([-12.5, -2.5]))
-    torch.testing.assert_close(judge(b, a), logits)         # the order of a pair does not matter
+    torch.testing.assert_close(judge(b, a), logits)  # the order of a pair does not matter
     loss = losses.verification(logits, torch.tensor([True, False]))
-    torch.testing.assert_close(loss, torch.tensor([math.log(1 + math.exp(12.5)), math.log(1 + math.exp(-2.5))]))
+    torch.testing.assert_close(
+        loss, torch.tensor([math.log(1 + math.exp(12.5)), math.log(1 + math.exp(-2.5))])
+    )
     with pytest.raises(ValueError, match="one shape"):
         losses.verification(logits, torch.tensor([True]))
 
@@ -196,7 +263,10 @@ def test_attributes_and_centres():
     near(got[0], (coat[0] + F.cross_entropy(logits["hat"][:1], labels["hat"][:1])).item() / 2)
     with pytest.raises(ValueError, match="hat"):
         losses.attribute_loss(logits, {"coat": labels["coat"]})
-    torch.testing.assert_close(losses.centre_loss(POINTS, IDS, torch.tensor([[0., 0.], [1., 1.]])), torch.tensor([0., 25., 1., 2.]))
+    torch.testing.assert_close(
+        losses.centre_loss(POINTS, IDS, torch.tensor([[0.0, 0.0], [1.0, 1.0]])),
+        torch.tensor([0.0, 25.0, 1.0, 2.0]),
+    )
 
 
 def test_wrong_input_is_named():

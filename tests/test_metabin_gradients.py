@@ -16,7 +16,9 @@ def loss_at(model, batch, values, names):
     with torch.no_grad():
         for gate, value in zip(gates(model).values(), values):
             gate.copy_(value)
-        return sum(episode_losses(names, model(batch.images), batch.ids, batch.domains).values()).item()
+        return sum(
+            episode_losses(names, model(batch.images), batch.ids, batch.domains).values()
+        ).item()
 
 
 def by_differences(model, batch, values, names, eps=1e-6):
@@ -27,7 +29,9 @@ def by_differences(model, batch, values, names, eps=1e-6):
             ends = [[other.clone() for other in values] for _ in range(2)]
             ends[0][place][k] += eps
             ends[1][place][k] -= eps
-            slope[k] = (loss_at(model, batch, ends[0], names) - loss_at(model, batch, ends[1], names)) / (2 * eps)
+            slope[k] = (
+                loss_at(model, batch, ends[0], names) - loss_at(model, batch, ends[1], names)
+            ) / (2 * eps)
         slopes.append(slope)
     return slopes
 
@@ -41,14 +45,20 @@ def halves(batch, first):
 @pytest.fixture
 def wide_losses(monkeypatch):
     """The losses lift what they get to float32; finite differences need all digits."""
-    monkeypatch.setattr(torch.Tensor, "float", lambda self: self if self.dtype == torch.float64 else self.to(torch.float32))
+    monkeypatch.setattr(
+        torch.Tensor,
+        "float",
+        lambda self: self if self.dtype == torch.float64 else self.to(torch.float32),
+    )
 
 
 def test_the_inner_gradient_is_that_of_the_meta_train_loss(wide_losses):
     model, (train, _) = toy(), halves(batch_of(), [0, 2])
     start = gates(model)
     _, slopes = MetaBIN(1.0).slopes(model, train, INNER, start, start)
-    for slope, expected in zip(slopes, by_differences(model, train, [gate.detach() for gate in start.values()], INNER)):
+    for slope, expected in zip(
+        slopes, by_differences(model, train, [gate.detach() for gate in start.values()], INNER)
+    ):
         assert expected.abs().max() > 1e-4
         torch.testing.assert_close(slope, expected, rtol=1e-5, atol=1e-8)
 
@@ -64,11 +74,16 @@ def test_the_outer_gradient_is_that_of_the_meta_test_loss_at_the_trial_gates(wid
     assert any(((value == 0) | (value == 1)).any() for value in moved.values())
     assert all(((value >= 0) & (value <= 1)).all() for value in moved.values())
     _, outer = method.slopes(model, test, ("triplet",), moved, moved)
-    expected = by_differences(model, test, [value.detach() for value in moved.values()], ("triplet",))
+    expected = by_differences(
+        model, test, [value.detach() for value in moved.values()], ("triplet",)
+    )
     for slope, wanted in zip(outer, expected):
         torch.testing.assert_close(slope, wanted, rtol=1e-5, atol=1e-8)
-    assert any(slope[(value == 0) | (value == 1)].abs().max() > 0 for slope, value in zip(outer, moved.values())
-               if ((value == 0) | (value == 1)).any())
+    assert any(
+        slope[(value == 0) | (value == 1)].abs().max() > 0
+        for slope, value in zip(outer, moved.values())
+        if ((value == 0) | (value == 1)).any()
+    )
 
 
 def test_second_order_is_the_derivative_through_the_inner_step(wide_losses):
@@ -84,6 +99,7 @@ def test_second_order_is_the_derivative_through_the_inner_step(wide_losses):
                 gate.copy_(value)
         _, slopes = method.slopes(own, train, INNER, gates(own), gates(own))
         return [value - rate * slope for value, slope in zip(values, slopes)]
+
     _, slopes = method.slopes(model, train, INNER, start, start, keep=True)
     moved = {name: trial(gate, slope, rate) for (name, gate), slope in zip(start.items(), slopes)}
     _, outer = method.slopes(model, test, ("triplet",), moved, start)
@@ -94,4 +110,6 @@ def test_second_order_is_the_derivative_through_the_inner_step(wide_losses):
             ends[0][place][k] += eps
             ends[1][place][k] -= eps
             high, low = (loss_at(model, test, after_inner(end), ("triplet",)) for end in ends)
-            assert outer[place][k].item() == pytest.approx((high - low) / (2 * eps), rel=1e-3, abs=1e-7)
+            assert outer[place][k].item() == pytest.approx(
+                (high - low) / (2 * eps), rel=1e-3, abs=1e-7
+            )

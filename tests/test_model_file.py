@@ -15,22 +15,35 @@ from reidkit.retrieval import embed
 from reidkit.retrieval.model_file import build, drawn_laptop, load_model, save_model
 from reidkit.weights import record_hash
 
-SPEC = {"size": [32, 16], "mirror": True, "trunk": "tiny", "norm": "bin", "stages": ["layer1", "layer2"], "gate": 0.25,
-        "stripes": 2}
+SPEC = {
+    "size": [32, 16],
+    "mirror": True,
+    "trunk": "tiny",
+    "norm": "bin",
+    "stages": ["layer1", "layer2"],
+    "gate": 0.25,
+    "stripes": 2,
+}
 RECIPE = {"seed": 3, "world": "1", "knobs": {"light": [0.5, 1.0]}}
 
 
 def pictures(count=12):
     draw = torch.Generator().manual_seed(0)
     labels = torch.arange(count)
-    return ReIDData(torch.randint(0, 256, (count, 3, 32, 16), generator=draw, dtype=torch.uint8), labels, labels % 2,
-                    labels * 0)
+    return ReIDData(
+        torch.randint(0, 256, (count, 3, 32, 16), generator=draw, dtype=torch.uint8),
+        labels,
+        labels % 2,
+        labels * 0,
+    )
 
 
 def trained(spec=SPEC, classes=7):
     """As after a training: every number differs from what a fresh model has."""
     torch.manual_seed(5)
-    model = baseline.make(classes, **{key: value for key, value in spec.items() if key not in ("size", "mirror")})
+    model = baseline.make(
+        classes, **{key: value for key, value in spec.items() if key not in ("size", "mirror")}
+    )
     with torch.no_grad():
         for value in model.state_dict().values():
             value.add_(torch.rand(value.shape) / 16 if value.is_floating_point() else 9)
@@ -47,7 +60,10 @@ def saved(tmp_path):
 def rewrite(path, change_tensors=None, **metadata):
     """The same file with another header or other tensors, sound but for that; None takes a line out of the header."""
     with safetensors.safe_open(path, "pt") as file:
-        header, tensors = file.metadata(), {name: file.get_tensor(name).clone() for name in file.keys()}
+        header, tensors = (
+            file.metadata(),
+            {name: file.get_tensor(name).clone() for name in file.keys()},
+        )
     if change_tensors:
         change_tensors(tensors)
     header = {key: value for key, value in {**header, **metadata}.items() if value is not None}
@@ -63,9 +79,11 @@ def test_the_round_trip_is_that_of_half_precision(saved):
     for name, value in found.items():
         expected = own[name].half().float() if own[name].is_floating_point() else own[name]
         assert value.dtype == expected.dtype and torch.equal(value, expected), name
-    assert loaded.spec == SPEC and loaded.recipe == RECIPE and loaded.sha256 == files.sha256_file(path)
+    assert (
+        loaded.spec == SPEC and loaded.recipe == RECIPE and loaded.sha256 == files.sha256_file(path)
+    )
     assert not any(module.training for module in loaded.model.modules())
-    assert torch.equal(torch.random.get_rng_state(), state)                     # reading a model is no dice
+    assert torch.equal(torch.random.get_rng_state(), state)  # reading a model is no dice
 
 
 def test_features_stay(saved):
@@ -74,7 +92,7 @@ def test_features_stay(saved):
     loaded = load_model(path).model
     after = embed(loaded, pictures(), mirror=True)
     assert (before * after).sum(1).min() > 0.9999 and not torch.equal(before, after)
-    assert (before @ before[0])[1:].min() < 0.999                               # or any two vectors would be close
+    assert (before @ before[0])[1:].min() < 0.999  # or any two vectors would be close
     assert loaded(torch.zeros(2, 3, 32, 16)).logits is None
 
 
@@ -83,24 +101,36 @@ def test_whole_precision_keeps_every_bit(tmp_path):
     save_model(tmp_path / "m.safetensors", model, SPEC, RECIPE, half=False)
     found = load_model(tmp_path / "m.safetensors").model.state_dict()
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in found.items())
-    assert torch.equal(embed(load_model(tmp_path / "m.safetensors").model, pictures()), embed(model, pictures()))
+    assert torch.equal(
+        embed(load_model(tmp_path / "m.safetensors").model, pictures()), embed(model, pictures())
+    )
 
 
 def test_what_half_precision_would_lose_stays_whole(tmp_path):
     model = trained()
     with torch.no_grad():
-        model.trunk.bn1.running_mean[0] = 1e6               # the largest number of half precision is 65504
+        model.trunk.bn1.running_mean[0] = 1e6  # the largest number of half precision is 65504
     save_model(tmp_path / "m.safetensors", model, SPEC, RECIPE)
-    kinds = {name: value.dtype for name, value in safetensors.torch.load_file(tmp_path / "m.safetensors").items()}
-    assert {name for name, kind in kinds.items() if kind == torch.float32} == {"trunk.bn1.running_mean"}
-    assert kinds["trunk.bn1.num_batches_tracked"] == torch.int64 and kinds["trunk.bn1.weight"] == torch.float16
+    kinds = {
+        name: value.dtype
+        for name, value in safetensors.torch.load_file(tmp_path / "m.safetensors").items()
+    }
+    assert {name for name, kind in kinds.items() if kind == torch.float32} == {
+        "trunk.bn1.running_mean"
+    }
+    assert (
+        kinds["trunk.bn1.num_batches_tracked"] == torch.int64
+        and kinds["trunk.bn1.weight"] == torch.float16
+    )
     found = load_model(tmp_path / "m.safetensors").model.trunk.bn1
     assert torch.equal(found.running_mean, model.trunk.bn1.running_mean)
 
 
 def test_memory_layout_does_not_matter(tmp_path):
     model = trained()
-    save_model(tmp_path / "m.safetensors", model.to(memory_format=torch.channels_last), SPEC, RECIPE)
+    save_model(
+        tmp_path / "m.safetensors", model.to(memory_format=torch.channels_last), SPEC, RECIPE
+    )
     found = load_model(tmp_path / "m.safetensors").model.trunk.conv1.weight
     assert torch.equal(found, model.trunk.conv1.weight.half().float())
 
@@ -109,17 +139,20 @@ def without(key):
     return {name: value for name, value in SPEC.items() if name != key}
 
 
-@pytest.mark.parametrize("spec, said", [
-    ({**SPEC, "norms": "bin"}, "unexpected keyword argument 'norms'"),
-    ({**SPEC, "classes": 7}, "multiple values for argument 'classes'"),
-    ({**SPEC, "size": [64]}, "not enough values"),
-    ({**SPEC, "size": None}, "NoneType"),
-    (without("size"), "KeyError..size"),
-    (without("mirror"), "KeyError..mirror"),
-    ({**SPEC, "trunk": "huge"}, "trunk 'huge'.*expected one of"),
-    ({**SPEC, "stages": 5}, "int"),
-    (["tiny"], "dictionary"),
-])
+@pytest.mark.parametrize(
+    "spec, said",
+    [
+        ({**SPEC, "norms": "bin"}, "unexpected keyword argument 'norms'"),
+        ({**SPEC, "classes": 7}, "multiple values for argument 'classes'"),
+        ({**SPEC, "size": [64]}, "not enough values"),
+        ({**SPEC, "size": None}, "NoneType"),
+        (without("size"), "KeyError..size"),
+        (without("mirror"), "KeyError..mirror"),
+        ({**SPEC, "trunk": "huge"}, "trunk 'huge'.*expected one of"),
+        ({**SPEC, "stages": 5}, "int"),
+        (["tiny"], "dictionary"),
+    ],
+)
 def test_a_spec_that_says_something_else(saved, spec, said):
     model, path = saved
     said = rf"no model can be built from spec {re.escape(repr(spec))} \(.*{said}.*\); expected size \[height, width\]"
@@ -134,7 +167,9 @@ def test_a_spec_that_says_something_else(saved, spec, said):
 def test_a_model_that_is_not_what_the_spec_says(saved):
     model, path = saved
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"not what spec .*of another shape: neck.weight \(576,\) for \(768,\)"):
+    with pytest.raises(
+        ValueError, match=r"not what spec .*of another shape: neck.weight \(576,\) for \(768,\)"
+    ):
         save_model(path, model, {**SPEC, "stripes": 3}, {})
     with pytest.raises(ValueError, match="missing: .*layer3.0.bn1.gate.*Give the spec"):
         save_model(path, model, {**SPEC, "stages": ["layer3"]}, {})
@@ -153,7 +188,9 @@ def test_another_file_is_refused(saved):
         load_model(path.with_name("nowhere.safetensors"))
 
 
-@pytest.mark.parametrize("damage", [lambda whole: whole[:-40], lambda whole: b"", lambda whole: b"no model" * 9])
+@pytest.mark.parametrize(
+    "damage", [lambda whole: whole[:-40], lambda whole: b"", lambda whole: b"no model" * 9]
+)
 def test_damage_is_named(saved, damage):
     _, path = saved
     path.write_bytes(damage(path.read_bytes()))
@@ -161,11 +198,14 @@ def test_damage_is_named(saved, damage):
         load_model(path)
 
 
-@pytest.mark.parametrize("header, said", [
-    ({"format": "pt"}, "has format 'pt', expected 'reidkit model 1'.*load_trunk"),
-    ({"format": None}, "has format None"),
-    ({"format": "reidkit model 2"}, "has format 'reidkit model 2'.*Update the course"),
-])
+@pytest.mark.parametrize(
+    "header, said",
+    [
+        ({"format": "pt"}, "has format 'pt', expected 'reidkit model 1'.*load_trunk"),
+        ({"format": None}, "has format None"),
+        ({"format": "reidkit model 2"}, "has format 'reidkit model 2'.*Update the course"),
+    ],
+)
 def test_a_header_that_is_not_ours(saved, header, said):
     rewrite(saved[1], **header)
     with pytest.raises(ValueError, match=f"model.safetensors {said}"):
@@ -175,31 +215,39 @@ def test_a_header_that_is_not_ours(saved, header, said):
 def test_tensors_that_are_not_those_of_the_spec(saved):
     _, path = saved
     rewrite(path, lambda tensors: tensors.update(other=tensors.pop("trunk.conv1.weight")))
-    with pytest.raises(ValueError, match="does not fit its spec .* missing: trunk.conv1.weight .1.; unexpected: other"):
+    with pytest.raises(
+        ValueError,
+        match="does not fit its spec .* missing: trunk.conv1.weight .1.; unexpected: other",
+    ):
         load_model(path)
 
 
 def test_rewriting_alone_breaks_nothing(saved):
-    rewrite(saved[1])                                       # or the tests above would pass whatever they change
+    rewrite(saved[1])  # or the tests above would pass whatever they change
     assert load_model(saved[1]).recipe == RECIPE
 
 
 # the committed model
 
+
 def test_the_committed_model(tmp_path, monkeypatch):
     monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
     path = tmp_path / "data" / "weights" / "drawn-laptop.safetensors"
-    with pytest.raises(FileNotFoundError, match="recipes drawn-laptop --out data/weights/drawn-laptop.safetensors"):
+    with pytest.raises(
+        FileNotFoundError, match="recipes drawn-laptop --out data/weights/drawn-laptop.safetensors"
+    ):
         drawn_laptop()
     save_model(path, trained(), SPEC, RECIPE)
-    with pytest.raises(FileNotFoundError, match="expected a model at .* and its SHA-256 in hashes.json"):
+    with pytest.raises(
+        FileNotFoundError, match="expected a model at .* and its SHA-256 in hashes.json"
+    ):
         drawn_laptop()
     assert record_hash(path) == {"size": path.stat().st_size, "sha256": files.sha256_file(path)}
     loaded = drawn_laptop()
     assert loaded.recipe == RECIPE and loaded == replace(load_model(path), model=loaded.model)
     other = path.with_name("other.safetensors")
     other.write_bytes(b"x")
-    record_hash(other)                                      # beside, not instead
+    record_hash(other)  # beside, not instead
     assert sorted(json.loads((path.parent / "hashes.json").read_text())) == [path.name, other.name]
     drawn_laptop()
     save_model(path, trained(), SPEC, {**RECIPE, "seed": 4})

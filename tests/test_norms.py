@@ -7,7 +7,14 @@ import torch
 from torch import nn
 
 from reidkit.layers.heads import BNNeck
-from reidkit.layers.norms import IBN, BatchInstanceNorm, FeatureNorm, InstanceNorm, clamp_gates, moments
+from reidkit.layers.norms import (
+    IBN,
+    BatchInstanceNorm,
+    FeatureNorm,
+    InstanceNorm,
+    clamp_gates,
+    moments,
+)
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 PARTS = ("gate", "weight", "bias", "instance_weight", "instance_bias")
@@ -25,7 +32,9 @@ def standard(x, dims, eps=1e-5):
 
 
 def textbook(x, gate, weight, bias, iweight, ibias):
-    gate, weight, bias, iweight, ibias = (value[:, None, None] for value in (gate, weight, bias, iweight, ibias))
+    gate, weight, bias, iweight, ibias = (
+        value[:, None, None] for value in (gate, weight, bias, iweight, ibias)
+    )
     batch, instance = standard(x, (0, 2, 3)), standard(x, (2, 3))
     return gate * (weight * batch + bias) + (1 - gate) * (iweight * instance + ibias)
 
@@ -37,12 +46,16 @@ def drawn_mixture(channels, dtype=torch.float64, seed=3, **options):
     with torch.no_grad():
         for name in (*PARTS, "running_mean", "running_var"):
             if getattr(norm, name) is not None:
-                getattr(norm, name).copy_(torch.rand(channels, generator=draw, dtype=torch.float64) + 0.1)
+                getattr(norm, name).copy_(
+                    torch.rand(channels, generator=draw, dtype=torch.float64) + 0.1
+                )
     return norm
 
 
 def gradients(y, inputs, seed=9):
-    dy = torch.randn(y.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(y.dtype)
+    dy = torch.randn(
+        y.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    ).to(y.dtype)
     return torch.autograd.grad(y, inputs, dy)
 
 
@@ -53,13 +66,16 @@ def close(found, expected, tolerance=1e-6):
 
 # ---- the numbers
 
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_instance_norm_is_the_textbooks_and_torchs(layout):
     x = maps(4, 5, 6, 3, layout=layout).requires_grad_()
     ours, torchs = InstanceNorm(5).double(), nn.InstanceNorm2d(5, affine=True).double()
     assert list(ours.state_dict()) == ["weight", "bias"]
     for norm in (ours, torchs):
-        norm.load_state_dict({"weight": torch.linspace(0.5, 2, 5), "bias": torch.linspace(-1, 1, 5)})
+        norm.load_state_dict(
+            {"weight": torch.linspace(0.5, 2, 5), "bias": torch.linspace(-1, 1, 5)}
+        )
     y, own = ours(x), [x, *ours.parameters()]
     by_hand = ours.weight[:, None, None] * standard(x, (2, 3)) + ours.bias[:, None, None]
     assert y.is_contiguous(memory_format=layout) and ours.eval()(x).equal(y)
@@ -73,7 +89,7 @@ def test_instance_norm_is_the_textbooks_and_torchs(layout):
 def test_instance_norm_does_not_see_scale_and_offset():
     x, norm = maps(3, 4, 8, 8), InstanceNorm(4).double()
     a, b = torch.rand(3, 4, 1, 1).double() + 0.5, torch.randn(3, 4, 1, 1).double()
-    close([norm(a * x + b)], [norm(x)], 1e-4)                               # up to eps
+    close([norm(a * x + b)], [norm(x)], 1e-4)  # up to eps
     mean, var = moments(norm(x))
     close([mean, var], [torch.zeros(3, 4, 1, 1), torch.ones(3, 4, 1, 1)], 1e-4)
 
@@ -87,19 +103,28 @@ def test_mixture_is_the_textbooks(layout):
     close(gradients(y, inputs), gradients(textbook(*inputs), inputs))
     assert y.is_contiguous(memory_format=layout)
     norm.eval()
-    frozen = (x - norm.running_mean[:, None, None]) / (norm.running_var[:, None, None] + 1e-5).sqrt()
+    frozen = (x - norm.running_mean[:, None, None]) / (
+        norm.running_var[:, None, None] + 1e-5
+    ).sqrt()
     gate = norm.gate[:, None, None]
     other = gate * (frozen * norm.weight[:, None, None] + norm.bias[:, None, None]) + (1 - gate) * (
-        standard(x, (2, 3)) * norm.instance_weight[:, None, None] + norm.instance_bias[:, None, None])
+        standard(x, (2, 3)) * norm.instance_weight[:, None, None]
+        + norm.instance_bias[:, None, None]
+    )
     close([norm(x)], [other])
     close(gradients(norm(x), inputs), gradients(other, inputs))
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_gradients_by_differences(training):
-    norm, x = drawn_mixture(3).train(training), maps(2, 3, 3, 2, layout=torch.channels_last).requires_grad_()
-    norm.momentum = 0.0                                     # so that every call of gradcheck meets the same layer
-    torch.autograd.gradcheck(lambda x, *parts: norm(x), [x, *(getattr(norm, name) for name in PARTS)])
+    norm, x = (
+        drawn_mixture(3).train(training),
+        maps(2, 3, 3, 2, layout=torch.channels_last).requires_grad_(),
+    )
+    norm.momentum = 0.0  # so that every call of gradcheck meets the same layer
+    torch.autograd.gradcheck(
+        lambda x, *parts: norm(x), [x, *(getattr(norm, name) for name in PARTS)]
+    )
     one = InstanceNorm(3).double()
     torch.autograd.gradcheck(lambda x, *parts: one(x), [x, one.weight, one.bias])
 
@@ -116,15 +141,20 @@ def test_gates_one_and_zero():
     y, z = mixture(x), instance(x)
     close([y, gradients(y, x)[0]], [z, gradients(z, x)[0]])
     last = x.detach().contiguous(memory_format=torch.channels_last)
-    assert mixture(last).equal(instance(last))              # on channels_last bit for bit
+    assert mixture(last).equal(instance(last))  # on channels_last bit for bit
 
 
 def test_one_picture_makes_batch_norm_an_instance_norm():
     x, y = maps(1, 4, 5, 3), drawn_mixture(4)
     with torch.no_grad():
         y.gate.fill_(1)
-    close([BatchInstanceNorm(4).double()(x), y(x)],
-          [InstanceNorm(4).double()(x), standard(x, (2, 3)) * y.weight[:, None, None] + y.bias[:, None, None]])
+    close(
+        [BatchInstanceNorm(4).double()(x), y(x)],
+        [
+            InstanceNorm(4).double()(x),
+            standard(x, (2, 3)) * y.weight[:, None, None] + y.bias[:, None, None],
+        ],
+    )
 
 
 def test_law_of_total_variance():
@@ -135,24 +165,35 @@ def test_law_of_total_variance():
     assert moments(x.bfloat16())[1].dtype == torch.float32
 
 
-@pytest.mark.parametrize("options", [{}, {"momentum": None}, {"momentum": 0.3}, {"track_running_stats": False}])
+@pytest.mark.parametrize(
+    "options", [{}, {"momentum": None}, {"momentum": 0.3}, {"track_running_stats": False}]
+)
 def test_running_statistics_are_those_of_torch(options):
     ours, torchs = BatchInstanceNorm(4, gate=0.3, **options), nn.BatchNorm2d(4, **options)
     for seed in range(3):
         for norm in (ours, torchs):
             norm.train()(maps(5, 4, 3, 2, dtype=torch.float32, seed=seed))
-    assert ours.state_dict().keys() - torchs.state_dict().keys() == {"gate", "instance_weight", "instance_bias"}
+    assert ours.state_dict().keys() - torchs.state_dict().keys() == {
+        "gate",
+        "instance_weight",
+        "instance_bias",
+    }
     for name, value in torchs.state_dict().items():
         torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-6, atol=1e-6)
     x = maps(5, 4, 3, 2, dtype=torch.float32, seed=8)
     with torch.no_grad():
         ours.gate.fill_(1)
     torch.testing.assert_close(ours.eval()(x), torchs.eval()(x), rtol=1e-5, atol=1e-6)
-    assert all(value.equal(ours.state_dict()[name]) for name, value in copy.deepcopy(ours).state_dict().items())
+    assert all(
+        value.equal(ours.state_dict()[name])
+        for name, value in copy.deepcopy(ours).state_dict().items()
+    )
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("make", [InstanceNorm, lambda channels: drawn_mixture(channels, torch.float32)])
+@pytest.mark.parametrize(
+    "make", [InstanceNorm, lambda channels: drawn_mixture(channels, torch.float32)]
+)
 def test_large_means_cost_few_digits(make, layout):
     """float32 against float64 where the mean is a hundred deviations."""
     x = maps(8, 6, 16, 8, dtype=torch.float32, mean=200.0, layout=layout)
@@ -163,11 +204,14 @@ def test_large_means_cost_few_digits(make, layout):
     exact, x64 = copy.deepcopy(norm).double(), x.double().requires_grad_()
     y, z = norm(x.requires_grad_()), exact(x64)
     assert (y - z).abs().max() < 5e-5
-    for one, other in zip(gradients(y, [x, *norm.parameters()]), gradients(z, [x64, *exact.parameters()])):
+    for one, other in zip(
+        gradients(y, [x, *norm.parameters()]), gradients(z, [x64, *exact.parameters()])
+    ):
         assert (one - other).abs().max() < 5e-5 * other.abs().max()
 
 
 # ---- inputs of every kind
+
 
 @pytest.mark.parametrize("make", [InstanceNorm, BatchInstanceNorm, IBN])
 def test_layout_type_and_slices(make):
@@ -178,14 +222,16 @@ def test_layout_type_and_slices(make):
         torch.testing.assert_close(copy.deepcopy(norm)(view), expected, rtol=1e-5, atol=1e-5)
     y = norm(last)
     assert y.is_contiguous(memory_format=torch.channels_last)
-    uneven = last.detach().requires_grad_()                 # a gradient that comes in another layout
+    uneven = last.detach().requires_grad_()  # a gradient that comes in another layout
     other = last.detach().contiguous().requires_grad_()
     for leaf in (uneven, other):
         copy.deepcopy(norm)(leaf).flatten(2).square().mean(2).sigmoid().sum().backward()
     torch.testing.assert_close(uneven.grad, other.grad, rtol=1e-4, atol=1e-6)
     half = norm(last.bfloat16().requires_grad_())
     half.float().sum().backward()
-    assert half.dtype == torch.bfloat16 and {value.grad.dtype for value in norm.parameters()} == {torch.float32}
+    assert half.dtype == torch.bfloat16 and {value.grad.dtype for value in norm.parameters()} == {
+        torch.float32
+    }
     torch.testing.assert_close(half.float(), y, rtol=0.02, atol=0.03)
 
 
@@ -200,7 +246,9 @@ def test_autocast(kind, device):
     with torch.autocast(device, torch.bfloat16):
         y = model(x)
     y.float().sum().backward()
-    assert y.dtype == torch.bfloat16 and all(value.grad.isfinite().all() for value in model.parameters())
+    assert y.dtype == torch.bfloat16 and all(
+        value.grad.isfinite().all() for value in model.parameters()
+    )
     torch.testing.assert_close(y.float(), expected, rtol=0.05, atol=0.05)
 
 
@@ -220,8 +268,10 @@ def test_frozen_parts():
 def test_gradients_of_gradients_need_the_two_branches():
     x, norm = maps(2, 3, 3, 2).requires_grad_(), drawn_mixture(3)
     norm.momentum = 0.0
+
     def bent(y):
         return torch.autograd.grad(y.pow(3).sum(), norm.gate, create_graph=True)[0].square().sum()
+
     with pytest.raises(RuntimeError, match="once_differentiable"):
         bent(norm(x)).backward()
     norm.second_order = True
@@ -236,7 +286,7 @@ def test_maps_that_cannot_be_normalised(norm, shape):
         with pytest.raises(ValueError, match=r"expected\s+\(B, 3, H, W\)"):
             norm.train(training)(torch.zeros(shape))
     with pytest.raises(ValueError):
-        nn.InstanceNorm2d(3, affine=True)(torch.zeros(4, 3, 1, 1))         # torch agrees
+        nn.InstanceNorm2d(3, affine=True)(torch.zeros(4, 3, 1, 1))  # torch agrees
     assert getattr(norm, "num_batches_tracked", 0) == 0
 
 
@@ -246,22 +296,33 @@ def test_clamp_gates():
         model[0].gate.copy_(torch.tensor([-0.5, 0.5, 1.5]))
         model[1][0].gate.fill_(7)
     clamp_gates(model)
-    assert model[0].gate.tolist() == [0, 0.5, 1] and model[1][0].gate.tolist() == [1, 1] and model[0].gate.requires_grad
+    assert (
+        model[0].gate.tolist() == [0, 0.5, 1]
+        and model[1][0].gate.tolist() == [1, 1]
+        and model[0].gate.requires_grad
+    )
 
 
 # ---- feature norm, IBN
 
+
 def test_feature_norm():
     norm, x = FeatureNorm(4), maps(6, 4, dtype=torch.float32).requires_grad_()
     torch.testing.assert_close(norm(x), standard(x, 0), rtol=1e-5, atol=1e-5)
-    assert not any(value.requires_grad for value in norm.parameters()) and norm.bias.count_nonzero() == 0
-    assert FeatureNorm(4, learn_scale=True).weight.requires_grad and not FeatureNorm(4, learn_scale=True).bias.requires_grad
+    assert (
+        not any(value.requires_grad for value in norm.parameters())
+        and norm.bias.count_nonzero() == 0
+    )
+    assert (
+        FeatureNorm(4, learn_scale=True).weight.requires_grad
+        and not FeatureNorm(4, learn_scale=True).bias.requires_grad
+    )
     assert list(norm.state_dict()) == list(BNNeck(4).state_dict())
     pictures = maps(6, 4, 3, 2, dtype=torch.float32)
     torch.testing.assert_close(norm(pictures), standard(pictures, (0, 2, 3)), rtol=1e-5, atol=1e-5)
     norm.eval()
     zero, one = norm(torch.zeros(1, 4)), norm(torch.ones(1, 4))
-    torch.testing.assert_close(norm(x), zero + (one - zero) * x)            # a fixed affine map
+    torch.testing.assert_close(norm(x), zero + (one - zero) * x)  # a fixed affine map
     with pytest.raises(ValueError, match="FeatureNorm got"):
         norm(torch.zeros(2, 4, 3))
 
@@ -269,15 +330,19 @@ def test_feature_norm():
 def test_ibn():
     x, norm = maps(5, 7, 4, 3, dtype=torch.float32), IBN(7)
     y, h = norm(x), 3
-    torch.testing.assert_close(y, torch.cat([standard(x[:, :h], (2, 3)), standard(x[:, h:], (0, 2, 3))], 1),
-                               rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        y,
+        torch.cat([standard(x[:, :h], (2, 3)), standard(x[:, h:], (0, 2, 3))], 1),
+        rtol=1e-5,
+        atol=1e-5,
+    )
     assert {"IN.weight", "IN.bias", "BN.weight", "BN.running_var"} <= set(norm.state_dict())
     scale = torch.rand(5, 1, 1, 1) + 0.5
     turned = norm(x * scale + torch.randn(5, 1, 1, 1))
     torch.testing.assert_close(turned[:, :h], y[:, :h], rtol=1e-3, atol=1e-4)
     assert (turned - y)[:, h:].abs().max() > 0.1
     assert IBN(7, 0)(x).equal(nn.BatchNorm2d(7)(x)) and IBN(7, 1)(x).equal(InstanceNorm(7)(x))
-    mixture = BatchInstanceNorm(7)                          # IBN is a mixture with gates of 0 and 1
+    mixture = BatchInstanceNorm(7)  # IBN is a mixture with gates of 0 and 1
     with torch.no_grad():
         mixture.gate[:h] = 0
     torch.testing.assert_close(mixture(x), y, rtol=1e-5, atol=1e-5)

@@ -21,6 +21,7 @@ def maps(*shape, seed=0, mean=1.0):
 
 # ---- swapping
 
+
 def test_a_resnet50_has_53_norms_and_26560_gates():
     model = swap_norms(trunk("resnet50"), BatchInstanceNorm)
     gates = [module.gate for module in model.modules() if isinstance(module, BatchInstanceNorm)]
@@ -32,7 +33,11 @@ def test_ibn_a_by_rule():
     """The first norm of every block of layer1 to layer3: 13 in a ResNet-50, and as many parameters as before."""
     model = trunk("resnet50")
     before = sum(value.numel() for value in model.parameters())
-    swap_norms(model, IBN, lambda name, norm: name.startswith(("layer1", "layer2", "layer3")) and name.endswith("bn1"))
+    swap_norms(
+        model,
+        IBN,
+        lambda name, norm: name.startswith(("layer1", "layer2", "layer3")) and name.endswith("bn1"),
+    )
     assert sum(isinstance(module, IBN) for module in model.modules()) == 13
     assert sum(value.numel() for value in model.parameters()) == before
 
@@ -57,8 +62,12 @@ def test_a_swapped_layer_keeps_its_numbers():
     assert swap_norms(model, BatchInstanceNorm) is model and not model.bn1.training
     torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-4)
     assert all(value.equal(model.state_dict()[name]) for name, value in old.items())
-    assert (model.bn1.eps, model.bn1.momentum) == (1e-3, 0.2) and (model.bn1.instance_weight == 1).all()
-    halves = swap_norms(trained(), lambda channels: IBN(channels, 0.25), lambda name, norm: name == "layer1.0.bn1")
+    assert (model.bn1.eps, model.bn1.momentum) == (1e-3, 0.2) and (
+        model.bn1.instance_weight == 1
+    ).all()
+    halves = swap_norms(
+        trained(), lambda channels: IBN(channels, 0.25), lambda name, norm: name == "layer1.0.bn1"
+    )
     mixed = halves.layer1[0].bn1
     for name in ("weight", "bias"):
         joined = torch.cat([getattr(mixed.IN, name), getattr(mixed.BN, name)])
@@ -81,8 +90,10 @@ def test_swapping_needs_a_norm_and_keeps_a_shared_one():
 
 # ---- re-estimated statistics
 
+
 class Net(nn.Module):
     """Every kind of batch norm, and dropout; `frozen` stands in evaluation mode in a training model."""
+
     def __init__(self):
         super().__init__()
         self.frozen, self.mixed = nn.BatchNorm2d(3, momentum=None), BatchInstanceNorm(4, gate=0.5)
@@ -104,12 +115,17 @@ def prepared():
 
 
 def state(model):
-    return ({name: value.clone() for name, value in model.state_dict().items()},
-            [module.training for module in model.modules()], [getattr(m, "momentum", 0) for m in model.modules()])
+    return (
+        {name: value.clone() for name, value in model.state_dict().items()},
+        [module.training for module in model.modules()],
+        [getattr(m, "momentum", 0) for m in model.modules()],
+    )
 
 
 def same(one, other):
-    return all(value.equal(other[0][name]) for name, value in one[0].items()) and one[1:] == other[1:]
+    return (
+        all(value.equal(other[0][name]) for name, value in one[0].items()) and one[1:] == other[1:]
+    )
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -120,7 +136,7 @@ def test_statistics_are_put_back(fails):
         with reestimated_statistics(model, images, batch=3) as inside:
             assert inside is model and not any(module.training for module in model.modules())
             assert not same(state(model), before) and model(images).requires_grad
-            model.train()(images)                           # whatever is done to the statistics is undone
+            model.train()(images)  # whatever is done to the statistics is undone
             if fails:
                 raise KeyError
     assert same(state(model), before)
@@ -140,7 +156,7 @@ def test_reestimated_statistics_are_those_of_the_set():
     torch.testing.assert_close(inside.var(0), torch.ones(4), rtol=0, atol=0.02)
     assert model(images).sub(inside).abs().max() > 0.1
     uneven = images * torch.arange(64)[:, None, None, None]
-    with reestimated_statistics(model, [uneven[:60], uneven[60:]]):         # each picture counts the same
+    with reestimated_statistics(model, [uneven[:60], uneven[60:]]):  # each picture counts the same
         torch.testing.assert_close(model.frozen.running_mean, uneven.mean((0, 2, 3)))
         parts = 60 / 64 * uneven[:60].var((0, 2, 3)) + 4 / 64 * uneven[60:].var((0, 2, 3))
         torch.testing.assert_close(model.frozen.running_var, parts)
@@ -150,7 +166,9 @@ def test_estimation_forgets_what_was_there_and_keeps_no_graph():
     model, images = prepared(), maps(6, 3, 8, 4)
     model.frozen.running_mean.fill_(float("nan"))
     graphs = []
-    watch = model.conv.register_forward_hook(lambda layer, given, made: graphs.append(made.requires_grad))
+    watch = model.conv.register_forward_hook(
+        lambda layer, given, made: graphs.append(made.requires_grad)
+    )
     with reestimated_statistics(model, images, batch=3):
         watch.remove()
         assert model(images).isfinite().all() and graphs == [False, False]
@@ -158,24 +176,40 @@ def test_estimation_forgets_what_was_there_and_keeps_no_graph():
 
 
 def test_pieces_and_what_has_no_statistics():
-    assert [piece.tolist() for piece in interleaved(torch.arange(7), 3)] == [[0, 3, 6], [1, 4], [2, 5]]
+    assert [piece.tolist() for piece in interleaved(torch.arange(7), 3)] == [
+        [0, 3, 6],
+        [1, 4],
+        [2, 5],
+    ]
     for count in range(2, 12):
         pieces = interleaved(torch.arange(count), 2)
-        assert torch.cat(pieces).sort().values.equal(torch.arange(count)) and min(map(len, pieces)) >= 2
+        assert (
+            torch.cat(pieces).sort().values.equal(torch.arange(count))
+            and min(map(len, pieces)) >= 2
+        )
     model, images = prepared(), maps(4, 3, 8, 4)
     before = state(model)
     for wrong, batch in ((images[:1], None), (images, 1), ([images, images[:1]], None), ([], None)):
-        with pytest.raises(ValueError, match="at least two|two of each"), reestimated_statistics(model, wrong, batch):
+        with (
+            pytest.raises(ValueError, match="at least two|two of each"),
+            reestimated_statistics(model, wrong, batch),
+        ):
             pass
         assert same(state(model), before)
 
 
 # ---- camera by camera
 
+
 class Small(nn.Module):
     def __init__(self):
         super().__init__()
-        self.conv, self.norm, self.drop, self.neck = nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.Dropout(0.5), BNNeck(5)
+        self.conv, self.norm, self.drop, self.neck = (
+            nn.Conv2d(3, 5, 3),
+            nn.BatchNorm2d(5),
+            nn.Dropout(0.5),
+            BNNeck(5),
+        )
 
     def forward(self, images):
         feature = self.drop(self.norm(self.conv(images)).relu().mean((2, 3)))
@@ -185,9 +219,13 @@ class Small(nn.Module):
 def people(count=13, seed=0):
     draw = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (count, 3, 8, 4), generator=draw, dtype=torch.uint8)
-    cameras = torch.arange(count) * 7 % 3                   # not sorted
-    return ReIDData(images // (1 + cameras[:, None, None, None]).byte(), torch.arange(count) % 4, cameras,
-                    torch.zeros(count).long())
+    cameras = torch.arange(count) * 7 % 3  # not sorted
+    return ReIDData(
+        images // (1 + cameras[:, None, None, None]).byte(),
+        torch.arange(count) % 4,
+        cameras,
+        torch.zeros(count).long(),
+    )
 
 
 def by_hand(model, data, mirror):
@@ -201,7 +239,9 @@ def by_hand(model, data, mirror):
         centre, values = maps.mean((0, 2, 3), keepdim=True), maps.numel() / 5
         spread = (maps - centre).square().mean((0, 2, 3), keepdim=True)
         pooled = ((maps - centre) / (spread + 1e-5).sqrt()).relu().mean((2, 3))
-        kept = ((maps - centre) / (spread * values / (values - 1) + 1e-5).sqrt()).relu().mean((2, 3))
+        kept = (
+            ((maps - centre) / (spread * values / (values - 1) + 1e-5).sqrt()).relu().mean((2, 3))
+        )
         neck = (kept - pooled.mean(0)) / (pooled.var(0) + 1e-5).sqrt()
         total = neck.view(2, len(images), 5).sum(0) if mirror else neck
         for place, feature in zip(places, total):
@@ -218,7 +258,7 @@ def test_embedding_by_camera(mirror):
     assert found.shape == (13, 5) and found.dtype == torch.float32 and not found.requires_grad
     torch.testing.assert_close(found, by_hand(model, data, mirror).detach(), rtol=1e-4, atol=1e-5)
     assert same(state(model), before)
-    pieces = embed_by_camera(model, data, mirror=mirror, batch=2)          # near, but not the same
+    pieces = embed_by_camera(model, data, mirror=mirror, batch=2)  # near, but not the same
     assert 1e-4 < (pieces - found).abs().max() and (pieces * found).sum(1).mean() > 0.5
     plain = embed(model, data, mirror=mirror)
     assert (plain - found).abs().max() > 0.1
@@ -239,7 +279,9 @@ def test_exam_camera_by_camera():
     exam = Exam(data[:9], data[9:])
     found = evaluate_exam(model, exam, per_camera=True)
     features = by_hand(model, data, False).detach()
-    sides = [(features[part], data.ids[part], data.cameras[part]) for part in (slice(9), slice(9, None))]
+    sides = [
+        (features[part], data.ids[part], data.cameras[part]) for part in (slice(9), slice(9, None))
+    ]
     assert found.first_ranks.equal(evaluate(*sides[0], *sides[1]).first_ranks)
     assert found.map == pytest.approx(evaluate(*sides[0], *sides[1]).map)
     assert found.map != pytest.approx(evaluate_exam(model, exam).map)

@@ -15,7 +15,14 @@ from planted import with_stubs
 from reidkit.teach import build, source
 
 CHAPTERS = source.chapters()
-MOST = {"cells": 45, "lines": 25, "words": 2000, "exercises": 3, "minutes_study": 60, "minutes_compute": 3}
+MOST = {
+    "cells": 45,
+    "lines": 25,
+    "words": 2000,
+    "exercises": 3,
+    "minutes_study": 60,
+    "minutes_compute": 3,
+}
 
 every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.number)
 
@@ -23,10 +30,19 @@ every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter:
 def run(notebook, tmp_path, **parameters):
     """The notebook after papermill ran it with these parameters in notebooks/, as the rerun tool does."""
     import papermill
+
     given, made = tmp_path / "given.ipynb", tmp_path / "made.ipynb"
     nbformat.write(notebook, given)
-    papermill.execute_notebook(str(given), str(made), parameters, cwd=str(build.gallery_folder()), kernel_name="python3",
-                               progress_bar=False, execution_timeout=600, log_output=False)
+    papermill.execute_notebook(
+        str(given),
+        str(made),
+        parameters,
+        cwd=str(build.gallery_folder()),
+        kernel_name="python3",
+        progress_bar=False,
+        execution_timeout=600,
+        log_output=False,
+    )
     return nbformat.read(made, as_version=4)
 
 
@@ -35,7 +51,9 @@ def verdicts(notebook):
     found = {}
     for cell in notebook.cells:
         if "stub" in source.tags(cell):
-            text = "".join(output.get("text", "") for output in cell.outputs if output.get("name") == "stdout")
+            text = "".join(
+                output.get("text", "") for output in cell.outputs if output.get("name") == "stdout"
+            )
             found[cell.id] = re.findall(r"\[(well done|wrong|error|not yet)\]", text)[-1]
     return found
 
@@ -48,14 +66,26 @@ def code(chapter):
 
 # ---- as written
 
+
 @every_chapter
 def test_a_chapter_keeps_its_size(chapter):
-    shown = [cell for cell in source.notebook(chapter).cells if not {"hint", "solution"} & set(source.tags(cell))]    # the rest is folded
+    shown = [
+        cell
+        for cell in source.notebook(chapter).cells
+        if not {"hint", "solution"} & set(source.tags(cell))
+    ]  # the rest is folded
     assert len(shown) <= MOST["cells"]
-    long = {cell.id: len(cell.source.splitlines()) for cell in chapter.cells
-            if cell.cell_type == "code" and len(cell.source.splitlines()) > MOST["lines"]}
+    long = {
+        cell.id: len(cell.source.splitlines())
+        for cell in chapter.cells
+        if cell.cell_type == "code" and len(cell.source.splitlines()) > MOST["lines"]
+    }
     assert not long
-    words = sum(len(re.findall(r"[^\W\d_]{2,}", cell.source)) for cell in shown if cell.cell_type == "markdown")
+    words = sum(
+        len(re.findall(r"[^\W\d_]{2,}", cell.source))
+        for cell in shown
+        if cell.cell_type == "markdown"
+    )
     assert words <= MOST["words"]
     for field in ("minutes_study", "minutes_compute"):
         assert chapter.header[field] <= MOST[field]
@@ -77,12 +107,18 @@ def test_parameters_are_annotated_and_explained(chapter):
     cell = next(cell for cell in chapter.cells if "parameters" in source.tags(cell))
     assert all(isinstance(node, ast.AnnAssign) for node in ast.parse(cell.source).body)
     assert all(re.search(r"#\s*\S", line) for line in cell.source.splitlines() if "=" in line)
-    assert {"PRESET", "SEED", "DATA", "DEVICE", "THREADS"} <= {node.target.id for node in ast.parse(cell.source).body}
+    assert {"PRESET", "SEED", "DATA", "DEVICE", "THREADS"} <= {
+        node.target.id for node in ast.parse(cell.source).body
+    }
 
 
 @every_chapter
 def test_every_exercise_has_a_check_of_its_key(chapter):
-    checks = importlib.import_module(f"reidkit.teach.checks.c{chapter.number}") if chapter.exercises else types.ModuleType("none")
+    checks = (
+        importlib.import_module(f"reidkit.teach.checks.c{chapter.number}")
+        if chapter.exercises
+        else types.ModuleType("none")
+    )
     keys = {value.key for value in vars(checks).values() if hasattr(value, "key")}
     assert {f"{chapter.number}-{name}" for name in chapter.exercises} == keys
 
@@ -94,7 +130,9 @@ def test_names_from_reidkit_exist(chapter):
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "reidkit":
             for alias in node.names:
-                known[alias.asname or alias.name] = value = look_up(importlib.import_module(node.module), alias.name)
+                known[alias.asname or alias.name] = value = look_up(
+                    importlib.import_module(node.module), alias.name
+                )
                 missing += [f"from {node.module} import {alias.name}"] if value is None else []
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -116,11 +154,14 @@ def look_up(module, name):
 
 # ---- as built
 
+
 @every_chapter
 def test_the_built_notebook_is_of_these_sources(chapter):
     assert not build.stale(chapter), f"{chapter.name} is stale: run `make notebooks`"
     notebook = nbformat.read(build.gallery_folder() / f"{chapter.name}.ipynb", as_version=4)
-    assert [(cell.id, cell.source) for cell in notebook.cells] == [(cell.id, cell.source) for cell in source.notebook(chapter).cells]
+    assert [(cell.id, cell.source) for cell in notebook.cells] == [
+        (cell.id, cell.source) for cell in source.notebook(chapter).cells
+    ]
 
 
 @every_chapter
@@ -129,8 +170,12 @@ def test_the_built_notebook_is_clean(chapter):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     assert build.problems(notebook) == []
-    assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")     # else nbval would compare nothing
-    empty = [cell.id for cell in notebook.cells if "check" in source.tags(cell) and not cell.outputs]
+    assert all(
+        cell.execution_count for cell in notebook.cells if cell.cell_type == "code"
+    )  # else nbval would compare nothing
+    empty = [
+        cell.id for cell in notebook.cells if "check" in source.tags(cell) and not cell.outputs
+    ]
     assert not empty, f"marked for comparison, but without output: {empty}"
 
 
@@ -141,12 +186,15 @@ def test_every_built_notebook_has_a_source():
 
 # ---- as run
 
+
 @every_chapter
 def test_with_the_solutions(chapter, tmp_path):
     made = run(source.notebook(chapter, "solution"), tmp_path, PRESET="smoke", SEED=1)
     states = verdicts(made)
     assert states == {f"{name}-stub": "well done" for name in chapter.exercises}
-    assert not [claim["sentence"] for _, claim in build.claims(made) if claim["state"] == "not held"]
+    assert not [
+        claim["sentence"] for _, claim in build.claims(made) if claim["state"] == "not held"
+    ]
     assert build.widget_errors(made) == []
 
 
@@ -157,12 +205,20 @@ def test_with_planted_answers(chapter, how, expected, tmp_path):
     if not chapter.exercises:
         pytest.skip("the chapter has no exercise")
     states = verdicts(run(with_stubs(chapter, how), tmp_path, PRESET="smoke", SEED=1))
-    assert set(states) == {f"{name}-stub" for name in chapter.exercises} and set(states.values()) <= expected, states
+    assert (
+        set(states) == {f"{name}-stub" for name in chapter.exercises}
+        and set(states.values()) <= expected
+    ), states
 
 
 def test_a_planted_defect_is_seen(tmp_path):
     """The runs above can fail: a wrong solution gives another verdict."""
     import chapter_demo
-    chapter = source.read(chapter_demo.write(tmp_path, chapter_demo.SOURCE.replace("return x + 1", "return x - 1")))
-    assert verdicts(run(source.notebook(chapter, "solution"), tmp_path, SEED=1)) == {"add-one-stub": "wrong"}
+
+    chapter = source.read(
+        chapter_demo.write(tmp_path, chapter_demo.SOURCE.replace("return x + 1", "return x - 1"))
+    )
+    assert verdicts(run(source.notebook(chapter, "solution"), tmp_path, SEED=1)) == {
+        "add-one-stub": "wrong"
+    }
     assert verdicts(run(with_stubs(chapter, "raise"), tmp_path)) == {"add-one-stub": "error"}

@@ -21,20 +21,37 @@ from packaging.requirements import Requirement
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PACKAGE = sorted((ROOT / "reidkit").rglob("*.py"))
-CHAPTER_FILES = {"checks", "chapters"}                      # content of chapters, in reidkit/teach
-FIXED = {"jupyterlab", "torch", "torchvision", "matplotlib", "ipywidgets", "nbval", "papermill", "umap-learn"}
+CHAPTER_FILES = {"checks", "chapters"}  # content of chapters, in reidkit/teach
+FIXED = {
+    "jupyterlab",
+    "torch",
+    "torchvision",
+    "matplotlib",
+    "ipywidgets",
+    "nbval",
+    "papermill",
+    "umap-learn",
+}
 
 
 def requirements():
     """{name: requirement} over the core and every extra of pyproject.toml."""
-    lines = PROJECT["dependencies"] + [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
+    lines = PROJECT["dependencies"] + [
+        line for extra in PROJECT["optional-dependencies"].values() for line in extra
+    ]
     found = [Requirement(line) for line in lines]
     return {one.name.lower(): one for one in found if one.name != "reidkit"}
 
 
 def tracked():
     """Files that git knows or would take; every file beside caches where this is no clone."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if listed.returncode:
         pytest.skip("not a git clone")
     return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
@@ -42,14 +59,20 @@ def tracked():
 
 # ---- dependencies
 
+
 def test_conda_and_pip_agree():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     pip = next(entry["pip"] for entry in conda if isinstance(entry, dict))
     assert "-e ." in pip
-    lines = [line.replace(" ", "", 1) for line in conda if isinstance(line, str)] + [line for line in pip if line != "-e ."]
+    lines = [line.replace(" ", "", 1) for line in conda if isinstance(line, str)] + [
+        line for line in pip if line != "-e ."
+    ]
     names = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib"}
     found = {names.get(one.name, one.name): str(one.specifier) for one in map(Requirement, lines)}
-    assert Requirement(f"python{found.pop('python')}").specifier == Requirement(f"python{PROJECT['requires-python']}").specifier
+    assert (
+        Requirement(f"python{found.pop('python')}").specifier
+        == Requirement(f"python{PROJECT['requires-python']}").specifier
+    )
     assert found.pop("pip") == ""
     assert found == {name: str(one.specifier) for name, one in requirements().items()}
 
@@ -60,30 +83,52 @@ def test_the_lock_pins_every_requirement_within_its_range():
     by_name = {pin.name.lower(): pin for pin in pins}
     for name, wanted in requirements().items():
         version = str(by_name[name].specifier).removeprefix("==")
-        assert version in wanted.specifier, f"{name}: the lock has {version}, pyproject.toml asks for {wanted.specifier}"
+        assert version in wanted.specifier, (
+            f"{name}: the lock has {version}, pyproject.toml asks for {wanted.specifier}"
+        )
     assert all(str(pin.specifier).startswith("==") for pin in pins)
 
 
 def test_every_other_dependency_has_its_reason():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").lower()
-    table = text[text.index("dependencies"):]
-    missing = [name for name in requirements() if name not in FIXED and not re.search(rf"\b{re.escape(name)}\b", table)]
+    table = text[text.index("dependencies") :]
+    missing = [
+        name
+        for name in requirements()
+        if name not in FIXED and not re.search(rf"\b{re.escape(name)}\b", table)
+    ]
     assert not missing, f"CONTRIBUTING.md gives no reason for {missing}"
 
 
 # ---- commands
+
 
 def words_of(text, pattern):
     return {match.group(1) for match in re.finditer(pattern, text)}
 
 
 def test_commands_in_the_texts_exist():
-    text = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md", "Makefile", "course.py"))
-    commands = set(re.search(r"commands = \{(.*?)\}", (ROOT / "course.py").read_text(encoding="utf-8"), re.DOTALL).group(1).split('"')[1::2])
-    targets = set(re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE).group(1).split())
+    text = "\n".join(
+        (ROOT / name).read_text(encoding="utf-8")
+        for name in ("README.md", "CONTRIBUTING.md", "Makefile", "course.py")
+    )
+    commands = set(
+        re.search(
+            r"commands = \{(.*?)\}", (ROOT / "course.py").read_text(encoding="utf-8"), re.DOTALL
+        )
+        .group(1)
+        .split('"')[1::2]
+    )
+    targets = set(
+        re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+        .group(1)
+        .split()
+    )
     assert targets == commands | {"help"}
     assert {"lab", "test", "update", "course", "lecture", "notebooks", "lint"} <= commands
-    spoken = words_of(text, r"`(?:make|python course\.py) ([a-z]+)") | words_of(text, r"(?m)^(?:make|python course\.py) ([a-z]+)")
+    spoken = words_of(text, r"`(?:make|python course\.py) ([a-z]+)") | words_of(
+        text, r"(?m)^(?:make|python course\.py) ([a-z]+)"
+    )
     assert spoken and spoken <= targets, f"no such commands: {spoken - targets}"
     for module in words_of(text, r"-m (reidkit[\w.]*)"):
         place = ROOT / module.replace(".", "/")
@@ -93,21 +138,43 @@ def test_commands_in_the_texts_exist():
 def test_course_py_needs_nothing_but_python():
     """It runs before anything is installed: no import from outside the standard library."""
     tree = ast.parse((ROOT / "course.py").read_text(encoding="utf-8"))
-    names = {alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    names = {
+        alias.name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    names |= {
+        node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+    }
     assert names <= set(sys.stdlib_module_names)
     for words, status in (([], 0), (["help"], 0), (["tset"], 2)):
-        ended = subprocess.run([sys.executable, "-I", str(ROOT / "course.py"), *words], capture_output=True, text=True, check=False)
+        ended = subprocess.run(
+            [sys.executable, "-I", str(ROOT / "course.py"), *words],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert ended.returncode == status and "lab" in ended.stdout + ended.stderr
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_course_hands_parameters_on():
     def said(*words):
-        environment = {"PATH": os.environ["PATH"], "SEED": "7"}     # what only the environment says is no wish
-        ended = subprocess.run(["make", "-n", *words, "PYTHON=python"], cwd=ROOT, env=environment,
-                               capture_output=True, text=True, check=True)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "SEED": "7",
+        }  # what only the environment says is no wish
+        ended = subprocess.run(
+            ["make", "-n", *words, "PYTHON=python"],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         return shlex.split(ended.stdout)[2:]
+
     assert said("course") == ["course"] and said("lab", "SEED=3") == ["lab"]
     wishes = ["PRESET=smoke", "SEED=3", "DATA=pku-reid:/a b/it's", "DEVICE=cpu", "THREADS=1"]
     assert said("course", *wishes, "ARGS=NAME=x") == ["course", *wishes, "NAME=x"]
@@ -127,6 +194,7 @@ def load_course(monkeypatch):
 @pytest.mark.parametrize("name", [None, "REIDKIT_WORK_DIR", "REIDKIT_HOME"])
 def test_lab_opens_the_folder_of_the_copies(name, tmp_path, monkeypatch):
     from reidkit import files
+
     monkeypatch.delenv("REIDKIT_WORK_DIR", raising=False)
     monkeypatch.delenv("REIDKIT_HOME", raising=False)
     if name:
@@ -142,7 +210,12 @@ def test_course_py_and_the_browser_tests_take_the_same_browser(tmp_path, monkeyp
     course, ran = load_course(monkeypatch)
     here = ROOT / "tests" / "browser.py"
     assert course.find_browser() is None and not runpy.run_path(str(here))["CHROMIUM"]
-    for name in ("google-chrome", "chromium-browser", "chromium", "own"):        # the later, the more it is wanted
+    for name in (
+        "google-chrome",
+        "chromium-browser",
+        "chromium",
+        "own",
+    ):  # the later, the more it is wanted
         path = tmp_path / (f"{name}.exe" if os.name == "nt" else name)
         path.touch(mode=0o755)
         if name == "own":
@@ -150,61 +223,117 @@ def test_course_py_and_the_browser_tests_take_the_same_browser(tmp_path, monkeyp
         found = runpy.run_path(str(here))["CHROMIUM"]
         assert pathlib.Path(found).stem == name and course.find_browser() == found
     course._browser()
-    assert not ran                                          # nothing to install
+    assert not ran  # nothing to install
 
 
 def test_ci_calls_make_test():
     run = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert re.search(r"^make .*\btest\b", run, re.MULTILINE) and "REIDKIT_DATA_ROOT" in run and "REQUIRE_BROWSER" in run
+    assert (
+        re.search(r"^make .*\btest\b", run, re.MULTILINE)
+        and "REIDKIT_DATA_ROOT" in run
+        and "REQUIRE_BROWSER" in run
+    )
     flow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8"))
     job = flow["jobs"]["test"]
-    assert {name.split("-")[0] for name in job["strategy"]["matrix"]["os"]} == {"ubuntu", "macos", "windows"}
+    assert {name.split("-")[0] for name in job["strategy"]["matrix"]["os"]} == {
+        "ubuntu",
+        "macos",
+        "windows",
+    }
     assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
     assert any(step.get("run") == "python course.py test" for step in job["steps"])
 
 
 # ---- sizes
 
+
 def code_lines(text):
     """Lines that hold code: without blanks, comments and docstrings."""
     lines = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER):
+        if token.type not in (
+            tokenize.COMMENT,
+            tokenize.NL,
+            tokenize.NEWLINE,
+            tokenize.INDENT,
+            tokenize.DEDENT,
+            tokenize.ENDMARKER,
+        ):
             lines |= set(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False) is not None:
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+            and ast.get_docstring(node, clean=False) is not None
+        ):
             lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
     return len(lines)
 
 
 def test_code_lines_counts_code():
-    assert code_lines('"""Doc.\n\nmore"""\n\nx = 1  # why\n# a comment\n\ndef f():\n    """Doc."""\n    return (1,\n            2)\n') == 4
+    assert (
+        code_lines(
+            '"""Doc.\n\nmore"""\n\nx = 1  # why\n# a comment\n\ndef f():\n    """Doc."""\n    return (1,\n            2)\n'
+        )
+        == 4
+    )
 
 
 def test_the_package_is_thin():
     teach = [path for path in PACKAGE if path.relative_to(ROOT).parts[1] == "teach"]
     wing = [path for path in teach if not CHAPTER_FILES & set(path.parts)]
-    grown = {name: [path for path in PACKAGE if path.relative_to(ROOT).parts[1] == name] for name in ("methods", "recipes")}
+    grown = {
+        name: [path for path in PACKAGE if path.relative_to(ROOT).parts[1] == name]
+        for name in ("methods", "recipes")
+    }
     core = [path for path in PACKAGE if path not in [*teach, *grown["methods"], *grown["recipes"]]]
-    for files, most in ((core, 3200), (wing, 1500), (grown["recipes"], 700), *(([path], 150) for path in grown["methods"])):
+    for files, most in (
+        (core, 3200),
+        (wing, 1500),
+        (grown["recipes"], 700),
+        *(([path], 150) for path in grown["methods"]),
+    ):
         count = sum(code_lines(path.read_text(encoding="utf-8")) for path in files)
         assert count <= most, f"{count} lines of code in {len(files)} files; at most {most}"
 
 
-@pytest.mark.parametrize("path", [*PACKAGE, ROOT / "course.py"], ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path", [*PACKAGE, ROOT / "course.py"], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_files_and_functions_are_short(path):
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 300
-    long = [f"{node.name}: {node.end_lineno - node.lineno + 1} lines" for node in ast.walk(ast.parse(text))
-            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 50]
+    long = [
+        f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 50
+    ]
     assert not long, long
 
 
 # ---- floors
 
-FLOORS = [("files", "runtime", "fingerprints"), ("datasets.record",), ("world", "datasets"), ("sampling", "augment", "layers", "losses"),
-          ("_vision", "backbones", "weights"), ("methods",), ("training", "checkpoints", "retrieval", "measures"), ("recipes",), ("teach",)]
-WING_ONLY = {"ipywidgets", "matplotlib", "umap", "IPython", "jupytext", "nbformat", "nbclient", "nbconvert", "papermill"}
+FLOORS = [
+    ("files", "runtime", "fingerprints"),
+    ("datasets.record",),
+    ("world", "datasets"),
+    ("sampling", "augment", "layers", "losses"),
+    ("_vision", "backbones", "weights"),
+    ("methods",),
+    ("training", "checkpoints", "retrieval", "measures"),
+    ("recipes",),
+    ("teach",),
+]
+WING_ONLY = {
+    "ipywidgets",
+    "matplotlib",
+    "umap",
+    "IPython",
+    "jupytext",
+    "nbformat",
+    "nbclient",
+    "nbconvert",
+    "papermill",
+}
 
 
 def floor(module):
@@ -220,23 +349,27 @@ def floor(module):
 def imports(path):
     """Full names of what a file imports, anywhere in it; relative ones resolved, `from . import x` as the module x."""
     here = list(path.relative_to(ROOT).with_suffix("").parts)
-    package = here[:-1]                                     # the folder is the package, for __init__.py too
+    package = here[:-1]  # the folder is the package, for __init__.py too
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = package[:len(package) - node.level + 1] if node.level else []
+            base = package[: len(package) - node.level + 1] if node.level else []
             origin = ".".join([*base, *(node.module or "").split(".")]).strip(".")
             for alias in node.names:
                 inside = ROOT / origin.replace(".", "/")
-                is_module = (inside / f"{alias.name}.py").is_file() or (inside / alias.name).is_dir()
+                is_module = (inside / f"{alias.name}.py").is_file() or (
+                    inside / alias.name
+                ).is_dir()
                 yield f"{origin}.{alias.name}" if is_module else origin
 
 
 def test_a_file_imports_only_from_floors_below():
     wrong = []
     for path in PACKAGE:
-        module = ".".join(path.relative_to(ROOT / "reidkit").with_suffix("").parts).removesuffix(".__init__")
+        module = ".".join(path.relative_to(ROOT / "reidkit").with_suffix("").parts).removesuffix(
+            ".__init__"
+        )
         if module == "__init__":
             continue
         for name in set(imports(path)):
@@ -251,7 +384,9 @@ def test_floors_see_a_climb(tmp_path, monkeypatch):
     (tmp_path / "reidkit" / "world").mkdir(parents=True)
     (tmp_path / "reidkit" / "recipes.py").write_text("", encoding="utf-8")
     path = tmp_path / "reidkit" / "world" / "body.py"
-    path.write_text("from .. import recipes\nfrom ..recipes import PRESETS\nimport torch\n", encoding="utf-8")
+    path.write_text(
+        "from .. import recipes\nfrom ..recipes import PRESETS\nimport torch\n", encoding="utf-8"
+    )
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     assert list(imports(path)) == ["reidkit.recipes", "reidkit.recipes", "torch"]
     assert floor("recipes") > floor("world.body")
@@ -259,34 +394,64 @@ def test_floors_see_a_climb(tmp_path, monkeypatch):
 
 # ---- lightness
 
+
 def python(code):
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False, timeout=120)
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+        timeout=120,
+    )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 
 
 def test_import_reidkit_is_light():
     """Below a second beyond torch, and without what few need."""
-    out = python("import torch, time, sys\nbegin = time.perf_counter()\nimport reidkit, reidkit.teach\n"
-                 "from reidkit import files, runtime\nprint(time.perf_counter() - begin)\nprint(*sys.modules)")
+    out = python(
+        "import torch, time, sys\nbegin = time.perf_counter()\nimport reidkit, reidkit.teach\n"
+        "from reidkit import files, runtime\nprint(time.perf_counter() - begin)\nprint(*sys.modules)"
+    )
     seconds, modules = out.splitlines()
     assert float(seconds) < 1
-    heavy = {"torchvision", "matplotlib", "ipywidgets", "umap", "pandas", "IPython", "jupytext"} & set(modules.split())
+    heavy = {
+        "torchvision",
+        "matplotlib",
+        "ipywidgets",
+        "umap",
+        "pandas",
+        "IPython",
+        "jupytext",
+    } & set(modules.split())
     assert not heavy
 
 
 def test_the_core_works_without_jupyter():
     blocked = "ipywidgets IPython ipykernel jupyterlab jupyter_client jupytext nbformat nbclient nbconvert papermill umap pandas matplotlib"
-    core = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-            for path in PACKAGE if "teach" not in path.parts]
-    python(f"import sys, importlib\nfor name in {blocked.split()!r}: sys.modules[name] = None\n"
-           f"for name in {core!r}: importlib.import_module(name)\nimport reidkit.teach")
+    core = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in PACKAGE
+        if "teach" not in path.parts
+    ]
+    python(
+        f"import sys, importlib\nfor name in {blocked.split()!r}: sys.modules[name] = None\n"
+        f"for name in {core!r}: importlib.import_module(name)\nimport reidkit.teach"
+    )
 
 
 # ---- hygiene
 
-SECRETS = [r"/(?:home|Users)/[a-z]\w+/", r"/ro" + r"ot/", r"(?<![\w.}])/wo" + r"rk/", r"AKIA[0-9A-Z]{16}", r"gh[pousr]_[A-Za-z0-9]{36}",
-           r"-----BEGIN [A-Z ]*PRIVATE KEY", r"(?i)(?:api[_-]?key|password|secret)\s*[:=]\s*['\"][^'\"]{8,}"]
+SECRETS = [
+    r"/(?:home|Users)/[a-z]\w+/",
+    r"/ro" + r"ot/",
+    r"(?<![\w.}])/wo" + r"rk/",
+    r"AKIA[0-9A-Z]{16}",
+    r"gh[pousr]_[A-Za-z0-9]{36}",
+    r"-----BEGIN [A-Z ]*PRIVATE KEY",
+    r"(?i)(?:api[_-]?key|password|secret)\s*[:=]\s*['\"][^'\"]{8,}",
+]
 
 
 def test_no_machine_paths_or_secrets():
@@ -295,7 +460,11 @@ def test_no_machine_paths_or_secrets():
         if path.suffix in (".png", ".jpg", ".safetensors"):
             continue
         text = path.read_text(encoding="utf-8", errors="ignore")
-        found += [f"{path.relative_to(ROOT).as_posix()}: {match.group()!r}" for secret in SECRETS for match in re.finditer(secret, text)]
+        found += [
+            f"{path.relative_to(ROOT).as_posix()}: {match.group()!r}"
+            for secret in SECRETS
+            for match in re.finditer(secret, text)
+        ]
     assert not found, found
 
 
@@ -303,10 +472,21 @@ def test_no_large_or_stray_files():
     sizes = {path.relative_to(ROOT).as_posix(): path.stat().st_size for path in tracked()}
     assert sum(size for name, size in sizes.items() if name.startswith("data/")) <= 10_000_000
     assert not [name for name in sizes if name.endswith((".pkl", ".pt", ".pth", ".pickle"))]
-    assert not [name for name in sizes if name.startswith(("work/", "build/", "runs/", "data/cache/"))]
+    assert not [
+        name for name in sizes if name.startswith(("work/", "build/", "runs/", "data/cache/"))
+    ]
 
 
-@pytest.mark.skipif(shutil.which("ruff") is None and not (pathlib.Path(sys.executable).parent / "ruff").exists(), reason="ruff is not installed")
+@pytest.mark.skipif(
+    shutil.which("ruff") is None and not (pathlib.Path(sys.executable).parent / "ruff").exists(),
+    reason="ruff is not installed",
+)
 def test_ruff_is_content():
-    ended = subprocess.run([sys.executable, "-m", "ruff", "check", "."], cwd=ROOT, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "."],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ended.returncode == 0, ended.stdout

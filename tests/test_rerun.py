@@ -107,16 +107,27 @@ def test_grid_collects_rows_failures_and_a_picture(tmp_path, monkeypatch, capsys
         ("4", "True", "failed", ""),
     ]
     assert rows[1]["error"] == "RuntimeError: planted" and not rows[0]["error"]
-    assert rows[0]["threads_seen"] == "1" and rows[0]["asked"] == "1"  # by the environment and by the parameter
-    assert all(row[name] for row in rows for name in ("python", "torch", "device", "commit", "date", "seconds"))
-    assert rows[0]["word"] == rows[0]["WORD"] == "red"  # what was not asked for is there with its default
+    assert (
+        rows[0]["threads_seen"] == "1" and rows[0]["asked"] == "1"
+    )  # by the environment and by the parameter
+    assert all(
+        row[name]
+        for row in rows
+        for name in ("python", "torch", "device", "commit", "date", "seconds")
+    )
+    assert (
+        rows[0]["word"] == rows[0]["WORD"] == "red"
+    )  # what was not asked for is there with its default
     assert (tmp_path / "runs" / "90_demo.png").read_bytes().startswith(b"\x89PNG")
     assert dict(os.environ) == before
     capsys.readouterr()
-    assert rerun.main(words) == 1 and "2 finished before, 0 to do" in capsys.readouterr().out  # failed rows stay
+    assert (
+        rerun.main(words) == 1 and "2 finished before, 0 to do" in capsys.readouterr().out
+    )  # failed rows stay
     monkeypatch.setattr(rerun, "run_one", lambda *_: {"status": "ok"})
     assert (
-        rerun.main([*words, "--retry", "--jobs", "1"]) == 1 and "1 finished before, 1 to do" in capsys.readouterr().out
+        rerun.main([*words, "--retry", "--jobs", "1"]) == 1
+        and "1 finished before, 1 to do" in capsys.readouterr().out
     )
 
 
@@ -127,8 +138,19 @@ def test_survives_a_kill(tmp_path):
         "import sys; from reidkit.teach import rerun; rerun.fingerprints.package_digest = lambda without: 'fixed'; "
         "sys.exit(rerun.main(sys.argv[1:]))"
     )
-    words = [sys.executable, "-c", code, str(demo), "--out", str(tmp_path / "runs"), "-p", "SEED=0,1"]
-    first = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    words = [
+        sys.executable,
+        "-c",
+        code,
+        str(demo),
+        "--out",
+        str(tmp_path / "runs"),
+        "-p",
+        "SEED=0,1",
+    ]
+    first = subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     until = time.monotonic() + 60
     while not list((tmp_path / "runs").glob("*/*.json")) and time.monotonic() < until:
         time.sleep(0.05)
@@ -175,7 +197,9 @@ def test_picture_has_a_panel_for_each_number_and_a_line_for_each_setting():
         for m in ("in", "bn")
         for k in (1, 2)
     ]
-    figure = collect.picture([*rows, {"parameters": {"SEED": 9, "M": "in", "K": 1}, "records": {}, "status": "failed"}])
+    figure = collect.picture(
+        [*rows, {"parameters": {"SEED": 9, "M": "in", "K": 1}, "records": {}, "status": "failed"}]
+    )
     assert [panel.get_ylabel() for panel in figure.axes] == ["a", "b"]
     assert figure.axes[0].get_xlabel() == "M" and len(figure.axes[0].get_legend().get_texts()) == 2
     assert collect.picture([{"parameters": {"SEED": 0}, "records": {}, "status": "failed"}]) is None

@@ -29,7 +29,18 @@ def test_published_way_and_ours_agree(benchmark):
 
 
 def test_script():
-    command = [sys.executable, SCRIPT, "--queries", "120", "--gallery", "900", "--width", "8", "--runs", "1"]
+    command = [
+        sys.executable,
+        SCRIPT,
+        "--queries",
+        "120",
+        "--gallery",
+        "900",
+        "--width",
+        "8",
+        "--runs",
+        "1",
+    ]
     done = subprocess.run([*command, "--threads", "1"], capture_output=True, text=True, check=True)
     assert "ours is" in done.stdout and "times as fast as vectorised" in done.stdout
 
@@ -42,6 +53,10 @@ def test_memory_at_the_size_of_market(benchmark, tmp_path, people):
     inputs[1], inputs[4] = inputs[1] % people, inputs[4] % people
     for number, value in enumerate(inputs):
         numpy.save(tmp_path / f"{number}.npy", value.numpy())
-    done = subprocess.run([sys.executable, SCRIPT, "--way", "ours", "--inputs", tmp_path, "--threads", "1"],
-                          capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--way", "ours", "--inputs", tmp_path, "--threads", "1"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert json.loads(done.stdout)["megabytes"] < 300

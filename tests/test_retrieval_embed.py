@@ -13,28 +13,42 @@ from reidkit.retrieval import embed, evaluate_exam
 
 class Model(nn.Module):
     """Norms and dropout, so that training mode would show; keeps the sizes of the batches it was given."""
+
     def __init__(self, neck=True):
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Flatten(),
-                                  nn.Linear(4 * 6 * 2, 5))
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 4, 3),
+            nn.BatchNorm2d(4),
+            nn.Dropout(0.5),
+            nn.Flatten(),
+            nn.Linear(4 * 6 * 2, 5),
+        )
         self.has_neck, self.sizes = neck, []
 
     def forward(self, images):
         self.sizes.append(len(images))
         feature = self.body(images)
-        return SimpleNamespace(feature=feature, neck=feature.flip(1) * 2 if self.has_neck else None, logits=None)
+        return SimpleNamespace(
+            feature=feature, neck=feature.flip(1) * 2 if self.has_neck else None, logits=None
+        )
 
 
 def people(count=11, seed=0):
     draw = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (count, 3, 8, 4), generator=draw, dtype=torch.uint8)
-    return ReIDData(images, torch.arange(count) % 4, torch.arange(count) // 4 % 2, torch.zeros(count).long())
+    return ReIDData(
+        images, torch.arange(count) % 4, torch.arange(count) // 4 % 2, torch.zeros(count).long()
+    )
 
 
 def by_hand(model, images, mirror=False):
     pictures = torch.cat([images, images.flip(3)] if mirror else [images])
     output = [model.eval()(normalise(picture[None])) for picture in pictures]
-    total = torch.cat([out.neck if model.has_neck else out.feature for out in output]).view(-1, len(images), 5).sum(0)
+    total = (
+        torch.cat([out.neck if model.has_neck else out.feature for out in output])
+        .view(-1, len(images), 5)
+        .sum(0)
+    )
     return total / total.norm(dim=1, keepdim=True)
 
 
@@ -54,16 +68,23 @@ def test_mirror_does_not_see_left_and_right():
     torch.manual_seed(0)
     model, data = Model(), people()
     turned = ReIDData(data.images.flip(3), data.ids, data.cameras, data.domains)
-    assert torch.allclose(embed(model, data, mirror=True), embed(model, turned, mirror=True), atol=1e-6)
+    assert torch.allclose(
+        embed(model, data, mirror=True), embed(model, turned, mirror=True), atol=1e-6
+    )
     assert not torch.allclose(embed(model, data), embed(model, turned), atol=1e-3)
 
 
 def test_mode_and_statistics_are_left_alone():
     model = Model().train()
-    model.body[1].eval()                                        # a frozen norm in a training model
+    model.body[1].eval()  # a frozen norm in a training model
     before = {name: value.clone() for name, value in model.state_dict().items()}
     embed(model, people())
-    assert model.training and model.body.training and model.body[2].training and not model.body[1].training
+    assert (
+        model.training
+        and model.body.training
+        and model.body[2].training
+        and not model.body[1].training
+    )
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
     model.body[4] = nn.Linear(3, 3)
     with pytest.raises(RuntimeError):
@@ -90,5 +111,7 @@ def test_from_a_model_to_metrics():
 def test_features_stay_on_the_gpu():
     model = Model().cuda()
     there = embed(model, people())
-    assert there.is_cuda and torch.allclose(there.cpu(), embed(model, people(), device="cpu"), atol=1e-4)
+    assert there.is_cuda and torch.allclose(
+        there.cpu(), embed(model, people(), device="cpu"), atol=1e-4
+    )
     assert evaluate_exam(model.cuda(), Exam(people(4), people(11, seed=1))).queries == 4

@@ -7,7 +7,9 @@ import torch
 
 from reidkit.sampling import domain_balanced_batches, generator, pk_batches, step_seed
 
-IDS = torch.tensor([7] * 5 + [3] * 2 + [9] * 1 + [4] * 6 + [5] * 4 + [-1] * 3)[torch.randperm(21, generator=torch.Generator().manual_seed(0))]
+IDS = torch.tensor([7] * 5 + [3] * 2 + [9] * 1 + [4] * 6 + [5] * 4 + [-1] * 3)[
+    torch.randperm(21, generator=torch.Generator().manual_seed(0))
+]
 
 
 def take(stream, count):
@@ -30,11 +32,15 @@ def test_few_pictures_repeat_and_many_do_not():
             assert len(row.unique()) == min(have, 4)
             seen.setdefault(person, set()).update(row.tolist())
     for person, pictures in seen.items():
-        assert pictures == set(torch.nonzero(IDS == person).squeeze(1).tolist())        # in time every picture comes
+        assert pictures == set(
+            torch.nonzero(IDS == person).squeeze(1).tolist()
+        )  # in time every picture comes
 
 
 def test_one_pass_shows_each_person_once():
-    people = IDS[take(pk_batches(IDS, 2, 3, seed=3), 2)][..., ::3].flatten()            # 5 people: 2 batches of 2 a pass
+    people = IDS[take(pk_batches(IDS, 2, 3, seed=3), 2)][
+        ..., ::3
+    ].flatten()  # 5 people: 2 batches of 2 a pass
     assert len(people.unique()) == 4
 
 
@@ -43,7 +49,9 @@ def test_seed_and_start():
     assert torch.equal(whole, take(pk_batches(IDS, 2, 3, seed=4), 12))
     assert not torch.equal(whole, take(pk_batches(IDS, 2, 3, seed=5), 12))
     for start in (1, 2, 3, 7):
-        assert torch.equal(whole[start:], take(pk_batches(IDS, 2, 3, seed=4, start=start), 12 - start))
+        assert torch.equal(
+            whole[start:], take(pk_batches(IDS, 2, 3, seed=4, start=start), 12 - start)
+        )
 
 
 def test_too_few_people_names_both_numbers_at_once():
@@ -54,11 +62,18 @@ def test_too_few_people_names_both_numbers_at_once():
 
 
 def test_domains_share_a_batch_evenly():
-    ids, domains = torch.arange(12).repeat_interleave(3), torch.arange(36) // 12        # 4 people in each of 3 domains
+    ids, domains = (
+        torch.arange(12).repeat_interleave(3),
+        torch.arange(36) // 12,
+    )  # 4 people in each of 3 domains
     whole = take(domain_balanced_batches(ids, domains, 6, 2, seed=1), 9)
     for batch in whole:
-        assert domains[batch].tolist() == [0] * 4 + [1] * 4 + [2] * 4 and len(ids[batch].unique()) == 6
-    assert torch.equal(whole[5:], take(domain_balanced_batches(ids, domains, 6, 2, seed=1, start=5), 4))
+        assert (
+            domains[batch].tolist() == [0] * 4 + [1] * 4 + [2] * 4 and len(ids[batch].unique()) == 6
+        )
+    assert torch.equal(
+        whole[5:], take(domain_balanced_batches(ids, domains, 6, 2, seed=1, start=5), 4)
+    )
     with pytest.raises(ValueError, match="P=4 .* 3 domains"):
         domain_balanced_batches(ids, domains, 4, 2, seed=1)
     with pytest.raises(ValueError, match="P=5 .* have 4"):
@@ -66,6 +81,18 @@ def test_domains_share_a_batch_evenly():
 
 
 def test_step_seeds_differ_and_stay():
-    assert len({step_seed(seed, purpose, step) for seed in range(3) for purpose in "ab" for step in range(9)}) == 54
-    assert torch.equal(torch.rand(3, generator=generator(1, 2)), torch.rand(3, generator=generator(1, 2)))
-    assert 0 <= step_seed(0) < 2 ** 63
+    assert (
+        len(
+            {
+                step_seed(seed, purpose, step)
+                for seed in range(3)
+                for purpose in "ab"
+                for step in range(9)
+            }
+        )
+        == 54
+    )
+    assert torch.equal(
+        torch.rand(3, generator=generator(1, 2)), torch.rand(3, generator=generator(1, 2))
+    )
+    assert 0 <= step_seed(0) < 2**63

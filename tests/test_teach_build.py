@@ -34,19 +34,45 @@ def built(tmp_path_factory):
 
 
 def nbval(folder, *more):
-    command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", str(folder), *more]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, timeout=120)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--nbval-lax",
+        "--nbval-current-env",
+        "-p",
+        "no:cacheprovider",
+        str(folder),
+        *more,
+    ]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=folder, check=False, timeout=120
+    )
 
 
 # ---- forms
 
+
 def test_gallery_folds_hints_and_solution(project):
     notebook = source.notebook(source.chapters()[0])
-    assert [cell.id for cell in notebook.cells] == ["title", "parameters", "setup", "add-one", "add-one-stub", "add-one-hints",
-                                                    "add-one-solution", "table", "claim"]
+    assert [cell.id for cell in notebook.cells] == [
+        "title",
+        "parameters",
+        "setup",
+        "add-one",
+        "add-one-stub",
+        "add-one-hints",
+        "add-one-solution",
+        "table",
+        "claim",
+    ]
     hints, solution = notebook.cells[5], notebook.cells[6]
     assert hints.source.count("<details>") == 2 and "Hint 2" in hints.source
-    assert "```python\ndef add_one(x):\n    return x + 1\n```" in solution.source and "Because." in solution.source
+    assert (
+        "```python\ndef add_one(x):\n    return x + 1\n```" in solution.source
+        and "Because." in solution.source
+    )
     assert solution.metadata == {"tags": ["solution"], "editable": False, "deletable": False}
     assert "nbval-check-output" in notebook.cells[4].metadata.tags
     assert "..." in notebook.cells[4].source
@@ -57,19 +83,32 @@ def test_solution_form_runs_the_very_code_that_is_folded(project):
     notebook = source.notebook(chapter, "solution")
     stub = next(cell for cell in notebook.cells if cell.id == "add-one-stub")
     assert stub.source == "def add_one(x):\n    return x + 1\n\ncheck.add_one(add_one)"
-    assert not any("hint" in source.tags(cell) or "solution" in source.tags(cell) for cell in notebook.cells)
+    assert not any(
+        "hint" in source.tags(cell) or "solution" in source.tags(cell) for cell in notebook.cells
+    )
 
 
-@pytest.mark.parametrize(("how", "line"), [("raise", "raise RuntimeError('planted')"), ("wrong", "return 0.5")])
+@pytest.mark.parametrize(
+    ("how", "line"), [("raise", "raise RuntimeError('planted')"), ("wrong", "return 0.5")]
+)
 def test_planted_stubs(project, how, line):
-    stub = next(cell for cell in with_stubs(source.chapters()[0], how).cells if cell.id == "add-one-stub")
+    stub = next(
+        cell for cell in with_stubs(source.chapters()[0], how).cells if cell.id == "add-one-stub"
+    )
     assert stub.source == f"def add_one(x):\n    {line}\n\ncheck.add_one(add_one)"
 
 
-@pytest.mark.parametrize(("old", "new", "word"), [
-    ('key="table"', "", "give it key="), ('key="table"', 'key="claim"', "stand twice"), ('key="table"', 'key="The table"', "give it key="),
-    ("#     title: A tiny chapter\n", "", "title = None"), ('key="add-one-solution"', 'key="other-solution"', "lacks"),
-    ('"stub", "check"]', '"check"]', "belong together")])
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ('key="table"', "", "give it key="),
+        ('key="table"', 'key="claim"', "stand twice"),
+        ('key="table"', 'key="The table"', "give it key="),
+        ("#     title: A tiny chapter\n", "", "title = None"),
+        ('key="add-one-solution"', 'key="other-solution"', "lacks"),
+        ('"stub", "check"]', '"check"]', "belong together"),
+    ],
+)
 def test_faulty_sources_are_named(tmp_path, old, new, word):
     path = chapter_demo.write(tmp_path, chapter_demo.SOURCE.replace(old, new))
     with pytest.raises(ValueError, match=word) as error:
@@ -79,16 +118,21 @@ def test_faulty_sources_are_named(tmp_path, old, new, word):
 
 # ---- what a built notebook holds
 
+
 def test_a_built_notebook_is_clean_and_checked(built):
     notebook = nbformat.reads(built[1], as_version=4)
     nbformat.validate(notebook)
     assert build.problems(notebook) == []
-    assert build.claims(notebook)[0][0] == "claim" and build.claims(notebook)[0][1]["state"] == "held"
-    assert notebook.metadata.language_info == {"name": "python"} and "widgets" not in notebook.metadata
+    assert (
+        build.claims(notebook)[0][0] == "claim" and build.claims(notebook)[0][1]["state"] == "held"
+    )
+    assert (
+        notebook.metadata.language_info == {"name": "python"} and "widgets" not in notebook.metadata
+    )
     outputs = {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
     assert outputs["table"][0].text == "[0, 1, 4, 9]\n"
     assert "[not yet]" in outputs["add-one-stub"][0].text
-    assert len(outputs["add-one-stub"]) == 1                # the verdict does not show itself a second time
+    assert len(outputs["add-one-stub"]) == 1  # the verdict does not show itself a second time
     assert not any("execution" in cell.metadata for cell in notebook.cells)
 
 
@@ -105,7 +149,7 @@ def test_only_stale_chapters_are_built(built, project, monkeypatch, capsys):
     chapter_demo.write(project, chapter_demo.SOURCE.replace("A tiny", "One tiny"))
     assert build.main(["--check"]) == 1
     assert "stale: 91_tiny" in capsys.readouterr().out
-    digits = json.loads(built[1])                           # other digits in an output are no reason to rebuild
+    digits = json.loads(built[1])  # other digits in an output are no reason to rebuild
     digits["cells"][-2]["outputs"] = []
     chapter_demo.write(project)
     target.write_text(json.dumps(digits), encoding="utf-8")
@@ -113,50 +157,91 @@ def test_only_stale_chapters_are_built(built, project, monkeypatch, capsys):
 
 
 def test_a_chapter_that_cannot_run_is_reported(project, capsys):
-    chapter_demo.write(project, chapter_demo.SOURCE.replace("# of everything", "# of everything\nraise OSError('planted')"))
+    chapter_demo.write(
+        project,
+        chapter_demo.SOURCE.replace("# of everything", "# of everything\nraise OSError('planted')"),
+    )
     assert build.main([]) == 1
     assert "OSError: planted" in capsys.readouterr().out
     assert not (project / "notebooks" / "91_tiny.ipynb").exists()
 
 
 def executed(*outputs):
-    return new_notebook(cells=[new_code_cell("x", id="x", execution_count=1, outputs=list(outputs))])
+    return new_notebook(
+        cells=[new_code_cell("x", id="x", execution_count=1, outputs=list(outputs))]
+    )
 
 
-@pytest.mark.parametrize(("output", "word"), [
-    (new_output("stream", name="stdout", text=f"read {os.path.expanduser('~')}/pictures"), "place on this machine"),
-    (new_output("execute_result", data={"text/plain": "<object at 0x7f0012345678>"}), "place on this machine"),
-    (new_output("display_data", data={"image/png": "A" * 90_000}), "at most 60,000"),
-    (new_output("display_data", data={"text/html": f'<img src="data:image/png;base64,{"A" * 90_000}">'}), "at most 60,000"),
-    (new_output("stream", name="stdout", text="a" * 1_000_001), "at most 1,000,000"),
-    (new_output("error", ename="OSError", evalue="planted"), "raised OSError"),
-    (new_output("display_data", data={build.CLAIM: {"state": "not held", "sentence": "water burns"}}), "water burns")])
+@pytest.mark.parametrize(
+    ("output", "word"),
+    [
+        (
+            new_output("stream", name="stdout", text=f"read {os.path.expanduser('~')}/pictures"),
+            "place on this machine",
+        ),
+        (
+            new_output("execute_result", data={"text/plain": "<object at 0x7f0012345678>"}),
+            "place on this machine",
+        ),
+        (new_output("display_data", data={"image/png": "A" * 90_000}), "at most 60,000"),
+        (
+            new_output(
+                "display_data",
+                data={"text/html": f'<img src="data:image/png;base64,{"A" * 90_000}">'},
+            ),
+            "at most 60,000",
+        ),
+        (new_output("stream", name="stdout", text="a" * 1_000_001), "at most 1,000,000"),
+        (new_output("error", ename="OSError", evalue="planted"), "raised OSError"),
+        (
+            new_output(
+                "display_data", data={build.CLAIM: {"state": "not held", "sentence": "water burns"}}
+            ),
+            "water burns",
+        ),
+    ],
+)
 def test_each_problem_is_seen(output, word):
     assert word in " ".join(build.problems(executed(output)))
     assert build.problems(executed(new_output("stream", name="stdout", text="fine"))) == []
 
 
 def test_alt_text_reaches_the_html():
-    picture = new_output("display_data", data={"image/png": "QUJD", "text/plain": "f"}, metadata={"image/png": {"alt": 'a "red" coat'}})
+    picture = new_output(
+        "display_data",
+        data={"image/png": "QUJD", "text/plain": "f"},
+        metadata={"image/png": {"alt": 'a "red" coat'}},
+    )
     page = build.to_html(executed(picture))
     assert 'a "red" coat' in html.unescape(page) and "No description has been provided" not in page
 
 
 # ---- what must fail does
 
+
 def test_a_failing_widget_callback_fails_the_run(project):
-    broken = new_notebook(cells=[new_code_cell("import ipywidgets\ndef draw(k=1):\n    1 / 0\nipywidgets.interact(draw, k=(0, 3));")])
+    broken = new_notebook(
+        cells=[
+            new_code_cell(
+                "import ipywidgets\ndef draw(k=1):\n    1 / 0\nipywidgets.interact(draw, k=(0, 3));"
+            )
+        ]
+    )
     with build.surroundings(), pytest.raises(RuntimeError, match="ZeroDivisionError"):
         build.execute(broken, "broken", progress=False)
 
 
 def test_a_changed_stored_output_fails(built, tmp_path):
     notebook = nbformat.reads(built[1], as_version=4)
-    notebook.cells = [cell for cell in notebook.cells if cell.id in ("parameters", "table")]      # those that need no torch
+    notebook.cells = [
+        cell for cell in notebook.cells if cell.id in ("parameters", "table")
+    ]  # those that need no torch
     text = build.dump(notebook)
     assert "[0, 1, 4, 9]" in text
     (tmp_path / "good.ipynb").write_text(text, encoding="utf-8")
-    (tmp_path / "bad.ipynb").write_text(text.replace("[0, 1, 4, 9]", "[0, 1, 4, 8]"), encoding="utf-8")
+    (tmp_path / "bad.ipynb").write_text(
+        text.replace("[0, 1, 4, 9]", "[0, 1, 4, 8]"), encoding="utf-8"
+    )
     ended = nbval(tmp_path)
     assert ended.returncode == 1 and "1 failed, 3 passed" in ended.stdout, ended.stdout
     assert "FAILED bad.ipynb" in ended.stdout and "[0, 1, 4, 8]" in ended.stdout
@@ -164,6 +249,7 @@ def test_a_changed_stored_output_fails(built, tmp_path):
 
 def test_an_unknown_parameter_fails(project, capsys):
     from reidkit.teach import rerun
+
     assert rerun.main(["91", "-p", "SEDE=1", "--out", str(project / "runs")]) == 2
     said = capsys.readouterr().err
     assert "SEDE" in said and "SEED" in said and not (project / "runs").exists()
@@ -171,19 +257,30 @@ def test_an_unknown_parameter_fails(project, capsys):
 
 # ---- the whole course
 
+
 def test_course_runs_all_and_counts_claims(project, capsys):
-    chapter_demo.write(project, chapter_demo.SOURCE.replace('"91"', '"92"').replace("v >= 0", "v > 99"), "92_other.py")
-    assert build.main(["--course", "-p", "SEED=2"]) == 1    # the second chapter's claim does not hold
+    chapter_demo.write(
+        project,
+        chapter_demo.SOURCE.replace('"91"', '"92"').replace("v >= 0", "v > 99"),
+        "92_other.py",
+    )
+    assert build.main(["--course", "-p", "SEED=2"]) == 1  # the second chapter's claim does not hold
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert rows[-2][0] == "91_tiny" and rows[-2][2:] == ["1", "0", "0"]
     assert rows[-1][0] == "92_other" and rows[-1][2:] == ["0", "1", "0"]
     page = (project / "build" / "course" / "91_tiny.html").read_text(encoding="utf-8")
-    assert "[2, 3, 6, 11]" in page                          # SEED arrived
+    assert "[2, 3, 6, 11]" in page  # SEED arrived
 
 
-@pytest.mark.parametrize(("wish", "words"), [
-    ("SEDE=1", ["SEDE", "Did you mean 'SEED'"]), ("SEED=one", ["'one'", "int"]),
-    ("SEED=0,1", ["'0,1'"]), ("SEED", ["NAME=VALUE"])])
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ("SEDE=1", ["SEDE", "Did you mean 'SEED'"]),
+        ("SEED=one", ["'one'", "int"]),
+        ("SEED=0,1", ["'0,1'"]),
+        ("SEED", ["NAME=VALUE"]),
+    ],
+)
 def test_course_refuses_before_it_runs(project, monkeypatch, capsys, wish, words):
     monkeypatch.setattr(build, "execute", lambda *_: pytest.fail("it ran"))
     with pytest.raises(SystemExit) as ended:
@@ -194,20 +291,33 @@ def test_course_refuses_before_it_runs(project, monkeypatch, capsys, wish, words
 
 def test_strip_keeps_what_a_reader_sees():
     bar = new_output("stream", name="stderr", text="100%|####| 3/3 [00:00<00:00, 9it/s]")
-    view = new_output("display_data", data={build.WIDGET: {"model_id": "1"}, "text/plain": "HBox()"})
-    kept = new_output("display_data", data={"text/plain": "seen"}, metadata={"image/png": {"alt": "a"}})
+    view = new_output(
+        "display_data", data={build.WIDGET: {"model_id": "1"}, "text/plain": "HBox()"}
+    )
+    kept = new_output(
+        "display_data", data={"text/plain": "seen"}, metadata={"image/png": {"alt": "a"}}
+    )
     notebook = executed(bar, view, kept)
     notebook.cells.append(new_markdown_cell("text", id="m"))
     notebook.metadata["widgets"] = {"state": {}}
-    notebook.cells.append(new_code_cell("doctor()", id="d", metadata={"tags": ["local"]}, outputs=[kept]))
+    notebook.cells.append(
+        new_code_cell("doctor()", id="d", metadata={"tags": ["local"]}, outputs=[kept])
+    )
     assert build.strip(notebook).cells[0].outputs == [kept]
-    assert "your own machine" in notebook.cells[2].outputs[0].text and len(notebook.cells[2].outputs) == 1
+    assert (
+        "your own machine" in notebook.cells[2].outputs[0].text
+        and len(notebook.cells[2].outputs) == 1
+    )
     assert "widgets" not in notebook.metadata
 
 
 def test_what_a_cell_prints_in_pieces_is_one_output(project):
     """How a kernel cuts its output into messages changes from run to run: the notebook must not."""
-    cell = nbformat.v4.new_code_cell("import sys, time\nfor i in range(3):\n    print(i, flush=True)\n    time.sleep(0.4)\n"
-                                     "    print('50%|', file=sys.stderr, flush=True)")
+    cell = nbformat.v4.new_code_cell(
+        "import sys, time\nfor i in range(3):\n    print(i, flush=True)\n    time.sleep(0.4)\n"
+        "    print('50%|', file=sys.stderr, flush=True)"
+    )
     made = build.execute(nbformat.v4.new_notebook(cells=[cell]), progress=False)
-    assert [(output.name, output.text) for output in made.cells[0].outputs] == [("stdout", "0\n1\n2\n")]
+    assert [(output.name, output.text) for output in made.cells[0].outputs] == [
+        ("stdout", "0\n1\n2\n")
+    ]

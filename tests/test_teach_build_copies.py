@@ -52,7 +52,9 @@ def test_a_copy_has_no_outputs_and_is_not_made_twice(desk, capsys):
 
 def test_an_untouched_copy_is_replaced(desk):
     notebook = mine(desk)
-    cell(notebook, "table").outputs = [nbformat.v4.new_output("stream", name="stdout", text="ran")]      # run, not changed
+    cell(notebook, "table").outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text="ran")
+    ]  # run, not changed
     save(desk, notebook)
     assert "replaced" in change(desk, ("# # A tiny chapter", "# # A better chapter"))
     assert cell(mine(desk), "title").source == "# A better chapter"
@@ -71,15 +73,37 @@ def test_answers_and_own_cells_survive_a_changed_source(desk):
     stub = cell(notebook, "add-one-stub")
     stub.source, stub.execution_count = ANSWER, 7
     place = [c.id for c in notebook.cells].index("table")
-    notebook.cells[place + 1:place + 1] = [new_markdown_cell("my note", id="n1"), new_code_cell("1 + 1", id="n2")]
+    notebook.cells[place + 1 : place + 1] = [
+        new_markdown_cell("my note", id="n1"),
+        new_code_cell("1 + 1", id="n2"),
+    ]
     save(desk, notebook)
     before = (desk / "work" / "91_tiny.ipynb").read_bytes()
-    said = change(desk, ("# # A tiny", "# # A better"), ('# %% key="table"', '# %% [markdown] key="new"\n# new\n\n# %% key="table"'))
+    said = change(
+        desk,
+        ("# # A tiny", "# # A better"),
+        ('# %% key="table"', '# %% [markdown] key="new"\n# new\n\n# %% key="table"'),
+    )
     after = mine(desk)
-    assert [c.id for c in after.cells] == ["title", "parameters", "setup", "add-one", "add-one-stub", "add-one-hints",
-                                           "add-one-solution", "new", "table", "n1", "n2", "claim"]
+    assert [c.id for c in after.cells] == [
+        "title",
+        "parameters",
+        "setup",
+        "add-one",
+        "add-one-stub",
+        "add-one-hints",
+        "add-one-solution",
+        "new",
+        "table",
+        "n1",
+        "n2",
+        "claim",
+    ]
     assert cell(after, "title").source == "# A better chapter"
-    assert cell(after, "add-one-stub").source == ANSWER and cell(after, "add-one-stub").execution_count == 7
+    assert (
+        cell(after, "add-one-stub").source == ANSWER
+        and cell(after, "add-one-stub").execution_count == 7
+    )
     assert cell(after, "n1").source == "my note" and "3 of your cells" in said
     backups = list((desk / "work" / "backups").rglob("*.ipynb"))
     assert len(backups) == 1 and backups[0].read_bytes() == before
@@ -94,10 +118,16 @@ def test_an_answer_survives_a_changed_stub_and_a_second_update(desk):
     after = mine(desk)
     place = [c.id for c in after.cells].index("add-one-stub")
     assert after.cells[place].source == ANSWER
-    assert "One more than x." in after.cells[place + 1].source and "changed" in after.cells[place + 1].source
+    assert (
+        "One more than x." in after.cells[place + 1].source
+        and "changed" in after.cells[place + 1].source
+    )
     change(desk, ('"""One more."""', '"""One more than x."""'), ("# # A tiny", "# # A better"))
     again = mine(desk)
-    assert cell(again, "add-one-stub").source == ANSWER and cell(again, "title").source == "# A better chapter"
+    assert (
+        cell(again, "add-one-stub").source == ANSWER
+        and cell(again, "title").source == "# A better chapter"
+    )
     assert sum("One more than x." in c.source for c in again.cells) == 1
 
 
@@ -108,16 +138,21 @@ def test_an_edited_cell_is_kept_or_shown_beneath(desk):
     save(desk, notebook)
     change(desk, ("range(4)", "range(5)"))
     after = mine(desk)
-    assert cell(after, "parameters").source == "SEED: int = 5"                  # only the student changed it
+    assert cell(after, "parameters").source == "SEED: int = 5"  # only the student changed it
     place = [c.id for c in after.cells].index("table")
-    assert "range(5)" in after.cells[place].source and "print('mine')" in after.cells[place + 1].source
+    assert (
+        "range(5)" in after.cells[place].source and "print('mine')" in after.cells[place + 1].source
+    )
 
 
 def test_an_edited_cell_that_the_course_dropped_stays(desk):
     notebook = mine(desk)
     cell(notebook, "table").source = "print('mine')"
     save(desk, notebook)
-    start, end = chapter_demo.SOURCE.index('# %% key="table"'), chapter_demo.SOURCE.index('# %% key="claim"')
+    start, end = (
+        chapter_demo.SOURCE.index('# %% key="table"'),
+        chapter_demo.SOURCE.index('# %% key="claim"'),
+    )
     change(desk, (chapter_demo.SOURCE[start:end], ""))
     assert cell(mine(desk), "table").source == "print('mine')"
 
@@ -135,10 +170,26 @@ def test_a_copy_that_lost_its_cell_ids_keeps_its_answers(desk, minor):
     save(desk, notebook)
     assert "3 of your cells" in change(desk, ("# # A tiny", "# # A better"))
     after = mine(desk)
-    assert [c.id for c in after.cells] == ["title", "parameters", "setup", "add-one", "own-4", "add-one-stub",
-                                           "add-one-hints", "add-one-solution", "table", "claim"]
-    assert cell(after, "add-one-stub").source == ANSWER and cell(after, "parameters").source == "SEED: int = 5"
-    assert cell(after, "own-4").source == "1 + 1" and cell(after, "title").source == "# A better chapter"
+    assert [c.id for c in after.cells] == [
+        "title",
+        "parameters",
+        "setup",
+        "add-one",
+        "own-4",
+        "add-one-stub",
+        "add-one-hints",
+        "add-one-solution",
+        "table",
+        "claim",
+    ]
+    assert (
+        cell(after, "add-one-stub").source == ANSWER
+        and cell(after, "parameters").source == "SEED: int = 5"
+    )
+    assert (
+        cell(after, "own-4").source == "1 + 1"
+        and cell(after, "title").source == "# A better chapter"
+    )
 
 
 def test_an_untouched_copy_without_cell_ids_is_replaced(desk):
@@ -161,5 +212,8 @@ def test_a_second_backup_overwrites_nothing(desk):
     for text in ("{half", "{other"):
         (desk / "work" / "91_tiny.ipynb").write_text(text, encoding="utf-8")
         copies.refresh(source.chapters()[0])
-    kept = [path.read_text(encoding="utf-8") for path in sorted((desk / "work" / "backups").rglob("*.ipynb"))]
+    kept = [
+        path.read_text(encoding="utf-8")
+        for path in sorted((desk / "work" / "backups").rglob("*.ipynb"))
+    ]
     assert kept == ["{half", "{other"]

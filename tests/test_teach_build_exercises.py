@@ -17,7 +17,7 @@ from reidkit.teach.progress import load, note
 @exercise("91-add-one")
 def add_one(answer):
     value = answer(1)
-    torch.rand(3), random.random(), np.random.rand()        # a check may draw
+    torch.rand(3), random.random(), np.random.rand()  # a check may draw
     expect(value == 2, f"1 plus 1 is 2, not {value}")
 
 
@@ -31,8 +31,7 @@ def desk(tmp_path, monkeypatch):
     return tmp_path / "work" / "progress.json"
 
 
-def blank(x):
-    ...
+def blank(x): ...
 
 
 def half(x):
@@ -58,22 +57,39 @@ def leaving(x):
     raise SystemExit
 
 
-@pytest.mark.parametrize(("answer", "state", "words"), [
-    (blank, "not yet", "complete or repair the code above"), (half, "not yet", ""),
-    (unfinished, "not yet", ""), (pair, "not yet", ""),
-    (None, "not yet", ""), (..., "not yet", ""), (lambda x: x, "wrong", "1 plus 1 is 2, not 1"),
-    (raising, "error", "ZeroDivisionError: division by zero (line"), (raising, "error", "return y / 0)"),
-    (leaving, "error", "SystemExit"), (3, "error", "'int' object is not callable"), (lambda x: x + 1, "well done", "")])
+@pytest.mark.parametrize(
+    ("answer", "state", "words"),
+    [
+        (blank, "not yet", "complete or repair the code above"),
+        (half, "not yet", ""),
+        (unfinished, "not yet", ""),
+        (pair, "not yet", ""),
+        (None, "not yet", ""),
+        (..., "not yet", ""),
+        (lambda x: x, "wrong", "1 plus 1 is 2, not 1"),
+        (raising, "error", "ZeroDivisionError: division by zero (line"),
+        (raising, "error", "return y / 0)"),
+        (leaving, "error", "SystemExit"),
+        (3, "error", "'int' object is not callable"),
+        (lambda x: x + 1, "well done", ""),
+    ],
+)
 def test_verdicts(answer, state, words, capsys):
     verdict = add_one(answer)
     line = capsys.readouterr().out
     assert line.count("\n") == 1 and f"91-add-one [{state}]" in line and words in line
-    assert verdict.state == state and verdict == (state == "well done") and bool(verdict) is (state == "well done")
+    assert (
+        verdict.state == state
+        and verdict == (state == "well done")
+        and bool(verdict) is (state == "well done")
+    )
 
 
 def test_an_untouched_stub_is_not_wrong(desk, tmp_path, capsys):
     """A stub that holds a bug to repair returns a value, yet it is nobody's answer."""
-    chapter_demo.write(tmp_path, chapter_demo.SOURCE.replace("    ...\n\ncheck", "    return x\n\ncheck"))
+    chapter_demo.write(
+        tmp_path, chapter_demo.SOURCE.replace("    ...\n\ncheck", "    return x\n\ncheck")
+    )
     code = 'def add_one(x):\n    """One more."""\n    return x\n'
     path = tmp_path / "cell.py"
     for text, state in ((code, "not yet"), (code.replace("return x", "return x - 1"), "wrong")):
@@ -81,6 +97,7 @@ def test_an_untouched_stub_is_not_wrong(desk, tmp_path, capsys):
         names = {}
         exec(compile(text, str(path), "exec"), names)
         import linecache
+
         linecache.checkcache()
         assert add_one(names["add_one"]).state == state
 
@@ -94,16 +111,24 @@ def test_a_check_leaves_chance_alone():
 
 
 def test_none_may_be_an_answer():
-    check = exercise("91-none", none_is_answer=True)(lambda answer: expect(answer() is None, "must be None"))
+    check = exercise("91-none", none_is_answer=True)(
+        lambda answer: expect(answer() is None, "must be None")
+    )
     assert check(lambda: None)
-    assert not exercise("91-none")(lambda answer: expect(answer() is None, "must be None"))(lambda: None)
+    assert not exercise("91-none")(lambda answer: expect(answer() is None, "must be None"))(
+        lambda: None
+    )
 
 
 def test_a_verdict_is_kept_and_done_stays_done(desk, capsys):
     add_one(lambda x: x)
     add_one(lambda x: 2)
     add_one(raising)
-    assert json.loads(desk.read_text())["exercises"]["91-add-one"] == {"state": "error", "done": True, "tries": 3}
+    assert json.loads(desk.read_text())["exercises"]["91-add-one"] == {
+        "state": "error",
+        "done": True,
+        "tries": 3,
+    }
     capsys.readouterr()
     teach.progress()
     shown = capsys.readouterr().out
@@ -126,6 +151,7 @@ def test_a_broken_or_unwritable_record_stops_nothing(desk, monkeypatch, capsys):
 
     def full(*_):
         raise OSError(28, "No space left on device")
+
     monkeypatch.setattr("reidkit.files.write_atomic", full)
     assert add_one(lambda x: 2)
     assert "No space left" in capsys.readouterr().out
@@ -140,6 +166,7 @@ def test_ask_in_a_static_run_shows_the_options(desk, monkeypatch, capsys):
 def test_ask_keeps_a_guess(desk, monkeypatch):
     import IPython
     import IPython.display
+
     boxes = []
     monkeypatch.setattr(IPython, "get_ipython", lambda: object())
     monkeypatch.setattr(IPython.display, "display", boxes.append)
@@ -155,15 +182,20 @@ def test_ask_keeps_a_guess(desk, monkeypatch):
 def test_solution_goes_into_the_next_cell(desk, monkeypatch, capsys):
     for key in ("add-one", "91-add-one"):
         teach.solution(key)
-        assert capsys.readouterr().out == "def add_one(x):\n    return x + 1\n\ncheck.add_one(add_one)\n"
+        assert (
+            capsys.readouterr().out
+            == "def add_one(x):\n    return x + 1\n\ncheck.add_one(add_one)\n"
+        )
     with pytest.raises(KeyError, match="91-add-one"):
         teach.solution("add-two")
 
     class Shell:
         def set_next_input(self, code):
             self.code = code
+
     shell = Shell()
     import IPython
+
     monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
     teach.solution("add-one")
     assert shell.code.startswith("def add_one")
@@ -171,6 +203,7 @@ def test_solution_goes_into_the_next_cell(desk, monkeypatch, capsys):
 
 def test_public_names_are_functions_even_after_their_files_are_imported():
     import importlib
+
     for name, home in teach._HOME.items():
         importlib.import_module(f"reidkit.teach.{home}")
         assert not isinstance(getattr(teach, name), type(json)), name

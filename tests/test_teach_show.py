@@ -34,7 +34,9 @@ def shown(monkeypatch):
     outputs = []
     monkeypatch.setattr(IPython, "get_ipython", lambda: object())
     monkeypatch.setattr(
-        IPython.display, "display", lambda data, raw=False, metadata=None: outputs.append((data, metadata))
+        IPython.display,
+        "display",
+        lambda data, raw=False, metadata=None: outputs.append((data, metadata)),
     )
     return outputs
 
@@ -42,13 +44,17 @@ def shown(monkeypatch):
 @pytest.fixture
 def presets(monkeypatch):
     fake = types.ModuleType("reidkit.recipes")
-    fake.PRESETS = {name: types.SimpleNamespace(name=name, minutes=1.5) for name in ("smoke", "laptop", "gpu")}
+    fake.PRESETS = {
+        name: types.SimpleNamespace(name=name, minutes=1.5) for name in ("smoke", "laptop", "gpu")
+    }
     monkeypatch.setitem(sys.modules, "reidkit.recipes", fake)
     monkeypatch.setattr(sys.modules["reidkit"], "recipes", fake, raising=False)
 
 
 def people(count, height=64, width=32):
-    return (torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(0)) * 255).to(torch.uint8)
+    return (
+        torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(0)) * 255
+    ).to(torch.uint8)
 
 
 # ---- the set-up cell
@@ -62,7 +68,13 @@ def test_start_returns_the_run_and_fixes_seed_and_threads(presets, capsys):
         start("01", PRESET="smoke", SEED=3, DEVICE="cpu", THREADS=1)
     finally:
         torch.set_num_threads(before)
-    assert isinstance(run, Run) and (run.preset.name, run.seed, run.source, run.device, run.threads) == (
+    assert isinstance(run, Run) and (
+        run.preset.name,
+        run.seed,
+        run.source,
+        run.device,
+        run.threads,
+    ) == (
         "smoke",
         3,
         "world",
@@ -77,7 +89,11 @@ def test_start_returns_the_run_and_fixes_seed_and_threads(presets, capsys):
 @pytest.mark.parametrize(
     "given, kind, words",
     [
-        ({"PRESET": "lapptop"}, ValueError, ["'lapptop'", "smoke, laptop, gpu", "Did you mean 'laptop'"]),
+        (
+            {"PRESET": "lapptop"},
+            ValueError,
+            ["'lapptop'", "smoke, laptop, gpu", "Did you mean 'laptop'"],
+        ),
         ({"PRESET": 1}, TypeError, ["PRESET", "str", "int"]),
         ({"SEED": "1"}, TypeError, ["SEED", "int"]),
         ({"SEED": True}, TypeError, ["bool"]),
@@ -102,7 +118,10 @@ def test_start_refuses_before_anything_happens(presets, given, kind, words, caps
 def test_data_folder_becomes_a_full_path(tmp_path, monkeypatch):
     monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
     (tmp_path / "data" / "market").mkdir(parents=True)
-    assert check_parameter("DATA", "market1501:data/market") == f"market1501:{(tmp_path / 'data' / 'market').resolve()}"
+    assert (
+        check_parameter("DATA", "market1501:data/market")
+        == f"market1501:{(tmp_path / 'data' / 'market').resolve()}"
+    )
 
 
 # ---- pictures
@@ -115,7 +134,10 @@ def test_show_gives_one_small_opaque_png_with_alt_and_closes_the_figure(shown):
     (picture, metadata), (caption, _) = shown
     assert len(picture["image/png"]) <= figures.LIMIT
     assert metadata == {"image/png": {"alt": ALT, "width": 400}} and ALT in picture["text/plain"]
-    assert Image.open(io.BytesIO(picture["image/png"])).convert("RGBA").getextrema()[3] == (255, 255)
+    assert Image.open(io.BytesIO(picture["image/png"])).convert("RGBA").getextrema()[3] == (
+        255,
+        255,
+    )
     assert "What you see: noise." in caption["text/markdown"]
     assert not pyplot.get_fignums()
 
@@ -161,9 +183,13 @@ def test_pictures_that_cannot_be_shown_say_why(picture):
 def test_pixels_reads_every_layout():
     image = people(1)[0]
     expected = image.permute(1, 2, 0).numpy()
-    assert (figures.pixels(image) == expected).all() and (figures.pixels(expected) == expected).all()
+    assert (figures.pixels(image) == expected).all() and (
+        figures.pixels(expected) == expected
+    ).all()
     assert (figures.pixels(image.float() / 255) == expected).all()
-    assert figures.pixels(image[0]).shape == (64, 32, 3) and figures.pixels(image[0] > 9).max() == 255
+    assert (
+        figures.pixels(image[0]).shape == (64, 32, 3) and figures.pixels(image[0] > 9).max() == 255
+    )
 
 
 def test_png_keeps_the_limit_and_every_colour_where_it_fits():
@@ -181,7 +207,9 @@ def test_strip_marks_right_and_wrong_by_form_not_by_colour_alone():
     frames = [
         page[4:7, 12 + wide * place - 4 : wide * (place + 1) + 3] for place in (1, 2)
     ]  # upper edges of the two frames
-    right, wrong = [(abs(frame - 255).sum((0, 2)) == 0).mean() for frame in frames]  # share of white columns
+    right, wrong = [
+        (abs(frame - 255).sum((0, 2)) == 0).mean() for frame in frames
+    ]  # share of white columns
     assert right == 0 and 0.2 < wrong < 0.7
     grey = page.mean(2)
     sign = [grey[100:140, wide * place + 40 : wide * (place + 1) + 3] for place in (1, 2)]
@@ -190,10 +218,15 @@ def test_strip_marks_right_and_wrong_by_form_not_by_colour_alone():
 
 def test_strip_and_grid_shapes_and_errors():
     images = people(5)
-    page = teach.grid(images, columns=2, labels=[f"long label number {i} of many words" for i in range(5)])
+    page = teach.grid(
+        images, columns=2, labels=[f"long label number {i} of many words" for i in range(5)]
+    )
     assert page.dtype == np.uint8 and page.shape[2] == 3 and page.shape[0] > 3 * 128
     assert teach.strip(images[:1], images[1:], [1, 0, 1, 0]).shape[0] < 200
-    for wrong in (lambda: teach.strip(images[0], images, [True]), lambda: teach.grid(images, labels=["one"])):
+    for wrong in (
+        lambda: teach.strip(images[0], images, [True]),
+        lambda: teach.grid(images, labels=["one"]),
+    ):
         with pytest.raises(ValueError, match="belong together"):
             wrong()
     for wrong in (images.float(), images[0], images[:0]):
@@ -221,12 +254,16 @@ FILM = [{}, {"n": 10}, {"x": 1.0, "kind": "b"}]
 def test_states_hold_the_ends_and_middle_of_each_control():
     states = list(teach.states(CONTROLS))
     assert states[0] == {"n": 4, "x": 0.5, "kind": "a", "on": True}
-    assert [state["n"] for state in states[1:4]] == [0, 4, 10] and {state["kind"] for state in states} == {
+    assert [state["n"] for state in states[1:4]] == [0, 4, 10] and {
+        state["kind"] for state in states
+    } == {
         "a",
         "b",
         "c",
     }
-    assert {state["on"] for state in states} == {True, False} and {0.0, 1.0} <= {state["x"] for state in states}
+    assert {state["on"] for state in states} == {True, False} and {0.0, 1.0} <= {
+        state["x"] for state in states
+    }
 
 
 @pytest.mark.parametrize(
@@ -250,7 +287,9 @@ def test_static_explore_shows_picture_readout_and_filmstrip(shown, monkeypatch):
     (picture, metadata), (rest, _) = shown
     assert metadata["image/png"]["alt"] == ALT and picture["image/png"].startswith(b"\x89PNG")
     assert "n is 4" in rest["text/plain"] and "n is 4" in rest["text/html"]
-    film = re.search(r'<details>.*<img src="data:image/png;base64,([^"]+)" alt="([^"]+)">', rest["text/html"])
+    film = re.search(
+        r'<details>.*<img src="data:image/png;base64,([^"]+)" alt="([^"]+)">', rest["text/html"]
+    )
     assert len(base64.b64decode(film[1])) <= 40_000 and "n is 10" in film[2] and ALT in film[2]
 
 
@@ -266,7 +305,9 @@ def test_static_explore_finds_a_position_that_raises(shown, monkeypatch):
         teach.explore(lambda state: 1 / 0, CONTROLS, FILM, ALT)
 
 
-@pytest.mark.parametrize("film, words", [([{}, {}], "3 to 5"), ([{}] * 6, "3 to 5"), ([{}, {}, {"m": 1}], "'m'")])
+@pytest.mark.parametrize(
+    "film, words", [([{}, {}], "3 to 5"), ([{}] * 6, "3 to 5"), ([{}, {}, {"m": 1}], "'m'")]
+)
 def test_explore_refuses_a_wrong_filmstrip(film, words):
     with pytest.raises(ValueError, match=words):
         teach.explore(draw, CONTROLS, film, ALT)
@@ -295,7 +336,8 @@ def test_live_explore_redraws_and_reads_out(live):
     teach.explore(draw, CONTROLS, FILM, ALT)
     (n, x, kind, on), readout, image = parts(live[0])
     assert (
-        sum("image/png" in str(output)[:20] for output in live) == 0 and "<details>" in live[1]["text/html"]
+        sum("image/png" in str(output)[:20] for output in live) == 0
+        and "<details>" in live[1]["text/html"]
     )  # first frame once, the still folded
     before = image.value
     n.value = 8
@@ -305,7 +347,11 @@ def test_live_explore_redraws_and_reads_out(live):
         and 'role="status"' in readout.value
         and ALT in readout.value
     )
-    assert type(n).__name__ == "IntSlider" and type(x).__name__ == "FloatSlider" and n.continuous_update
+    assert (
+        type(n).__name__ == "IntSlider"
+        and type(x).__name__ == "FloatSlider"
+        and n.continuous_update
+    )
 
 
 def test_live_explore_waits_with_a_slow_drawing_and_reuses_artists(live):

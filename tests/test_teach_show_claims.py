@@ -20,7 +20,9 @@ def shown(monkeypatch):
 
     outputs = []
     monkeypatch.setattr(IPython, "get_ipython", lambda: object())
-    monkeypatch.setattr(IPython.display, "display", lambda data, raw=False, metadata=None: outputs.append(data))
+    monkeypatch.setattr(
+        IPython.display, "display", lambda data, raw=False, metadata=None: outputs.append(data)
+    )
     return outputs
 
 
@@ -36,7 +38,14 @@ def results(tmp_path, monkeypatch):
         for seed, score in enumerate(scores)
     ]
     (folder / "table.csv").write_text(
-        "\n".join(["SEED,NORM,score,status,device,python,torch,commit,date", *rows, f"9,bn,,failed,{about}9"]) + "\n"
+        "\n".join(
+            [
+                "SEED,NORM,score,status,device,python,torch,commit,date",
+                *rows,
+                f"9,bn,,failed,{about}9",
+            ]
+        )
+        + "\n"
     )
     return folder
 
@@ -56,7 +65,13 @@ def run(preset="laptop", source="world"):
     ],
 )
 def test_claim_states(shown, value, where, state):
-    teach.claim("IN travels <well>", measured=torch.tensor(value), holds=lambda v: v > 0, unit="points", run=where)
+    teach.claim(
+        "IN travels <well>",
+        measured=torch.tensor(value),
+        holds=lambda v: v > 0,
+        unit="points",
+        run=where,
+    )
     (bundle,) = shown
     assert bundle[CLAIM] == {
         "sentence": "IN travels <well>",
@@ -66,7 +81,9 @@ def test_claim_states(shown, value, where, state):
         "recorded": None,
     }
     assert (
-        f"[{state}]" in bundle["text/plain"] and state in bundle["text/html"] and "&lt;well&gt;" in bundle["text/html"]
+        f"[{state}]" in bundle["text/plain"]
+        and state in bundle["text/html"]
+        and "&lt;well&gt;" in bundle["text/html"]
     )
     json.dumps(bundle)
 
@@ -75,16 +92,31 @@ def test_claim_states(shown, value, where, state):
 def test_a_number_that_is_not_finite_holds_nothing(shown, value):
     for holds in (lambda v: v > 0, lambda v: True):
         teach.claim("s", measured=value, holds=holds)
-        assert shown[-1][CLAIM]["state"] == "not held" and shown[-1][CLAIM]["measured"] == str(float(value))
+        assert shown[-1][CLAIM]["state"] == "not held" and shown[-1][CLAIM]["measured"] == str(
+            float(value)
+        )
     json.dumps(shown, allow_nan=False)
 
 
 def test_claim_with_recorded_seeds(shown, results):
-    teach.claim("s", measured=11, holds=lambda v: v > 10, recorded=teach.recorded("table", "score", NORM="bn"))
+    teach.claim(
+        "s",
+        measured=11,
+        holds=lambda v: v > 10,
+        recorded=teach.recorded("table", "score", NORM="bn"),
+    )
     recorded = shown[0][CLAIM]["recorded"]
     assert (recorded["mean"], recorded["n"]) == (12, 3)
-    assert recorded["low"] == pytest.approx(12 - 4.303 * 2 / 3**0.5) and "12 [7.03, 17]" in shown[0]["text/plain"]
-    teach.claim("s", holds=lambda v: v > 12.5, run=run("smoke"), recorded=teach.recorded("table", "score", NORM="bn"))
+    assert (
+        recorded["low"] == pytest.approx(12 - 4.303 * 2 / 3**0.5)
+        and "12 [7.03, 17]" in shown[0]["text/plain"]
+    )
+    teach.claim(
+        "s",
+        holds=lambda v: v > 12.5,
+        run=run("smoke"),
+        recorded=teach.recorded("table", "score", NORM="bn"),
+    )
     assert shown[1][CLAIM]["state"] == "not held"  # the recorded mean is judged whatever the preset
     with pytest.raises(ValueError, match="nothing to judge"):
         teach.claim("s", holds=bool)
@@ -117,9 +149,15 @@ def test_compare_with_paper_never_fails_and_escapes(shown):
 
 def test_recorded_values_filters_and_seeds(results):
     table = teach.recorded("table", NORM="in")
-    assert table.values("score") == [20, 20, 26] and table.mean("score") == 22 and table.seeds == [0, 1, 2]
+    assert (
+        table.values("score") == [20, 20, 26]
+        and table.mean("score") == 22
+        and table.seeds == [0, 1, 2]
+    )
     low, high = table.interval("score")
-    assert (low + high) / 2 == pytest.approx(22) and high - 22 == pytest.approx(4.303 * 12**0.5 / 3**0.5)
+    assert (low + high) / 2 == pytest.approx(22) and high - 22 == pytest.approx(
+        4.303 * 12**0.5 / 3**0.5
+    )
     assert len(teach.recorded("table").rows) == 6  # the failed run is left out
     for word in ("3 seeds", "2026-01-01", "abc1234567", "2 x CPU", "3.11.7", "2.13.0"):
         assert word in table.provenance()
@@ -139,7 +177,12 @@ def test_recorded_errors_say_what_there_is(results):
 def test_recorded_table_groups_and_spreads(shown, results):
     teach.recorded("table").table(["score"], by="NORM", title="Scores")
     text = shown[0]["text/plain"]
-    assert "12 [7.03, 17]" in text and "22 [" in text and "abc1234567" in text and "<table>" in shown[0]["text/html"]
+    assert (
+        "12 [7.03, 17]" in text
+        and "22 [" in text
+        and "abc1234567" in text
+        and "<table>" in shown[0]["text/html"]
+    )
 
 
 def test_t_interval_against_scipy():
@@ -147,7 +190,9 @@ def test_t_interval_against_scipy():
     generator = torch.Generator().manual_seed(0)
     for count in (2, 3, 5, 11, 31, 32, 60, 400):
         values = torch.randn(count, generator=generator, dtype=torch.float64).tolist()
-        low, high = stats.t.interval(0.95, count - 1, loc=sum(values) / count, scale=stats.sem(values))
+        low, high = stats.t.interval(
+            0.95, count - 1, loc=sum(values) / count, scale=stats.sem(values)
+        )
         assert t_interval(values) == pytest.approx((low, high), rel=2e-3, abs=2e-3)
     assert t_interval([1.0]) == (None, None)
 

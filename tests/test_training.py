@@ -22,7 +22,10 @@ def test_it_learns_and_leaves_the_callers_random_numbers_alone():
     first, last = history[0], history[-1]
     assert set(first) == {"step", "rate", "loss", "identity", "triplet", "pictures_per_second"}
     assert first["loss"] == pytest.approx(first["identity"] + first["triplet"], rel=1e-6)
-    assert sum(history.column("identity")[-5:]) < 0.8 * sum(history.column("identity")[:5]) and last["step"] == 59
+    assert (
+        sum(history.column("identity")[-5:]) < 0.8 * sum(history.column("identity")[:5])
+        and last["step"] == 59
+    )
 
 
 def test_same_seed_same_weights():
@@ -36,13 +39,25 @@ def test_the_batch():
     def look(output, batch):
         seen.append(batch)
         return {"zero": output.logits.sum() * 0}
-    data = dataclasses.replace(people(), ids=people().ids.where(people().ids > 5, -1))      # the first person becomes junk
+
+    data = dataclasses.replace(
+        people(), ids=people().ids.where(people().ids > 5, -1)
+    )  # the first person becomes junk
     fit(net(), data, look, steps=2, people=4, pictures=3, progress=False)
     batch = seen[1]
-    assert batch.step == 1 and batch.index.min() >= 0 and batch.ids.max() < 7 and len(batch.ids.unique()) == 4
+    assert (
+        batch.step == 1
+        and batch.index.min() >= 0
+        and batch.ids.max() < 7
+        and len(batch.ids.unique()) == 4
+    )
     clean = data[data.ids >= 0].relabelled()
-    assert torch.equal(batch.ids, clean.ids[batch.index]) and torch.equal(batch.cameras, clean.cameras[batch.index])
-    assert torch.equal(batch.masks, clean.masks[batch.index]) and torch.equal(batch.attributes["tone"], clean.attributes["tone"][batch.index])
+    assert torch.equal(batch.ids, clean.ids[batch.index]) and torch.equal(
+        batch.cameras, clean.cameras[batch.index]
+    )
+    assert torch.equal(batch.masks, clean.masks[batch.index]) and torch.equal(
+        batch.attributes["tone"], clean.attributes["tone"][batch.index]
+    )
     torch.testing.assert_close(batch.images, augment.normalise(clean.images[batch.index]))
 
 
@@ -52,10 +67,25 @@ def test_masks_move_with_their_pictures():
     def look(output, batch):
         seen.append(batch)
         return {"zero": output.logits.sum() * 0}
-    fit(net(), people(), look, steps=1, people=4, pictures=3, progress=False, augment=partial(augment.flip, probability=1.0))
+
+    fit(
+        net(),
+        people(),
+        look,
+        steps=1,
+        people=4,
+        pictures=3,
+        progress=False,
+        augment=partial(augment.flip, probability=1.0),
+    )
     data = people()
-    assert torch.equal(seen[0].masks, data.masks[seen[0].index].flip(2)) and seen[0].masks.dtype == torch.uint8
-    torch.testing.assert_close(seen[0].images, augment.normalise(data.images[seen[0].index].flip(3)))
+    assert (
+        torch.equal(seen[0].masks, data.masks[seen[0].index].flip(2))
+        and seen[0].masks.dtype == torch.uint8
+    )
+    torch.testing.assert_close(
+        seen[0].images, augment.normalise(data.images[seen[0].index].flip(3))
+    )
 
 
 def test_schedules():
@@ -71,8 +101,10 @@ def test_schedules():
 
 def test_frozen_means_bit_identical_buffers_too_and_then_it_moves():
     before = net()
-    assert all(torch.equal(value, dict(train(steps=4, freeze={"trunk": 4})[0].trunk.state_dict())[name])
-               for name, value in before.trunk.state_dict().items())
+    assert all(
+        torch.equal(value, dict(train(steps=4, freeze={"trunk": 4})[0].trunk.state_dict())[name])
+        for name, value in before.trunk.state_dict().items()
+    )
     moved = train(steps=5, freeze={"trunk": 4}, warmup=0)[0]
     assert not torch.equal(moved.trunk[0].weight, before.trunk[0].weight)
     assert not torch.equal(moved.trunk[1].running_mean, before.trunk[1].running_mean)
@@ -85,17 +117,30 @@ def test_what_needs_no_gradient_is_left_out_and_rates_scale():
     train(model, steps=3, freeze=None)
     assert torch.equal(model.head.weight, net().head.weight) and not model.head.weight.requires_grad
     still = train(steps=3, freeze=None, rates={"trunk": 0.0}, optimiser="sgd")[0]
-    assert torch.equal(still.trunk[0].weight, net().trunk[0].weight) and not torch.equal(still.head.weight, net().head.weight)
+    assert torch.equal(still.trunk[0].weight, net().trunk[0].weight) and not torch.equal(
+        still.head.weight, net().head.weight
+    )
 
 
 def test_weight_decay_spares_what_it_is_told_to():
     """With no gradient but decay, everything shrinks except parameters of these names."""
+
     def nothing(output, batch):
         return {"zero": 0 * output.logits.sum()}
+
     before = net()
     for optimiser in ("adam", "sgd"):
-        after = train(functions=(nothing,), steps=3, freeze=None, optimiser=optimiser, weight_decay=0.1, undecayed=("weight",))[0]
-        assert torch.equal(after.head.weight, before.head.weight) and torch.equal(after.trunk[0].weight, before.trunk[0].weight)
+        after = train(
+            functions=(nothing,),
+            steps=3,
+            freeze=None,
+            optimiser=optimiser,
+            weight_decay=0.1,
+            undecayed=("weight",),
+        )[0]
+        assert torch.equal(after.head.weight, before.head.weight) and torch.equal(
+            after.trunk[0].weight, before.trunk[0].weight
+        )
         assert after.head.bias.abs().sum() < before.head.bias.abs().sum()
 
 
@@ -106,8 +151,12 @@ def test_a_method_with_its_own_step():
         (2 * loss).backward()
         optimiser.step()
         return {"own": loss, "progress": progress}
+
     _, history = train(functions=(), step=step, steps=4)
-    assert history.column("progress") == [0, 0.25, 0.5, 0.75] and history[0]["loss"] == history[0]["own"] + history[0]["progress"]
+    assert (
+        history.column("progress") == [0, 0.25, 0.5, 0.75]
+        and history[0]["loss"] == history[0]["own"] + history[0]["progress"]
+    )
 
 
 def test_bfloat16_runs_and_losses_stay_float32():
@@ -116,13 +165,25 @@ def test_bfloat16_runs_and_losses_stay_float32():
     def look(output, batch):
         kinds.add(losses.cross_entropy(output.logits, batch.ids).dtype)
         return both(output, batch)
+
     _, history = train(functions=(look,), steps=4, precision="bfloat16")
-    assert kinds == {torch.float32} and all(math.isfinite(value) for value in history.column("loss"))
+    assert kinds == {torch.float32} and all(
+        math.isfinite(value) for value in history.column("loss")
+    )
 
 
-@pytest.mark.parametrize("changes, words", [
-    ({"steps": 0}, "steps is 0"), ({"optimiser": "lion"}, "lion"), ({"schedule": "flat"}, "flat"), ({"precision": "half"}, "half"),
-    ({"people": 9}, "P=9 .* have 8"), ({"device": "abacus"}, "abacus"), ({"step": both}, "not both")])
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"steps": 0}, "steps is 0"),
+        ({"optimiser": "lion"}, "lion"),
+        ({"schedule": "flat"}, "flat"),
+        ({"precision": "half"}, "half"),
+        ({"people": 9}, "P=9 .* have 8"),
+        ({"device": "abacus"}, "abacus"),
+        ({"step": both}, "not both"),
+    ],
+)
 def test_wrong_arguments_are_named(changes, words):
     with pytest.raises(ValueError, match=words):
         train(**changes)
@@ -132,7 +193,11 @@ def test_wrong_arguments_are_named(changes, words):
 
 def test_a_loss_that_is_not_finite_names_step_and_part(tmp_path):
     def breaks(output, batch):
-        return {"fine": output.logits.mean(), "broken": output.logits.sum() * (math.nan if batch.step == 3 else 0)}
+        return {
+            "fine": output.logits.mean(),
+            "broken": output.logits.sum() * (math.nan if batch.step == 3 else 0),
+        }
+
     model = net()
     with pytest.raises(FloatingPointError, match="step 3: loss part 'broken'.*lower rate"):
         train(model, functions=(breaks,), cache="breaks")

@@ -25,11 +25,20 @@ def kept(tmp_path):
 
 def test_second_call_loads(tmp_path, capsys):
     first, history = train(cache="kept")
-    assert len(kept(tmp_path)) == 2 and all(name.startswith("kept-") for name in kept(tmp_path))       # no partial one is left
+    assert len(kept(tmp_path)) == 2 and all(
+        name.startswith("kept-") for name in kept(tmp_path)
+    )  # no partial one is left
     again, loaded = train(cache="kept")
-    assert loaded.loaded and same(first, again) and list(loaded) == list(history) and not again.training
+    assert (
+        loaded.loaded
+        and same(first, again)
+        and list(loaded) == list(history)
+        and not again.training
+    )
     assert "kept: loaded, trained on" in capsys.readouterr().err
-    assert json.loads(next((tmp_path / "fits").glob("*.json")).read_text())["settings"]["steps"] == 60
+    assert (
+        json.loads(next((tmp_path / "fits").glob("*.json")).read_text())["settings"]["steps"] == 60
+    )
     train(cache="other name")
     assert len(kept(tmp_path)) == 4
 
@@ -45,6 +54,7 @@ def test_cache_off_trains_afresh_and_keeps_nothing(tmp_path, monkeypatch):
 def scaled(factor):
     def weighed(output, batch):
         return {"identity": factor * losses.cross_entropy(output.logits, batch.ids).mean()}
+
     return weighed
 
 
@@ -58,16 +68,29 @@ def names_a_global(output, batch):
 def test_never_a_stale_result(monkeypatch):
     def loaded(functions=(both,), model=None, **changes):
         return train(model, functions, cache="stale", **{"steps": 2} | changes)[1].loaded
+
     assert not loaded() and loaded()
-    for changes in ({"steps": 3}, {"rate": 0.02}, {"seed": 1}, {"augment": augment.flip}, {"schedule": "step"}, {"freeze": None},
-                    {"augment": partial(augment.flip, probability=0.1)}, {"sampler": sampling.by_domain}, {"weight_decay": 0.0},
-                    {"model": net(1)}, {"functions": (scaled(1.0),)}, {"functions": (scaled(2.0),)}, {"functions": (names_a_global,)}):
+    for changes in (
+        {"steps": 3},
+        {"rate": 0.02},
+        {"seed": 1},
+        {"augment": augment.flip},
+        {"schedule": "step"},
+        {"freeze": None},
+        {"augment": partial(augment.flip, probability=0.1)},
+        {"sampler": sampling.by_domain},
+        {"weight_decay": 0.0},
+        {"model": net(1)},
+        {"functions": (scaled(1.0),)},
+        {"functions": (scaled(2.0),)},
+        {"functions": (names_a_global,)},
+    ):
         assert not loaded(**changes), changes
     assert loaded(functions=(scaled(2.0),)) and loaded(functions=(names_a_global,))
     monkeypatch.setattr(sys.modules[__name__], "SCALE", 3.0)
     assert not loaded(functions=(names_a_global,))
     wet = net()
-    wet.trunk[3].p = 0.5                                    # no weight differs, the model does
+    wet.trunk[3].p = 0.5  # no weight differs, the model does
     assert not loaded(model=wet)
     torch.set_num_threads(2)
     assert not loaded()
@@ -76,11 +99,21 @@ def test_never_a_stale_result(monkeypatch):
 
 
 def test_describe_is_the_same_in_every_process():
-    program = ("import sys; sys.path.insert(0, 'tests'); from training_case import Net, net, both; from functools import partial;"
-               "from reidkit import fingerprints as f; from reidkit.files import digest;"
-               "print(digest(f.describe([both, Net, net(), partial(both, x={'a', 'b', 'c'}), lambda v: v in {'a', 'b', 'c'}])))")
-    seen = {subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": str(seed)}, check=True,
-                           capture_output=True, text=True).stdout for seed in (1, 2)}
+    program = (
+        "import sys; sys.path.insert(0, 'tests'); from training_case import Net, net, both; from functools import partial;"
+        "from reidkit import fingerprints as f; from reidkit.files import digest;"
+        "print(digest(f.describe([both, Net, net(), partial(both, x={'a', 'b', 'c'}), lambda v: v in {'a', 'b', 'c'}])))"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in (1, 2)
+    }
     assert len(seen) == 1
 
 
@@ -89,12 +122,23 @@ def test_describe_sees_what_matters():
         space = {"__name__": "notebook"}
         exec(body, space)
         return describe(space["f"])
+
     assert made("def f(x):\n    return x + 1") == made("def f(x):\n    # why\n    return x + 1")
     assert made("def f(x):\n    return x + 1") != made("def f(x):\n    return x + 2")
-    assert made("k = 1\ndef f(x):\n    return (lambda y: y + k)(x)") != made("k = 2\ndef f(x):\n    return (lambda y: y + k)(x)")
+    assert made("k = 1\ndef f(x):\n    return (lambda y: y + k)(x)") != made(
+        "k = 2\ndef f(x):\n    return (lambda y: y + k)(x)"
+    )
 
-    for wrap in ("functools.lru_cache", "functools.cache", "functools.partial", "numpy.vectorize", "staticmethod",
-                 "functools.cached_property", "functools.partialmethod", "(lambda g: functools.cache(functools.cache(g)))"):
+    for wrap in (
+        "functools.lru_cache",
+        "functools.cache",
+        "functools.partial",
+        "numpy.vectorize",
+        "staticmethod",
+        "functools.cached_property",
+        "functools.partialmethod",
+        "(lambda g: functools.cache(functools.cache(g)))",
+    ):
         helper = f"import functools, numpy\n@{wrap}\ndef helper(x=0):\n    return %s\ndef f(x):\n    return helper(x)"
         assert made(helper % 1.0) == made(helper % 1.0) != made(helper % 5.0), wrap
         member = f"import functools, numpy\nclass f:\n    @{wrap}\n    def helper(self):\n        return %s"
@@ -102,6 +146,7 @@ def test_describe_sees_what_matters():
 
     class Other(Net):
         margin = 0.3
+
     first = describe(Other)
     Other.margin = 0.4
     assert describe(Other) != first != describe(Net)
@@ -123,7 +168,10 @@ def test_a_damaged_result_is_named_and_trained_again(tmp_path, capsys):
 
 def test_leftovers_are_removed_when_they_are_old(tmp_path):
     (tmp_path / "fits").mkdir()
-    old, new = tmp_path / "fits" / ".x.safetensors.1.part", tmp_path / "fits" / "y-1.partial.safetensors"
+    old, new = (
+        tmp_path / "fits" / ".x.safetensors.1.part",
+        tmp_path / "fits" / "y-1.partial.safetensors",
+    )
     for path in (old, new):
         path.write_bytes(b"x")
     os.utime(old, (time.time() - 7200,) * 2)
@@ -133,13 +181,16 @@ def test_leftovers_are_removed_when_they_are_old(tmp_path):
 
 class Full:
     """A disk that takes no file whose name ends like this."""
+
     def __init__(self, monkeypatch, ending):
         self.put, self.ending = checkpoints.safetensors.torch.save_file, ending
         monkeypatch.setattr(checkpoints.safetensors.torch, "save_file", self)
 
     def __call__(self, tensors, path, **rest):
         if self.ending in path.name:
-            raise checkpoints.safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
+            raise checkpoints.safetensors.SafetensorError(
+                "I/O error: No space left on device (os error 28)"
+            )
         self.put(tensors, path, **rest)
 
 
@@ -149,8 +200,11 @@ def test_a_full_disk_costs_no_training(tmp_path, monkeypatch, capsys):
     model, history = train(cache="full", steps=5)
     said = capsys.readouterr().err.splitlines()
     assert same(model, whole) and len(history) == 5 and not history.loaded and not model.training
-    assert len(said) == 6 and all("full: this checkpoint could not be kept (I/O error: No space left" in line
-                                  and "REIDKIT_CACHE_DIR" in line for line in said[:5])
+    assert len(said) == 6 and all(
+        "full: this checkpoint could not be kept (I/O error: No space left" in line
+        and "REIDKIT_CACHE_DIR" in line
+        for line in said[:5]
+    )
     assert "full: the result could not be kept" in said[5] and "the model is trained" in said[5]
     assert kept(tmp_path) == [] and not list(tmp_path.rglob("*.part"))
 
@@ -158,9 +212,13 @@ def test_a_full_disk_costs_no_training(tmp_path, monkeypatch, capsys):
 def test_a_disk_error_of_the_system_is_caught_too(monkeypatch, capsys):
     def full(path, content):
         raise OSError(28, "No space left on device")
+
     monkeypatch.setattr(checkpoints, "write_atomic", full)
     whole, _ = train(steps=2)
-    assert same(train(cache="full", steps=2)[0], whole) and "No space left on device" in capsys.readouterr().err
+    assert (
+        same(train(cache="full", steps=2)[0], whole)
+        and "No space left on device" in capsys.readouterr().err
+    )
 
 
 def test_an_interrupt_without_its_checkpoint_promises_none(tmp_path, monkeypatch, capsys):
@@ -170,10 +228,15 @@ def test_an_interrupt_without_its_checkpoint_promises_none(tmp_path, monkeypatch
     Full(monkeypatch, ".partial.")
     with pytest.raises(KeyboardInterrupt):
         train(functions=(stoppable,), steps=20, cache="c", checkpoint_every=1e9)
-    assert "stopped after step 11 of 20; an older checkpoint is kept, if there is one" in capsys.readouterr().err
+    assert (
+        "stopped after step 11 of 20; an older checkpoint is kept, if there is one"
+        in capsys.readouterr().err
+    )
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what is mapped is read from /proc")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="what is mapped is read from /proc"
+)
 def test_nothing_restored_looks_into_the_file(tmp_path):
     tensors = {"optimiser/0/step": torch.tensor(3.0), "model/weight": torch.zeros(5)}
     checkpoints.save(tmp_path / "mapped.safetensors", tensors, {})
@@ -184,22 +247,27 @@ def test_nothing_restored_looks_into_the_file(tmp_path):
 
 def test_the_kind_of_device_is_in_the_key():
     model, data = net(), training_case.people()
-    one, other = (training._store("x", {}, model, data, (), torch.device(kind)) for kind in ("cpu", "mps"))
+    one, other = (
+        training._store("x", {}, model, data, (), torch.device(kind)) for kind in ("cpu", "mps")
+    )
     assert one != other and one == training._store("x", {}, model, data, (), torch.device("cpu"))
 
 
 # resume
 
+
 def stoppable(output, batch):
     stop = pathlib.Path(os.environ["STOP_FILE"])
     if batch.step == 10 and stop.exists():
         stop.unlink()
-        signal.raise_signal(signal.SIGINT)                  # what Ctrl-C and Jupyter's stop button send
+        signal.raise_signal(signal.SIGINT)  # what Ctrl-C and Jupyter's stop button send
     return both(output, batch)
 
 
 @pytest.mark.parametrize("cache", ["stopped", None])
-def test_interrupt_keeps_a_checkpoint_and_the_same_call_goes_on(tmp_path, monkeypatch, capsys, cache):
+def test_interrupt_keeps_a_checkpoint_and_the_same_call_goes_on(
+    tmp_path, monkeypatch, capsys, cache
+):
     stop = tmp_path / "stop"
     monkeypatch.setenv("STOP_FILE", str(stop))
     call = partial(train, functions=(stoppable,), steps=30, cache=cache, checkpoint_every=1e9)
@@ -215,7 +283,7 @@ def test_interrupt_keeps_a_checkpoint_and_the_same_call_goes_on(tmp_path, monkey
         return
     assert "stopped after step 11 of 30; the same call goes on" in said and same(model, net())
     assert [name for name in kept(tmp_path) if "partial" in name]
-    _, history = call(model)                                # the very same object, as when a notebook's cell runs again
+    _, history = call(model)  # the very same object, as when a notebook's cell runs again
     assert "going on after step 11 of 30" in capsys.readouterr().err
     assert same(model, whole) and history.column("step") == list(range(30))
     assert not [name for name in kept(tmp_path) if "partial" in name]
@@ -237,7 +305,11 @@ def test_a_damaged_checkpoint_is_named_and_costs_only_time(tmp_path, monkeypatch
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
     """SIGKILL, twice, at whatever it is doing; each process after it runs the same call."""
-    program = [sys.executable, str(pathlib.Path(__file__).with_name("training_case.py")), str(tmp_path / "weights.pt")]
+    program = [
+        sys.executable,
+        str(pathlib.Path(__file__).with_name("training_case.py")),
+        str(tmp_path / "weights.pt"),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
     dice, kills = random.Random(), 0
     for _ in range(2):
@@ -245,7 +317,9 @@ def test_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
             seen = None
             while process.poll() is None and (seen is None or time.monotonic() < seen):
                 if seen is None and list((tmp_path / "fits").glob("*.partial.safetensors")):
-                    seen = time.monotonic() + (dice.uniform(0, 0.4) if not kills else dice.uniform(1.5, 3))
+                    seen = time.monotonic() + (
+                        dice.uniform(0, 0.4) if not kills else dice.uniform(1.5, 3)
+                    )
                 time.sleep(0.003)
             process.kill()
         kills += process.returncode == -signal.SIGKILL

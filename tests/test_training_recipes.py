@@ -13,13 +13,17 @@ from reidkit.layers.heads import Output
 from reidkit.recipes import tables
 from reidkit.recipes.__main__ import main
 
-TINY = dataclasses.replace(recipes.PRESETS["smoke"], steps=2, places=1, people=8, cameras=2, unseen_places=1, exam_people=4)
+TINY = dataclasses.replace(
+    recipes.PRESETS["smoke"], steps=2, places=1, people=8, cameras=2, unseen_places=1, exam_people=4
+)
 
 
 def test_presets_can_be_drawn_and_batched():
     assert list(recipes.PRESETS) == ["smoke", "laptop", "gpu"]
     for name, preset in recipes.PRESETS.items():
-        assert preset.name == name and preset.batch_people <= min(16, preset.places * preset.people)        # Market's sample has 16
+        assert preset.name == name and preset.batch_people <= min(
+            16, preset.places * preset.people
+        )  # Market's sample has 16
         assert preset.pictures >= 2 and preset.size[0] == 2 * preset.size[1] and preset.cameras >= 2
     sizes = [preset.places * preset.people * preset.steps for preset in recipes.PRESETS.values()]
     assert sizes == sorted(sizes)
@@ -31,14 +35,20 @@ def test_baseline_and_ways_train_and_load():
     expected = torch.rand(1)
     torch.manual_seed(5)
     model, history = recipes.train_baseline(journey, TINY, seed=3)
-    assert torch.equal(torch.rand(1), expected) and len(history) == 2 and model.classifier.out_features == 8
+    assert (
+        torch.equal(torch.rand(1), expected)
+        and len(history) == 2
+        and model.classifier.out_features == 8
+    )
     again, loaded = recipes.train_baseline(journey, TINY, seed=3)
     assert loaded.loaded and same(model, again)
     other, fresh = recipes.train_baseline(journey, TINY, seed=4)
     assert not fresh.loaded and not same(model, other)
     for way in recipes.ALL_WAYS:
         trained = recipes.train_way(way, journey, TINY, cache=None)
-        assert set(way.split("+")) < set(trained.history[0]) and math.isfinite(trained.history[-1]["loss"])
+        assert set(way.split("+")) < set(trained.history[0]) and math.isfinite(
+            trained.history[-1]["loss"]
+        )
         assert set(trained.scores) == {"home", "away"}
 
 
@@ -51,10 +61,21 @@ def test_examine_gives_percentages_with_intervals():
     """Two people of two colours, seen twice: one query finds its person first, the other second."""
     colours = torch.tensor([[250, 0, 0], [0, 250, 0], [240, 0, 0], [200, 60, 0]], dtype=torch.uint8)
     images = colours[:, :, None, None].expand(4, 3, 8, 4).contiguous()
-    data = ReIDData(images, torch.tensor([1, 2, 1, 2]), torch.tensor([0, 0, 1, 1]), torch.zeros(4, dtype=torch.int64))
+    data = ReIDData(
+        images,
+        torch.tensor([1, 2, 1, 2]),
+        torch.tensor([0, 0, 1, 1]),
+        torch.zeros(4, dtype=torch.int64),
+    )
     row = recipes.examine(Colour(), {"home": Exam(data[:2], data[2:])})
-    assert row["home_rank1"] in (50.0, 100.0) and row["home_rank1_low"] <= row["home_rank1"] <= row["home_rank1_high"]
-    assert set(row) == {f"home_{key}" for key in ("rank1", "rank1_low", "rank1_high", "map", "map_low", "map_high", "minp")}
+    assert (
+        row["home_rank1"] in (50.0, 100.0)
+        and row["home_rank1_low"] <= row["home_rank1"] <= row["home_rank1_high"]
+    )
+    assert set(row) == {
+        f"home_{key}"
+        for key in ("rank1", "rank1_low", "rank1_high", "map", "map_low", "map_high", "minp")
+    }
 
 
 def seeds(*numbers):
@@ -70,6 +91,7 @@ def test_a_finished_seed_is_kept_and_another_stamp_is_not(tmp_path):
         if seed == 2:
             raise RuntimeError("power cut")
         return {"home_rank1": 10.0 * seed}
+
     with pytest.raises(RuntimeError):
         tables.record(out, seeds(0, 1, 2), make, {"PRESET": "smoke"})
     assert [row["SEED"] for row in tables.read_table(out)] == ["0", "1"]
@@ -77,7 +99,9 @@ def test_a_finished_seed_is_kept_and_another_stamp_is_not(tmp_path):
     rows = tables.record(out, seeds(0, 1, 3), make, {"PRESET": "smoke"})
     assert asked == [0, 1, 2, 3] and len(rows) == 3
     table = tables.read_table(out)
-    assert [row["home_rank1"] for row in table] == ["0.0", "10.0", "30.0"] and all(row["status"] == "ok" for row in table)
+    assert [row["home_rank1"] for row in table] == ["0.0", "10.0", "30.0"] and all(
+        row["status"] == "ok" for row in table
+    )
     assert {"date", "commit", "torch", "python", "seconds", "PRESET", "stamp"} <= set(table[0])
     tables.record(out, seeds(1), make, {"PRESET": "laptop"})
     assert [(row["SEED"], row["PRESET"]) for row in tables.read_table(out)] == [("1", "laptop")]
@@ -85,8 +109,15 @@ def test_a_finished_seed_is_kept_and_another_stamp_is_not(tmp_path):
 
 def test_looks_are_logged_once(tmp_path, monkeypatch):
     monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
-    row = {"away_rank1": "60", "away_rank1_low": "50", "identity_away_map": 40.5, "pku_report_rank1": "9", "home_rank1": "80",
-           "pku_development_rank1": "7", "pku_rank1": ""}
+    row = {
+        "away_rank1": "60",
+        "away_rank1_low": "50",
+        "identity_away_map": 40.5,
+        "pku_report_rank1": "9",
+        "home_rank1": "80",
+        "pku_development_rank1": "7",
+        "pku_rank1": "",
+    }
     for _ in range(2):
         tables.log_looks("table.csv, seed 1", tables.seen_in(row))
     tables.log_looks("other.csv, seed 0", {"drawn unseen places": {"away_map": 7}})
@@ -94,7 +125,8 @@ def test_looks_are_logged_once(tmp_path, monkeypatch):
     assert [(look["set"], look["for"], look["numbers"]) for look in looks] == [
         ("drawn unseen places", "table.csv, seed 1", "away_rank1 60.0; identity_away_map 40.5"),
         ("PKU-Reid, report half", "table.csv, seed 1", "pku_report_rank1 9.0"),
-        ("drawn unseen places", "other.csv, seed 0", "away_map 7.0")]
+        ("drawn unseen places", "other.csv, seed 0", "away_map 7.0"),
+    ]
 
 
 def test_a_row_of_other_inputs_is_made_again_and_each_look_logged(tmp_path, monkeypatch):
@@ -104,11 +136,15 @@ def test_a_row_of_other_inputs_is_made_again_and_each_look_logged(tmp_path, monk
     def make(case):
         made.append(int(case["SEED"]))
         return {"away_rank1": 50 + made[-1]}
+
     for inputs in (["/a"], ["/a"], ["/b"]):
         tables.record(out, seeds(0, 1), make, {"PRESET": "laptop"}, inputs, watch=True)
     assert made == [0, 1, 0, 1]
     looks = tables.read_table(tmp_path / "data" / "results" / "looks.csv")
-    assert [look["for"] for look in looks] == ["table.csv, seed 0", "table.csv, seed 1"]        # the same look twice is one line
+    assert [look["for"] for look in looks] == [
+        "table.csv, seed 0",
+        "table.csv, seed 1",
+    ]  # the same look twice is one line
 
 
 def test_a_table_with_real_people_is_not_overwritten_without_them(tmp_path, monkeypatch, capsys):
@@ -117,19 +153,57 @@ def test_a_table_with_real_people_is_not_overwritten_without_them(tmp_path, monk
     tables.write_table(out, [{"SEED": 0, "pku_rank1": 30.1}])
     with pytest.raises(SystemExit):
         main(["baseline", "--preset", "smoke", "--out", str(out)])
-    assert "REIDKIT_DATA_ROOT" in capsys.readouterr().err and tables.read_table(out) == [{"SEED": "0", "pku_rank1": "30.1"}]
+    assert "REIDKIT_DATA_ROOT" in capsys.readouterr().err and tables.read_table(out) == [
+        {"SEED": "0", "pku_rank1": "30.1"}
+    ]
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(recipes.PRESETS, "smoke", TINY)
     monkeypatch.delenv("REIDKIT_DATA_ROOT", raising=False)
     out = tmp_path / "01.csv"
-    main(["baseline", "--preset", "smoke", "--seeds", "0", "1", "--threads", "1", "--device", "cpu", "--out", str(out)])
+    main(
+        [
+            "baseline",
+            "--preset",
+            "smoke",
+            "--seeds",
+            "0",
+            "1",
+            "--threads",
+            "1",
+            "--device",
+            "cpu",
+            "--out",
+            str(out),
+        ]
+    )
     rows = tables.read_table(out)
-    assert [row["SEED"] for row in rows] == ["0", "1"] and rows[0]["home_rank1"] != "" and "pku_rank1" not in rows[0]
-    assert float(rows[0]["fall_rank1"]) == pytest.approx(float(rows[0]["home_rank1"]) - float(rows[0]["away_rank1"]), abs=0.01)
+    assert (
+        [row["SEED"] for row in rows] == ["0", "1"]
+        and rows[0]["home_rank1"] != ""
+        and "pku_rank1" not in rows[0]
+    )
+    assert float(rows[0]["fall_rank1"]) == pytest.approx(
+        float(rows[0]["home_rank1"]) - float(rows[0]["away_rank1"]), abs=0.01
+    )
     capsys.readouterr()
-    main(["baseline", "--preset", "smoke", "--seeds", "0", "1", "--threads", "1", "--device", "cpu", "--out", str(out)])
+    main(
+        [
+            "baseline",
+            "--preset",
+            "smoke",
+            "--seeds",
+            "0",
+            "1",
+            "--threads",
+            "1",
+            "--device",
+            "cpu",
+            "--out",
+            str(out),
+        ]
+    )
     assert capsys.readouterr().out.split("\n")[:2] == ["seed 0: kept", "seed 1: kept"]
     with pytest.raises(SystemExit):
         main(["ways", "--weights", "x.pth", "--out", str(out)])
@@ -137,7 +211,9 @@ def test_command_line(tmp_path, monkeypatch, capsys):
 
 def test_real_people_too(data_root, monkeypatch):
     monkeypatch.setenv("REIDKIT_DATA_ROOT", str(data_root))
-    assert set(recipes.real_exams(TINY)) == {"pku_development"}       # the report half is not for trying things out
+    assert set(recipes.real_exams(TINY)) == {
+        "pku_development"
+    }  # the report half is not for trying things out
     exams = recipes.real_exams(dataclasses.replace(TINY, name="laptop"))
     assert set(exams) == {"pku", "pku_development", "pku_report"}
     halves = [set(exams[name].query.ids.tolist()) for name in ("pku_development", "pku_report")]

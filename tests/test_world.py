@@ -21,8 +21,11 @@ SIZE = (64, 32)
 def scene(count, seed=1, knobs=world.NORMAL, place=0):
     """People, cameras and poses of one demo place."""
     place = world.make_place("demo", place)
-    return world.make_people(count, seed, knobs, place), world.make_cameras(place, count, 0,
-                                                                            knobs), world.make_poses(count, seed, knobs)
+    return (
+        world.make_people(count, seed, knobs, place),
+        world.make_cameras(place, count, 0, knobs),
+        world.make_poses(count, seed, knobs),
+    )
 
 
 def facing(poses, angle):
@@ -31,17 +34,20 @@ def facing(poses, angle):
 
 # ---- the same for the same seed
 
+
 def test_a_picture_does_not_depend_on_its_neighbours_or_threads():
     people, cameras, poses = scene(7)
     together, threads = world.render(people, cameras, poses, SIZE), torch.get_num_threads()
     for i in range(7):
         alone = world.render(people[i], cameras[i], poses[i], SIZE)
-        assert torch.equal(alone.images[0], together.images[i]) and torch.equal(alone.masks[0], together.masks[i])
+        assert torch.equal(alone.images[0], together.images[i]) and torch.equal(
+            alone.masks[0], together.masks[i]
+        )
     try:
         torch.set_num_threads(3)
-        many = torch.arange(7).repeat(30)                   # several pieces, an odd last one
+        many = torch.arange(7).repeat(30)  # several pieces, an odd last one
         again = world.render(people[many], cameras[many], poses[many], SIZE)
-        assert torch.get_num_threads() == 3                 # left as it was found
+        assert torch.get_num_threads() == 3  # left as it was found
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(again.images, together.images[many])
@@ -49,9 +55,11 @@ def test_a_picture_does_not_depend_on_its_neighbours_or_threads():
 
 def test_numbers_do_not_depend_on_how_many_are_asked_for():
     place = world.make_place("train", 2)
-    for few, many in ((world.make_people(3, 5, place=place), world.make_people(9, 5, place=place)),
-                      (world.make_cameras(place, 3), world.make_cameras(place, 9)),
-                      (world.make_poses(3, 5), world.make_poses(9, 5))):
+    for few, many in (
+        (world.make_people(3, 5, place=place), world.make_people(9, 5, place=place)),
+        (world.make_cameras(place, 3), world.make_cameras(place, 9)),
+        (world.make_poses(3, 5), world.make_poses(9, 5)),
+    ):
         for name, value in vars(few).items():
             assert torch.equal(value, getattr(many, name)[:3]), name
     later = world.make_people(4, 5, place=place, first=5)
@@ -59,9 +67,13 @@ def test_numbers_do_not_depend_on_how_many_are_asked_for():
 
 
 def test_another_process_draws_the_same():
-    code = ("import torch; from reidkit import world, files; c = world.make_cameras(world.make_place('demo', 0), 4);"
-            "print(files.digest(world.render(world.make_people(4, 1), c, world.make_poses(4, 1), (64, 32)).images))")
-    outside = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=files.project_root())
+    code = (
+        "import torch; from reidkit import world, files; c = world.make_cameras(world.make_place('demo', 0), 4);"
+        "print(files.digest(world.render(world.make_people(4, 1), c, world.make_poses(4, 1), (64, 32)).images))"
+    )
+    outside = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=files.project_root()
+    )
     cameras = world.make_cameras(world.make_place("demo", 0), 4)
     here = world.render(world.make_people(4, 1), cameras, world.make_poses(4, 1), SIZE)
     assert outside.stdout.strip() == files.digest(here.images), outside.stderr
@@ -81,15 +93,23 @@ def test_nothing_is_made_on_another_device_than_the_people(monkeypatch):
     monkeypatch.setattr(shapes.Board, "window", lambda self, first, last: slice(0, 64))
     monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: tensor)
     raw, masks = draw(people, cameras, poses, SIZE)
-    assert raw.device.type == masks.device.type == develop(raw, cameras, poses.key).device.type == "meta"
+    assert (
+        raw.device.type
+        == masks.device.type
+        == develop(raw, cameras, poses.key).device.type
+        == "meta"
+    )
 
 
 # ---- style and content
 
+
 def test_restyle_changes_the_picture_and_not_the_mask():
     people, cameras, poses = scene(7)
     first = world.render(people, cameras, poses, SIZE)
-    again = world.restyle(people, cameras, poses, world.make_cameras(world.make_place("demo", 1), 7), SIZE)
+    again = world.restyle(
+        people, cameras, poses, world.make_cameras(world.make_place("demo", 1), 7), SIZE
+    )
     assert torch.equal(first.masks, again.masks) and torch.equal(first.raw, again.raw)
     assert (first.images.float() - again.images.float()).abs().mean() > 10
 
@@ -98,12 +118,25 @@ def test_no_field_of_the_chain_moves_the_raw_light_and_each_moves_the_picture():
     people, cameras, poses = scene(4)
     ideal = world.neutral(cameras)
     plain = world.render(people, ideal, poses, SIZE)
-    moved = {"gain": 0.3, "white_balance": torch.tensor([.4, 0, -.3]), "gamma": .5, "hue": .1, "saturation": -.6,
-             "contrast": -.4, "brightness": .15, "blur": 2., "noise": .05, "resolution": -90., "compression": .08,
-             "light": .6}
+    moved = {
+        "gain": 0.3,
+        "white_balance": torch.tensor([0.4, 0, -0.3]),
+        "gamma": 0.5,
+        "hue": 0.1,
+        "saturation": -0.6,
+        "contrast": -0.4,
+        "brightness": 0.15,
+        "blur": 2.0,
+        "noise": 0.05,
+        "resolution": -90.0,
+        "compression": 0.08,
+        "light": 0.6,
+    }
     assert set(moved) == set(world.STYLE)
     for name, by in moved.items():
-        other = world.render(people, replace(ideal, **{name: getattr(ideal, name) + by}), poses, SIZE)
+        other = world.render(
+            people, replace(ideal, **{name: getattr(ideal, name) + by}), poses, SIZE
+        )
         assert torch.equal(other.raw, plain.raw), name
         assert (other.images.float() - plain.images.float()).abs().mean() > 1, name
 
@@ -117,55 +150,84 @@ def test_an_ideal_camera_shows_the_raw_light():
 def test_the_chain_does_what_its_names_say():
     people, cameras, poses = scene(6)
     ideal = world.neutral(cameras)
-    look = lambda **change: world.render(people, replace(ideal,
-                                                         **{k: torch.full_like(getattr(ideal, k), v) for k,
-                                                            v in change.items()}), poses, SIZE).images.float()
+    look = lambda **change: world.render(
+        people,
+        replace(ideal, **{k: torch.full_like(getattr(ideal, k), v) for k, v in change.items()}),
+        poses,
+        SIZE,
+    ).images.float()
     plain = look()
-    assert look(gain=0.5).mean() < 0.6 * plain.mean() and look(contrast=0.6).std() < 0.7 * plain.std()
-    assert look(saturation=0.0).std(1).max() < 1            # grey: the channels agree
+    assert (
+        look(gain=0.5).mean() < 0.6 * plain.mean() and look(contrast=0.6).std() < 0.7 * plain.std()
+    )
+    assert look(saturation=0.0).std(1).max() < 1  # grey: the channels agree
     edges = lambda x: (x[..., 1:] - x[..., :-1]).abs().mean()
-    assert edges(look(blur=2.0)) < 0.7 * edges(plain) and edges(look(resolution=40.0)) < 0.8 * edges(plain)
+    assert edges(look(blur=2.0)) < 0.7 * edges(plain) and edges(
+        look(resolution=40.0)
+    ) < 0.8 * edges(plain)
     noise = look(noise=0.04) - plain
     assert abs(float(noise[(plain > 40) & (plain < 215)].std()) - 0.04 * 255) < 1
-    warm = world.render(people, replace(ideal, white_balance=torch.tensor([1.3, 1.0, 0.7]).expand(6, 3)), poses,
-                        SIZE).images.float()
+    warm = world.render(
+        people,
+        replace(ideal, white_balance=torch.tensor([1.3, 1.0, 0.7]).expand(6, 3)),
+        poses,
+        SIZE,
+    ).images.float()
     assert (warm[:, 0] - warm[:, 2]).mean() > (plain[:, 0] - plain[:, 2]).mean() + 20
 
 
 # ---- labels
 
+
 def test_masks_run_from_head_to_shoes():
     people, cameras, poses = scene(40, knobs=OFF)
     masks = world.render(people, cameras, poses, SIZE).masks
     rows = torch.arange(64.0)[None, :, None]
-    middles = [(rows * (masks == part)).sum((1, 2)) / (masks == part).sum((1, 2)) for part in (1, 2, 3, 4)]
+    middles = [
+        (rows * (masks == part)).sum((1, 2)) / (masks == part).sum((1, 2)) for part in (1, 2, 3, 4)
+    ]
     for upper, lower in zip(middles, middles[1:]):
-        assert (upper < lower).all()                        # NaN, a missing part, fails too
+        assert (upper < lower).all()  # NaN, a missing part, fails too
     share = (masks > 0).float().mean((1, 2))
     assert (share > 0.12).all() and (share < 0.6).all()
-    tall = (masks > 0).any(2).float().mean(1)               # rows that show some of the person
+    tall = (masks > 0).any(2).float().mean(1)  # rows that show some of the person
     assert 0.82 < tall.mean() < 0.96
 
 
 def test_the_upper_mask_shows_the_upper_garment():
     people, cameras, poses = scene(30, knobs=OFF)
     ones = torch.ones(30, dtype=torch.int64)
-    people = replace(people, pattern=0 * ones, upper_kind=0 * ones, sleeves=ones, bag=0 * ones, hair_length=0 * ones)
+    people = replace(
+        people,
+        pattern=0 * ones,
+        upper_kind=0 * ones,
+        sleeves=ones,
+        bag=0 * ones,
+        hair_length=0 * ones,
+    )
     drawn = world.render(people, cameras, poses)
     mask = (drawn.masks == 2)[:, None].float()
     mean = (drawn.raw * mask).sum((2, 3)) / mask.sum((2, 3))
-    assert (mean - 0.88 * people.upper).abs().max() < 0.16    # shading takes an eighth of the light
+    assert (mean - 0.88 * people.upper).abs().max() < 0.16  # shading takes an eighth of the light
     ratio = mean / mean.sum(1, keepdim=True) - people.upper / people.upper.sum(1, keepdim=True)
-    assert ratio.abs().max() < 0.08                         # hands are in it, shading keeps the hue
+    assert ratio.abs().max() < 0.08  # hands are in it, shading keeps the hue
 
 
 def test_shorts_show_skin_and_trousers_do_not():
     people, cameras, poses = scene(1, knobs=OFF)
-    skin, blue = torch.tensor([[.87, .67, .54]]), torch.tensor([[.10, .13, .40]])
+    skin, blue = torch.tensor([[0.87, 0.67, 0.54]]), torch.tensor([[0.10, 0.13, 0.40]])
     warm = {}
     for kind, hem in ((0, 1.2), (1, 0.66)):
-        dressed = replace(people, legs=skin, lower=blue, lower_kind=torch.tensor([kind]), hem_lower=torch.tensor([hem]),
-                          upper_kind=torch.tensor([0]), hem_upper=torch.tensor([.52]), bag=torch.tensor([0]))
+        dressed = replace(
+            people,
+            legs=skin,
+            lower=blue,
+            lower_kind=torch.tensor([kind]),
+            hem_lower=torch.tensor([hem]),
+            upper_kind=torch.tensor([0]),
+            hem_upper=torch.tensor([0.52]),
+            bag=torch.tensor([0]),
+        )
         drawn = world.render(dressed, cameras, facing(poses, 0.0))
         legs = drawn.masks[0] == 3
         warm[kind] = float((drawn.raw[0, 0] > drawn.raw[0, 2])[legs].float().mean())
@@ -174,24 +236,36 @@ def test_shorts_show_skin_and_trousers_do_not():
 
 def test_views_change_the_picture_and_not_the_clothes():
     people, cameras, poses = scene(30, knobs=OFF)
-    front, back = (world.render(people, world.neutral(cameras), facing(poses, angle)) for angle in (0.0, math.pi))
+    front, back = (
+        world.render(people, world.neutral(cameras), facing(poses, angle))
+        for angle in (0.0, math.pi)
+    )
     head = (front.masks == 1) & (back.masks == 1)
     skin = people.skin[:, :, None, None]
-    like_skin = lambda drawn: (((drawn.raw - skin).abs().sum(1) < 0.25) & head).float().sum((1,
-                                                                                             2)) / head.float().sum((1,
-                                                                                                                     2))
+    like_skin = lambda drawn: (
+        (((drawn.raw - skin).abs().sum(1) < 0.25) & head).float().sum((1, 2))
+        / head.float().sum((1, 2))
+    )
     different = (people.skin - people.hair).abs().sum(1) > 0.7
     # a face in front, hair behind
     assert like_skin(front)[different].mean() > 2 * like_skin(back)[different].mean() + 0.1
-    packed = replace(people, bag=torch.full((30,), 2), bag_colour=torch.tensor([[.9, .1, .9]]).expand(30, 3))
+    packed = replace(
+        people, bag=torch.full((30,), 2), bag_colour=torch.tensor([[0.9, 0.1, 0.9]]).expand(30, 3)
+    )
     magenta = []
     for angle in (0.0, math.pi):
         raw = world.render(packed, cameras, facing(poses, angle)).raw
         magenta.append((torch.minimum(raw[:, 0], raw[:, 2]) > 3 * raw[:, 1]).float().mean((1, 2)))
     # a pack; two straps
-    assert (magenta[1] > 0.03).all() and (magenta[0] < 0.75 * magenta[1]).all() and (magenta[0] > 0).all()
+    assert (
+        (magenta[1] > 0.03).all()
+        and (magenta[0] < 0.75 * magenta[1]).all()
+        and (magenta[0] > 0).all()
+    )
     side = world.render(people, cameras, facing(poses, math.pi / 2))
-    wide = lambda drawn: (drawn.masks[:, 30:60] == 2).any(1).float().sum(1).mean()  # columns of shoulder and arm
+    wide = lambda drawn: (
+        (drawn.masks[:, 30:60] == 2).any(1).float().sum(1).mean()
+    )  # columns of shoulder and arm
     assert wide(side) < 0.8 * wide(front)
 
 
@@ -201,25 +275,34 @@ def test_attributes_are_within_their_names_and_described():
     for name, value in data.attributes.items():
         assert 0 <= value.min() and value.max() < len(world.ATTRIBUTES[name]), name
         if name != "facing":
-            assert (value.reshape(12, 2) == value.reshape(12, 2)[:, :1]).all(), name  # a person's, whatever the picture
+            assert (value.reshape(12, 2) == value.reshape(12, 2)[:, :1]).all(), (
+                name
+            )  # a person's, whatever the picture
     people = world.make_people(1, 1)
-    people = replace(people, upper_colour=torch.tensor([5]), pattern=torch.tensor([1]), bag=torch.tensor([2]))
-    assert world.describe(people, 0).startswith("red ") and "horizontal stripes" in world.describe(people, 0)
+    people = replace(
+        people, upper_colour=torch.tensor([5]), pattern=torch.tensor([1]), bag=torch.tensor([2])
+    )
+    assert world.describe(people, 0).startswith("red ") and "horizontal stripes" in world.describe(
+        people, 0
+    )
     assert "backpack" in world.describe(people, 0)
 
 
 def test_bad_arguments_say_what_was_expected():
     people, cameras, poses = scene(2)
-    for call, words in ((lambda: world.make_place("test", 0), "train, validation"),
-                        (lambda: world.make_place("train", -1), "from 0"), (lambda: world.Knobs(clutter=-1), "clutter"),
-                        (lambda: world.Knobs(lookalike=2), "0 .off. to 1"),
-                        (lambda: world.render(people, cameras[0], poses), "1 cameras"),
-                        (lambda: world.render(people, cameras, poses, (60, 30)), "multiples of 32"),
-                        (lambda: world.restyle(people, cameras, poses, cameras[0]), "1 other cameras"),
-                        (lambda: world.make_people(2, 1, knobs="hard"), "world.Knobs"),
-                        (lambda: world.make_cameras(world.make_place(), 0), "camera"),
-                        (lambda: world.sample(["train"], 2, 2, 2), "pairs"),
-                        (lambda: world.sample([("train", 0)], 0, 2, 2), "people"),
-                        (lambda: world.exam([("train", 0)], 2, 2, 1), "2 or more")):
+    for call, words in (
+        (lambda: world.make_place("test", 0), "train, validation"),
+        (lambda: world.make_place("train", -1), "from 0"),
+        (lambda: world.Knobs(clutter=-1), "clutter"),
+        (lambda: world.Knobs(lookalike=2), "0 .off. to 1"),
+        (lambda: world.render(people, cameras[0], poses), "1 cameras"),
+        (lambda: world.render(people, cameras, poses, (60, 30)), "multiples of 32"),
+        (lambda: world.restyle(people, cameras, poses, cameras[0]), "1 other cameras"),
+        (lambda: world.make_people(2, 1, knobs="hard"), "world.Knobs"),
+        (lambda: world.make_cameras(world.make_place(), 0), "camera"),
+        (lambda: world.sample(["train"], 2, 2, 2), "pairs"),
+        (lambda: world.sample([("train", 0)], 0, 2, 2), "people"),
+        (lambda: world.exam([("train", 0)], 2, 2, 1), "2 or more"),
+    ):
         with pytest.raises(ValueError, match=words):
             call()

@@ -22,45 +22,73 @@ def test_variety_says_how_many_wear_more_than_shirt_and_trousers():
         same, off = getattr(half, name) == getattr(usual, name), getattr(half, name) == 0
         assert (same | off).all()
     assert torch.equal(plain.upper, usual.upper) and torch.equal(plain.build, usual.build)
-    changed = (half.bag != usual.bag) | (half.pattern != usual.pattern) | (half.upper_kind != usual.upper_kind)
-    assert 60 < changed.sum() < 110                         # of 200 people, about half are plain, most of them changed
+    changed = (
+        (half.bag != usual.bag)
+        | (half.pattern != usual.pattern)
+        | (half.upper_kind != usual.upper_kind)
+    )
+    assert 60 < changed.sum() < 110  # of 200 people, about half are plain, most of them changed
     assert set(range(8)) == set(usual.pattern.tolist()) and set(range(4)) == set(usual.bag.tolist())
 
 
 def test_texture_and_degradation_reach_nothing_else():
     flat, cameras = people_of(texture=0), world.make_cameras(world.make_place("demo", 0), 6)
-    assert not flat.mottle.any() and not flat.wash.any() and torch.equal(flat.upper, people_of().upper)
+    assert (
+        not flat.mottle.any() and not flat.wash.any() and torch.equal(flat.upper, people_of().upper)
+    )
     assert not world.make_poses(5, 1, world.Knobs(texture=0)).folds.any()
     clean = world.make_cameras(world.make_place("demo", 0), 6, 0, world.Knobs(degradation=0))
     worse = world.make_cameras(world.make_place("demo", 0), 6, 0, world.Knobs(degradation=2))
     for name in ("blur", "noise", "compression"):
-        assert not getattr(clean, name).any() and torch.equal(getattr(worse, name), 2 * getattr(cameras, name))
+        assert not getattr(clean, name).any() and torch.equal(
+            getattr(worse, name), 2 * getattr(cameras, name)
+        )
     assert (clean.resolution == 128).all() and (worse.resolution <= cameras.resolution).all()
     assert torch.equal(clean.gain, cameras.gain) and torch.equal(worse.gamma, cameras.gamma)
 
 
 def test_views_turn_people_towards_the_camera():
     cameras = world.make_cameras(world.make_place("demo", 0), 50)
-    front, half, usual = (world.make_poses(50, 1, world.Knobs(views=views), cameras).facing for views in (0, 0.5, 1))
-    assert not front.any() and torch.allclose(half, usual / 2) and usual.abs().max() <= torch.pi + 1e-5
+    front, half, usual = (
+        world.make_poses(50, 1, world.Knobs(views=views), cameras).facing for views in (0, 0.5, 1)
+    )
+    assert (
+        not front.any() and torch.allclose(half, usual / 2) and usual.abs().max() <= torch.pi + 1e-5
+    )
     assert usual.abs().max() > 3 and world.make_poses(200, 1).facing.abs().max() > 3
 
 
 def test_knobs_that_are_shares_end_at_one():
     for name in places.SHARES:
-        with pytest.raises(ValueError, match=f"knob {name} is 1.5; expected a number from 0 .off. to 1"):
+        with pytest.raises(
+            ValueError, match=f"knob {name} is 1.5; expected a number from 0 .off. to 1"
+        ):
             world.Knobs(**{name: 1.5})
     assert world.Knobs(texture=3).texture == 3
 
 
 def garment(facing, x):
     """The cloth of one mottled person from this side, standing at x, and where it is."""
-    people = replace(world.make_people(1, 5), mottle=torch.tensor([0.4]), pattern=torch.tensor([0]), bag=torch.tensor([0]),
-                     upper_kind=torch.tensor([0]), fit=torch.tensor([0.]))
+    people = replace(
+        world.make_people(1, 5),
+        mottle=torch.tensor([0.4]),
+        pattern=torch.tensor([0]),
+        bag=torch.tensor([0]),
+        upper_kind=torch.tensor([0]),
+        fit=torch.tensor([0.0]),
+    )
     cameras = world.neutral(world.make_cameras(world.make_place("demo", 0), 1))
     poses = world.make_poses(1, 1, world.Knobs(occlusion=0, texture=0))
-    poses = replace(poses, facing=torch.tensor([facing]), x=torch.tensor([x]), swing=torch.zeros(1), lean=torch.zeros(1))
-    cameras = replace(cameras, roll=torch.zeros(1), shift=torch.zeros(1, 2), light=torch.zeros(1, 2))
+    poses = replace(
+        poses,
+        facing=torch.tensor([facing]),
+        x=torch.tensor([x]),
+        swing=torch.zeros(1),
+        lean=torch.zeros(1),
+    )
+    cameras = replace(
+        cameras, roll=torch.zeros(1), shift=torch.zeros(1, 2), light=torch.zeros(1, 2)
+    )
     return world.render(people, cameras, poses, SIZE).raw[0, :, 16:28].mean(0)
 
 
@@ -69,11 +97,15 @@ def test_the_cloth_goes_along_with_the_body():
     here, moved, back = garment(0.0, 0.5), garment(0.0, 0.5 + 2 / 32), garment(torch.pi, 0.5)
     middle = slice(12, 19)
     followed = (moved[:, 14:21] - here[:, middle]).abs().mean()
-    stayed, turned = (moved[:, middle] - here[:, middle]).abs().mean(), (back[:, middle] - here[:, middle]).abs().mean()
+    stayed, turned = (
+        (moved[:, middle] - here[:, middle]).abs().mean(),
+        (back[:, middle] - here[:, middle]).abs().mean(),
+    )
     assert followed < 0.2 * stayed and turned > 3 * followed
 
 
 # ---- frozen
+
 
 def test_the_world_is_the_one_that_tables_were_recorded_in():
     assert reference.compare() == []
@@ -97,7 +129,9 @@ def test_a_changed_world_is_noticed_and_not_kept_under_the_old_version(monkeypat
     monkeypatch.setattr(reference, "VERSION", "none")
     assert reference.compare() == [f"version is none, the reference is of {sets.VERSION}"]
     monkeypatch.undo()
-    monkeypatch.setattr(reference, "make_place", lambda family, index: world.make_place(family, index + 1))
+    monkeypatch.setattr(
+        reference, "make_place", lambda family, index: world.make_place(family, index + 1)
+    )
     assert "the families of places have changed" in reference.compare()
 
 
@@ -106,7 +140,7 @@ def test_another_class_of_device_may_round_a_few_values(monkeypatch):
     drawn = reference.draw()
     images = drawn["images 64x32"]
     few, many = images.clone(), images.clone()
-    few.view(-1)[::200] ^= 1                                # one in 200, by one grey level
+    few.view(-1)[::200] ^= 1  # one in 200, by one grey level
     many.view(-1)[::50] ^= 1
     monkeypatch.setattr(reference, "draw", lambda device="cpu": drawn | {"images 64x32": few})
     assert reference.compare() == []

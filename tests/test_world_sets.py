@@ -29,30 +29,44 @@ def same(a, b):
 
 # ---- labels
 
+
 def test_labels_of_a_set():
     data = world.sample(PLACES, **SMALL)
-    assert len(data) == 2 * 3 * 2 * 2 and data.images.shape[1:] == (3, 64, 32) and data.masks.shape == (24, 64, 32)
+    assert (
+        len(data) == 2 * 3 * 2 * 2
+        and data.images.shape[1:] == (3, 64, 32)
+        and data.masks.shape == (24, 64, 32)
+    )
     assert data.numbers() == {"pictures": 24, "ids": 6, "cameras": 4, "domains": 2}
-    assert all(len(set(data.domains[data.ids == i].tolist())) == 1 for i in range(6))  # nobody is in two places
+    assert all(
+        len(set(data.domains[data.ids == i].tolist())) == 1 for i in range(6)
+    )  # nobody is in two places
     assert all(len(set(data.domains[data.cameras == c].tolist())) == 1 for c in range(4))
     later = world.sample(PLACES, first_person=6, **SMALL)
     assert later.ids.min() == 6 and not torch.equal(later.images, data.images)
-    assert len(torch.unique(data.images.reshape(24, -1), dim=0)) == 24                            # no picture twice
+    assert len(torch.unique(data.images.reshape(24, -1), dim=0)) == 24  # no picture twice
 
 
 def test_an_exam_asks_for_new_people_in_the_same_cameras():
     exam, train = world.exam(PLACES, **SMALL), world.sample(PLACES, **SMALL)
     assert len(exam.query) == len(exam.gallery) == 12
     pairs = set(zip(exam.query.ids.tolist(), exam.query.cameras.tolist()))
-    assert len(pairs) == 12                                 # one picture of each person in each camera
-    looks = lambda data: {tuple(row) for row in torch.stack([data.attributes[k] for k in sorted(data.attributes)
-                                                             if k != "facing"], 1).tolist()}
+    assert len(pairs) == 12  # one picture of each person in each camera
+    looks = lambda data: {
+        tuple(row)
+        for row in torch.stack(
+            [data.attributes[k] for k in sorted(data.attributes) if k != "facing"], 1
+        ).tolist()
+    }
     assert len(looks(train) & looks(exam.gallery)) <= 1
-    assert not torch.equal(torch.cat([exam.query.images, exam.gallery.images]).sort(0).values,
-                           train.images.sort(0).values)
+    assert not torch.equal(
+        torch.cat([exam.query.images, exam.gallery.images]).sort(0).values,
+        train.images.sort(0).values,
+    )
 
 
 # ---- the cache
+
 
 def test_the_second_call_reads_the_file(monkeypatch):
     first = world.sample(PLACES, **SMALL)
@@ -65,12 +79,16 @@ def test_the_second_call_reads_the_file(monkeypatch):
 
 
 def test_without_cache_nothing_is_written():
-    assert same(world.sample(PLACES, cache=False, **SMALL), world.sample(PLACES, cache=False, **SMALL))
+    assert same(
+        world.sample(PLACES, cache=False, **SMALL), world.sample(PLACES, cache=False, **SMALL)
+    )
     assert not (files.cache_dir() / "world").exists()
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"people": 4}, {"size": (96, 32)}, {"knobs": world.HARD},
-                                    {"first_person": 9}])
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"people": 4}, {"size": (96, 32)}, {"knobs": world.HARD}, {"first_person": 9}],
+)
 def test_a_changed_argument_draws_afresh(change):
     first = world.sample(PLACES, **SMALL)
     assert not same(first, world.sample(PLACES, **(SMALL | change))) and len(kept()) == 2
@@ -98,13 +116,16 @@ def test_a_damaged_file_is_noticed_and_replaced(damage):
     path = kept()[0]
     content = bytearray(path.read_bytes())
     if damage == "flip":
-        content[-5000] ^= 0x40                              # inside the tensors: lengths and header stay right
-    path.write_bytes({"cut": bytes(content[:len(content) // 2]), "flip": bytes(content), "empty": b""}[damage])
+        content[-5000] ^= 0x40  # inside the tensors: lengths and header stay right
+    path.write_bytes(
+        {"cut": bytes(content[: len(content) // 2]), "flip": bytes(content), "empty": b""}[damage]
+    )
     assert same(world.sample(PLACES, **SMALL), first)
     assert len(path.read_bytes()) == len(content)
 
 
 # ---- the knobs
+
 
 def styles(knobs, family="train", cameras=6):
     """Log gain and white balance of the cameras of six places: (6, cameras, 4)."""
@@ -115,7 +136,13 @@ def styles(knobs, family="train", cameras=6):
 def test_camera_and_place_shift():
     within, between = lambda s: float(s.var(1).mean()), lambda s: float(s.mean(1).var(0).mean())
     normal, same_cameras = styles(world.NORMAL), styles(world.Knobs(camera_shift=0))
-    assert within(same_cameras) < 1e-9 < 0.01 < within(normal) < within(styles(world.Knobs(camera_shift=2)))
+    assert (
+        within(same_cameras)
+        < 1e-9
+        < 0.01
+        < within(normal)
+        < within(styles(world.Knobs(camera_shift=2)))
+    )
     same_places = styles(world.Knobs(place_shift=0), cameras=40)
     assert between(same_places) < 0.1 * between(normal)
     assert between(styles(world.Knobs(place_shift=2))) > 2 * between(normal)
@@ -123,7 +150,10 @@ def test_camera_and_place_shift():
 
 def scene(knobs, count=150):
     place = world.make_place("demo", 3)
-    people, cameras = world.make_people(count, 1, knobs, place), world.make_cameras(place, count, 0, knobs)
+    people, cameras = (
+        world.make_people(count, 1, knobs, place),
+        world.make_cameras(place, count, 0, knobs),
+    )
     return people, cameras, world.make_poses(count, 1, knobs)
 
 
@@ -142,7 +172,9 @@ def test_occlusion_hides_and_misalignment_moves():
     seen, places = {}, {}
     for amount in (0.0, 1.0, 2.0):
         people, cameras, poses = scene(world.Knobs(occlusion=amount, misalignment=0))
-        seen[amount] = float((world.render(people, cameras, poses, (64, 32), raw=False).masks > 0).float().mean())
+        seen[amount] = float(
+            (world.render(people, cameras, poses, (64, 32), raw=False).masks > 0).float().mean()
+        )
         poses = scene(world.Knobs(misalignment=amount))[2]
         places[amount] = float(poses.top.std()), float(poses.scale.std()), float(poses.x.std())
     assert seen[0.0] > seen[1.0] * 1.02 > seen[2.0] * 1.04
@@ -150,26 +182,40 @@ def test_occlusion_hides_and_misalignment_moves():
 
 
 def test_lookalikes_share_outfits_and_keep_their_bodies():
-    outfits = lambda people: len({tuple(row) for row in torch.stack(
-        [people.upper_colour, people.pattern, people.sleeves, people.lower_colour], 1).tolist()})
+    outfits = lambda people: len(
+        {
+            tuple(row)
+            for row in torch.stack(
+                [people.upper_colour, people.pattern, people.sleeves, people.lower_colour], 1
+            ).tolist()
+        }
+    )
     place = world.make_place("demo", 0)
-    own, alike = (world.make_people(60, 1, world.Knobs(lookalike=amount), place) for amount in (0.0, 1.0))
+    own, alike = (
+        world.make_people(60, 1, world.Knobs(lookalike=amount), place) for amount in (0.0, 1.0)
+    )
     assert outfits(own) > 25 and outfits(alike) <= 12
     assert torch.equal(own.hair, alike.hair) and torch.equal(own.shoes, alike.shoes)
-    assert len(torch.unique(alike.upper, dim=0)) > 40       # shades differ in fine details
+    assert len(torch.unique(alike.upper, dim=0)) > 40  # shades differ in fine details
 
 
 def test_dress_follows_the_season():
     place = world.make_place("demo", 0)
-    cold, warm = (world.make_people(200, 1, place=replace(place, season=season)) for season in (0.0, 1.0))
+    cold, warm = (
+        world.make_people(200, 1, place=replace(place, season=season)) for season in (0.0, 1.0)
+    )
     assert (cold.lower_kind == 1).sum() == 0 and (warm.lower_kind == 1).sum() > 10
     assert (cold.sleeves == 1).float().mean() > (warm.sleeves == 1).float().mean() + 0.2
 
 
 def test_every_family_has_its_own_people():
     """Who chooses on validation places must not meet the people of the unseen ones: attributes agree by chance only."""
-    exams = [world.exam([(family, 0)], people=60, cameras=1, pictures=2, size=(32, 32), cache=False).query
-             for family in ("train", "validation", "unseen")]
+    exams = [
+        world.exam(
+            [(family, 0)], people=60, cameras=1, pictures=2, size=(32, 32), cache=False
+        ).query
+        for family in ("train", "validation", "unseen")
+    ]
     for first, second in ((0, 1), (1, 2), (0, 2)):
         for name in ("hair_length", "bag", "pattern"):
             one, other = exams[first].attributes[name], exams[second].attributes[name]

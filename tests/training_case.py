@@ -18,18 +18,32 @@ STEPS = 60
 def people(count=8, pictures=6, masks=True):
     """Noisy one-coloured people, 16 x 8 pixels."""
     draw = torch.Generator().manual_seed(0)
-    ids = torch.arange(count).repeat_interleave(pictures) * 3 + 5                       # gaps: fit must relabel
-    colours = torch.randint(40, 215, (count, 3, 1, 1), generator=draw).repeat_interleave(pictures, 0)
-    images = (colours + torch.randint(-30, 31, (len(ids), 3, 16, 8), generator=draw)).to(torch.uint8)
-    return ReIDData(images, ids, torch.arange(len(ids)) % 2, torch.zeros_like(ids), images[:, 0] % 5 if masks else None,
-                    {"tone": ids % 2}, "colours")
+    ids = torch.arange(count).repeat_interleave(pictures) * 3 + 5  # gaps: fit must relabel
+    colours = torch.randint(40, 215, (count, 3, 1, 1), generator=draw).repeat_interleave(
+        pictures, 0
+    )
+    images = (colours + torch.randint(-30, 31, (len(ids), 3, 16, 8), generator=draw)).to(
+        torch.uint8
+    )
+    return ReIDData(
+        images,
+        ids,
+        torch.arange(len(ids)) % 2,
+        torch.zeros_like(ids),
+        images[:, 0] % 5 if masks else None,
+        {"tone": ids % 2},
+        "colours",
+    )
 
 
 class Net(nn.Module):
     """Batch norm (buffers) and dropout (randomness): what a resume can get wrong."""
+
     def __init__(self, classes=8):
         super().__init__()
-        self.trunk = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2))
+        self.trunk = nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2)
+        )
         self.head = nn.Linear(8, classes)
 
     def forward(self, images):
@@ -44,13 +58,23 @@ def net(seed=0):
 
 
 def both(output, batch):
-    return {"identity": losses.cross_entropy(output.logits, batch.ids).mean(),
-            "triplet": losses.batch_hard_triplet(output.feature, batch.ids).mean()}
+    return {
+        "identity": losses.cross_entropy(output.logits, batch.ids).mean(),
+        "triplet": losses.batch_hard_triplet(output.feature, batch.ids).mean(),
+    }
 
 
 def train(model=None, functions=(both,), **changes):
-    settings = dict(steps=STEPS, people=4, pictures=3, rate=0.01, augment=augment.standard, progress=False, checkpoint_every=0.0,
-                    freeze={"head": 5})
+    settings = dict(
+        steps=STEPS,
+        people=4,
+        pictures=3,
+        rate=0.01,
+        augment=augment.standard,
+        progress=False,
+        checkpoint_every=0.0,
+        freeze={"head": 5},
+    )
     model = net() if model is None else model
     history = fit(model, people(), *functions, **settings | changes)
     return model, history
@@ -73,7 +97,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def slow(output, batch):
-    time.sleep(0.01)                                        # so that there is a moment to be killed in
+    time.sleep(0.01)  # so that there is a moment to be killed in
     return both(output, batch)
 
 

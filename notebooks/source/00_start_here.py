@@ -25,11 +25,11 @@
 # <details><summary>3. What does <code>model.eval()</code> change?</summary>Dropout is off and batch norm uses its stored statistics. Chapter 2 shows why that matters here.</details>
 
 # %% key="parameters" tags=["parameters"]
-PRESET: str = "laptop"   # smoke (seconds) | laptop (minutes) | gpu (bigger network, bigger pictures)
-SEED: int = 0            # which people are drawn
-DATA: str = "world"      # this chapter draws its people; later ones also take real data sets by path
-DEVICE: str = "auto"     # "auto", "cpu" or "cuda"
-THREADS: int = 2         # CPU threads; the same number gives the same digits on one machine
+PRESET: str = "laptop"  # smoke (seconds) | laptop (minutes) | gpu (bigger network, bigger pictures)
+SEED: int = 0  # which people are drawn
+DATA: str = "world"  # this chapter draws its people; later ones also take real data sets by path
+DEVICE: str = "auto"  # "auto", "cpu" or "cuda"
+THREADS: int = 2  # CPU threads; the same number gives the same digits on one machine
 
 # %% key="setup" tags=["setup", "skip"]
 import torch
@@ -46,20 +46,32 @@ run = teach.start("00", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THRE
 # Someone walks past one camera. Later, other cameras see many people. **Which of them is she?** Not by her face, which is a few pixels wide, and not by a name, which nobody knows: by what she looks like as a whole. The picture to find is the **query**; the pile to search is the **gallery**.
 
 # %% key="picture" tags=["slide"]
-crowd = world.sample([("train", 2)], people=12, cameras=4, pictures=1, size=(128, 64), seed=run.seed)
+crowd = world.sample(
+    [("train", 2)], people=12, cameras=4, pictures=1, size=(128, 64), seed=run.seed
+)
 wanted = crowd[(crowd.ids == crowd.ids[0]) & (crowd.cameras == 0)]
-others = crowd[crowd.cameras > 0]                                       # 12 people x 3 other cameras, person by person
-pile = torch.cat([torch.arange(3), 3 + torch.randperm(33, generator=torch.Generator().manual_seed(run.seed))[:13]])
+others = crowd[crowd.cameras > 0]  # 12 people x 3 other cameras, person by person
+pile = torch.cat(
+    [
+        torch.arange(3),
+        3 + torch.randperm(33, generator=torch.Generator().manual_seed(run.seed))[:13],
+    ]
+)
 shuffled = others[pile[torch.randperm(16, generator=torch.Generator().manual_seed(run.seed + 1))]]
-teach.show(c00.search_picture(wanted.images[0], shuffled.images), name="00-search",
-           alt="Left a query, one drawn person; right a gallery of sixteen drawn people from three "
-               "other cameras, in no order.",
-           caption="What you see: the query on the left, a gallery on the right. How often does she "
-                   "appear? The next cell tells.")
+teach.show(
+    c00.search_picture(wanted.images[0], shuffled.images),
+    name="00-search",
+    alt="Left a query, one drawn person; right a gallery of sixteen drawn people from three "
+    "other cameras, in no order.",
+    caption="What you see: the query on the left, a gallery on the right. How often does she "
+    "appear? The next cell tells.",
+)
 
 # %% key="answer" tags=["check"]
 positions = [i + 1 for i, who in enumerate(shuffled.ids.tolist()) if who == wanted.ids[0]]
-print(f"She stands at positions {', '.join(map(str, positions))} of {len(shuffled)} (rows of eight, counted from the top left).")
+print(
+    f"She stands at positions {', '.join(map(str, positions))} of {len(shuffled)} (rows of eight, counted from the top left)."
+)
 
 # %% [markdown] key="question" tags=["slide"]
 # ## The question of this course
@@ -70,11 +82,14 @@ print(f"She stands at positions {', '.join(map(str, positions))} of {len(shuffle
 
 # %% key="map" tags=["slide"]
 fig, chapters = c00.course_map()
-teach.show(fig, name="00-map",
-           alt="Map of the course: chapters 0 and 1 lead to normalisation (2 to 4), then "
-               "adaptation, parts, neighbours, and end with real people and scaling up.",
-           caption="What you see: the chapters and what each is about. Solid boxes are open now "
-                   f"({', '.join(chapters)}); dashed ones are being written.")
+teach.show(
+    fig,
+    name="00-map",
+    alt="Map of the course: chapters 0 and 1 lead to normalisation (2 to 4), then "
+    "adaptation, parts, neighbours, and end with real people and scaling up.",
+    caption="What you see: the chapters and what each is about. Solid boxes are open now "
+    f"({', '.join(chapters)}); dashed ones are being written.",
+)
 
 # %% [markdown] key="style-content" tags=["slide"]
 # ## People, cameras, places
@@ -82,20 +97,26 @@ teach.show(fig, name="00-map",
 # Our people are drawn. That gives us something no real data set has: the same person, in the same pose, through *any* camera. What the camera does to the picture is called **style**; who stands there, how and before what is **content**.
 
 # %% key="ask-style" tags=["prediction"]
-teach.ask("00-style", "Which two pictures differ more in mean colour: of one person through cameras of "
-                      "two places, or of two people through the same camera?",
-          ["one person, two places", "two people, one camera", "about the same"])
+teach.ask(
+    "00-style",
+    "Which two pictures differ more in mean colour: of one person through cameras of "
+    "two places, or of two people through the same camera?",
+    ["one person, two places", "two people, one camera", "about the same"],
+)
 
 # %% key="restyle" tags=["slide"]
 drawn, masks = c00.one_person_many_cameras(seed=run.seed)
-teach.show(teach.grid(drawn, columns=8), name="00-styles",
-           alt="Two rows of eight pictures: each row one person in one pose, seen through four "
-               "cameras of one place and four of another.",
-           caption="What you see: one person a row, same pose throughout; columns 1 to 4 are "
-                   "cameras of one place, 5 to 8 of another. Only the imaging chain changes.")
+teach.show(
+    teach.grid(drawn, columns=8),
+    name="00-styles",
+    alt="Two rows of eight pictures: each row one person in one pose, seen through four "
+    "cameras of one place and four of another.",
+    caption="What you see: one person a row, same pose throughout; columns 1 to 4 are "
+    "cameras of one place, 5 to 8 of another. Only the imaging chain changes.",
+)
 
 # %% key="measured-style"
-mean = drawn.float().mean((2, 3)).view(2, 2, 4, 3)                       # (person, place, camera, RGB)
+mean = drawn.float().mean((2, 3)).view(2, 2, 4, 3)  # (person, place, camera, RGB)
 between_places = (mean[:, 0] - mean[:, 1]).abs().mean()
 between_people = (mean[0] - mean[1]).abs().mean()
 print(f"mean colour, one person in two places: {between_places:.0f} grey levels apart")
@@ -103,9 +124,13 @@ print(f"mean colour, two people in one camera: {between_people:.0f} grey levels 
 
 # %% key="world-walk" tags=["widget", "slide"]
 draw, controls = c00.world_walk(seed=run.seed)
-teach.explore(draw, controls, film=[{"person": 3}, {"facing": 180}, {"place": 1}, {"camera": 3}], name="00-walk",
-              alt="A drawn person as a chosen camera of a chosen place sees her, beside the "
-                  "body-part mask.")
+teach.explore(
+    draw,
+    controls,
+    film=[{"person": 3}, {"facing": 180}, {"place": 1}, {"camera": 3}],
+    name="00-walk",
+    alt="A drawn person as a chosen camera of a chosen place sees her, beside the body-part mask.",
+)
 
 # %% [markdown] key="study" tags=["slide"]
 # ## How to study
@@ -120,10 +145,12 @@ teach.explore(draw, controls, film=[{"person": 3}, {"facing": 180}, {"place": 1}
 # ### Exercise 0.1 · Who is who
 # *3 minutes · easy · used in every chapter.* From a vector of identities to the table that says which pictures show the same person.
 
+
 # %% key="same-person-stub" tags=["exercise", "stub", "check"]
 def same_person(ids):
     """ids: (N,) int64 -> (N, N) bool, True where two pictures show the same person."""
     ...
+
 
 check.same_person(same_person)
 
@@ -136,19 +163,23 @@ check.same_person(same_person)
 # %% [markdown] key="same-person-hint3" tags=["hint"]
 # `return ids[:, None] == ...`
 
+
 # %% key="same-person-solution" tags=["solution"]
 def same_person(ids):
     """ids: (N,) int64 -> (N, N) bool, True where two pictures show the same person."""
-    return ids[:, None] == ids[None]                                    # (N, 1) against (1, N)
+    return ids[:, None] == ids[None]  # (N, 1) against (1, N)
+
 
 # %% [markdown] key="cross-camera-pairs" tags=["exercise"]
 # ### Exercise 0.2 · The pairs that matter
 # *5 minutes · easy.* Re-identification happens *across* cameras. Count the pairs of pictures that show the same person in two different cameras, each pair once.
 
+
 # %% key="cross-camera-pairs-stub" tags=["exercise", "stub", "check"]
 def cross_camera_pairs(ids, cameras):
     """ids, cameras: (N,) int64 -> int, how many unordered pairs show one person in two cameras."""
     ...
+
 
 check.cross_camera_pairs(cross_camera_pairs)
 
@@ -161,12 +192,14 @@ check.cross_camera_pairs(cross_camera_pairs)
 # %% [markdown] key="cross-camera-pairs-hint3" tags=["hint"]
 # `(same_id & ~same_camera).sum()`, halved, as an int.
 
+
 # %% key="cross-camera-pairs-solution" tags=["solution"]
 def cross_camera_pairs(ids, cameras):
     """ids, cameras: (N,) int64 -> int, how many unordered pairs show one person in two cameras."""
     same_id = ids[:, None] == ids[None]
     same_camera = cameras[:, None] == cameras[None]
     return (same_id & ~same_camera).sum().item() // 2
+
 
 # %% [markdown] key="lecture-rerun" tags=["slide"]
 # ## How to lecture and how to rerun
@@ -254,10 +287,22 @@ teach.progress()
 
 # %% key="claims" tags=["claim", "check"]
 again, again_masks = c00.one_person_many_cameras(seed=run.seed)
-teach.claim("The same seed draws the same picture", measured=(again.int() - drawn.int()).abs().max().item(), holds=lambda gap: gap == 0,
-            unit="grey levels", run=run, presets=("smoke", "laptop", "gpu"))
-teach.claim("Another imaging chain leaves the body-part mask as it is", measured=(masks != masks[:, :1]).sum().item(), holds=lambda n: n == 0,
-            unit="pixels", run=run, presets=("smoke", "laptop", "gpu"))
+teach.claim(
+    "The same seed draws the same picture",
+    measured=(again.int() - drawn.int()).abs().max().item(),
+    holds=lambda gap: gap == 0,
+    unit="grey levels",
+    run=run,
+    presets=("smoke", "laptop", "gpu"),
+)
+teach.claim(
+    "Another imaging chain leaves the body-part mask as it is",
+    measured=(masks != masks[:, :1]).sum().item(),
+    holds=lambda n: n == 0,
+    unit="pixels",
+    run=run,
+    presets=("smoke", "laptop", "gpu"),
+)
 teach.record(between_places=between_places.item(), between_people=between_people.item())
 
 # %% [markdown] key="end" tags=["slide"]

@@ -25,11 +25,11 @@
 # <details><summary>3. Which statistics does BN use on exam day?</summary>Those it remembers from the training places.</details>
 
 # %% key="parameters" tags=["parameters"]
-PRESET: str = "laptop"   # smoke (seconds) | laptop (minutes) | gpu (bigger network, bigger pictures)
-SEED: int = 0            # people, order of the batches and first weights all follow from it
-DATA: str = "world"      # "world", "market1501:PATH" or "pku-reid:PATH"
-DEVICE: str = "auto"     # "auto", "cpu" or "cuda"
-THREADS: int = 2         # CPU threads; the same number gives the same digits on one machine
+PRESET: str = "laptop"  # smoke (seconds) | laptop (minutes) | gpu (bigger network, bigger pictures)
+SEED: int = 0  # people, order of the batches and first weights all follow from it
+DATA: str = "world"  # "world", "market1501:PATH" or "pku-reid:PATH"
+DEVICE: str = "auto"  # "auto", "cpu" or "cuda"
+THREADS: int = 2  # CPU threads; the same number gives the same digits on one machine
 
 # %% key="setup" tags=["setup", "skip"]
 import torch
@@ -51,17 +51,29 @@ run = teach.start("04", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THRE
 # Four networks that differ in their norms alone (same people, losses, base steps): BN; IN; *half and half* (the first half of the channels BN, the rest IN); **BIN**, which learns a gate between both for every channel. And **MetaBIN**: BIN's layers, gates learnt another way (Choi et al. 2021).
 
 # %% key="ask-goal" tags=["prediction"]
-teach.ask("04-goal", "Guess before you look: in places nobody was trained in, which order holds?",
-          ["BN < IN < half and half < BIN < MetaBIN, each step clear", "BN far behind, the rest within about six points", "IN ahead of all"])
+teach.ask(
+    "04-goal",
+    "Guess before you look: in places nobody was trained in, which order holds?",
+    [
+        "BN < IN < half and half < BIN < MetaBIN, each step clear",
+        "BN far behind, the rest within about six points",
+        "IN ahead of all",
+    ],
+)
 
 # %% key="goal-picture" tags=["slide"]
 table = teach.recorded("04_norms")
 FIVE = ["BN", "IN", "half and half", "BIN", "MetaBIN"]
-fig = c04.row_picture(table, FIVE, {"home": "new people, same places", "away": "new people, unseen places"})
-teach.show(fig, name="04-goal",
-           alt="Dot plot of rank-1 at home and in unseen places for networks with BN, IN, half and half, BIN and MetaBIN.",
-           caption="What you see: rank-1 of the five networks at home (filled) and in unseen places (open). Whiskers: 95 % t "
-                   f"intervals over {len(c04.rows(table, 'BN').seeds)} seeds, where there are several. {table.provenance()}")
+fig = c04.row_picture(
+    table, FIVE, {"home": "new people, same places", "away": "new people, unseen places"}
+)
+teach.show(
+    fig,
+    name="04-goal",
+    alt="Dot plot of rank-1 at home and in unseen places for networks with BN, IN, half and half, BIN and MetaBIN.",
+    caption="What you see: rank-1 of the five networks at home (filled) and in unseen places (open). Whiskers: 95 % t "
+    f"intervals over {len(c04.rows(table, 'BN').seeds)} seeds, where there are several. {table.provenance()}",
+)
 
 # %% [markdown] key="failures" tags=["slide"]
 # ## 1. Two ways to fail
@@ -71,24 +83,40 @@ teach.show(fig, name="04-goal",
 # So we set two exams. In the **style exam** the cameras of a place differ twice as much as usual, and the people are ordinary. In the **tone exam** of chapter 3 the cameras are ideal and the people differ by tone alone. **Guess before you run on:** BN or IN, which fails which? And half and half: between them on both, or as good as the better?
 
 # %% key="two-exams" tags=["slide"]
-style = exams.style_exam((128, 64), run.seed, places=1, people=2).query      # a picture from each of four cameras
-tone = exams.tone_exam((128, 64), run.seed, bodies=2, cameras=1).query       # two bodies in four tones: eight people
-labels = [f"person {i} camera {c}" for i, c in zip([1] * 4 + [2] * 4, [1, 2, 3, 4] * 2)] + [f"person {i}" for i in range(1, 9)]
-pictures = torch.cat([style.pictures(), tone.pictures()])                    # (16, 3, H, W)
-teach.show(teach.grid(pictures, columns=8, labels=labels), name="04-exams",
-           alt="Upper row: two people, each seen by four cameras of different light and colour. Lower row: two "
-               "bodies on black, each in four tones from light to dark, each tone a person of its own.",
-           caption="What you see: above, two people in four cameras (style exam): forget the light. Below, eight people "
-                   "(tone exam): do not.")
+style = exams.style_exam(
+    (128, 64), run.seed, places=1, people=2
+).query  # a picture from each of four cameras
+tone = exams.tone_exam(
+    (128, 64), run.seed, bodies=2, cameras=1
+).query  # two bodies in four tones: eight people
+labels = [f"person {i} camera {c}" for i, c in zip([1] * 4 + [2] * 4, [1, 2, 3, 4] * 2)] + [
+    f"person {i}" for i in range(1, 9)
+]
+pictures = torch.cat([style.pictures(), tone.pictures()])  # (16, 3, H, W)
+teach.show(
+    teach.grid(pictures, columns=8, labels=labels),
+    name="04-exams",
+    alt="Upper row: two people, each seen by four cameras of different light and colour. Lower row: two "
+    "bodies on black, each in four tones from light to dark, each tone a person of its own.",
+    caption="What you see: above, two people in four cameras (style exam): forget the light. Below, eight people "
+    "(tone exam): do not.",
+)
 
 # %% key="opposite" tags=["slide", "check"]
-guessed = 100 / (2 * len(exams.TONES) - 1)                                   # her own tones in two cameras, less the query's picture
+guessed = 100 / (2 * len(exams.TONES) - 1)  # her own tones in two cameras, less the query's picture
 print(f"tone exam: who knows the body and guesses the tone is right in {guessed:.0f} %")
 for name in ["BN", "IN", "half and half"]:
     own = c04.rows(table, name)
-    print(f"{name:14} style exam {own.mean('style_rank1'):5.1f}   tone exam {own.mean('tone_rank1'):5.1f}   (rank-1 in %)")
-print("IN minus BN, paired over seeds [95 %]:", ", ".join(
-    f"{exam} exam {c04.interval_text(c04.paired(table, 'IN', 'BN', f'{exam}_rank1'))}" for exam in ("style", "tone")))
+    print(
+        f"{name:14} style exam {own.mean('style_rank1'):5.1f}   tone exam {own.mean('tone_rank1'):5.1f}   (rank-1 in %)"
+    )
+print(
+    "IN minus BN, paired over seeds [95 %]:",
+    ", ".join(
+        f"{exam} exam {c04.interval_text(c04.paired(table, 'IN', 'BN', f'{exam}_rank1'))}"
+        for exam in ("style", "tone")
+    ),
+)
 
 # %% [markdown] key="gate" tags=["slide"]
 # ## 2. A gate for every channel
@@ -101,23 +129,41 @@ print("IN minus BN, paired over seeds [95 %]:", ", ".join(
 
 # %% key="gate-by-hand" tags=["check"]
 wave = torch.linspace(0, 9, 16).sin().reshape(1, 1, 4, 4)
-x = torch.tensor([0.5, 1.0, 2.0]).view(3, 1, 1, 1) * (wave + 2)              # (B, C, H, W): one pattern, three exposures
+x = torch.tensor([0.5, 1.0, 2.0]).view(3, 1, 1, 1) * (
+    wave + 2
+)  # (B, C, H, W): one pattern, three exposures
 for gate in (1.0, 0.5, 0.0):
     y = norms.BatchInstanceNorm(1, gate=gate)(x)
-    print(f"gate {gate}: means of the three pictures", [round(value, 2) + 0.0 for value in y.mean((1, 2, 3)).tolist()])
-layer, bn, instance = norms.BatchInstanceNorm(1, gate=0.3), torch.nn.BatchNorm2d(1), norms.InstanceNorm(1)
-slope = torch.autograd.grad((layer(x) ** 2).sum(), layer.gate)[0]            # L = sum of y^2, so dL/dy = 2 y
+    print(
+        f"gate {gate}: means of the three pictures",
+        [round(value, 2) + 0.0 for value in y.mean((1, 2, 3)).tolist()],
+    )
+layer, bn, instance = (
+    norms.BatchInstanceNorm(1, gate=0.3),
+    torch.nn.BatchNorm2d(1),
+    norms.InstanceNorm(1),
+)
+slope = torch.autograd.grad((layer(x) ** 2).sum(), layer.gate)[0]  # L = sum of y^2, so dL/dy = 2 y
 by_hand = (2 * layer(x) * (bn(x) - instance(x))).sum()
 print(f"gradient of the gate: {slope.item():.3f}, by the formula {by_hand.item():.3f}")
 
 # %% key="ask-slide" tags=["prediction"]
-teach.ask("04-slide", "BIN's gates start at 1 and follow the training losses downhill, on the training places only. Where do they end?",
-          ["at 1: remembered style fits the training places best", "some way down", "near 0: IN after all"])
+teach.ask(
+    "04-slide",
+    "BIN's gates start at 1 and follow the training losses downhill, on the training places only. Where do they end?",
+    [
+        "at 1: remembered style fits the training places best",
+        "some way down",
+        "near 0: IN after all",
+    ],
+)
 
 # %% key="slide" tags=["slide", "check"]
 columns = [f"gate_{stage}" for stage in c04.STAGES]
 own = c04.rows(table, "BIN")
-stages = ", ".join(f"{stage} {own.mean(column):.2f}" for stage, column in zip(["stem", *c04.STAGES[1:]], columns))
+stages = ", ".join(
+    f"{stage} {own.mean(column):.2f}" for stage, column in zip(["stem", *c04.STAGES[1:]], columns)
+)
 print(f"BIN: mean gate {own.mean('gate_mean'):.2f}   ({stages})")
 
 # %% [markdown] key="losses" tags=["slide"]
@@ -136,27 +182,46 @@ print(f"BIN: mean gate {own.mean('gate_mean'):.2f}   ({stages})")
 
 # %% key="loss-explorer" tags=["widget", "slide"]
 explore_losses, controls = c04_planes.loss_explorer()
-film = [{}, {"steps": 40}, {"loss": "shuffle"}, {"loss": "shuffle", "steps": 40}, {"loss": "all three", "steps": 40}]
-teach.explore(explore_losses, controls, film=film, name="04-plane",
-              alt="Points of three places on a plane with arrows along the downhill direction of the chosen loss.")
+film = [
+    {},
+    {"steps": 40},
+    {"loss": "shuffle"},
+    {"loss": "shuffle", "steps": 40},
+    {"loss": "all three", "steps": 40},
+]
+teach.explore(
+    explore_losses,
+    controls,
+    film=film,
+    name="04-plane",
+    alt="Points of three places on a plane with arrows along the downhill direction of the chosen loss.",
+)
 
 # %% key="losses-by-hand" tags=["check"]
-points = torch.tensor([[0.0, 0], [3, 4], [1, 0], [0, 2]])                    # four people in two places
+points = torch.tensor([[0.0, 0], [3, 4], [1, 0], [0, 2]])  # four people in two places
 places, four = torch.tensor([0, 0, 1, 1]), torch.arange(4)
-print(f"scatter {metabin.scatter_loss(points + 0.1, places):.6f}; each place one point: {metabin.scatter_loss(torch.ones(4, 2), places):.1f}")
-print(f"shuffle {metabin.shuffle_loss(points, four, places).mean():.6f}; all features equal: "
-      f"{metabin.shuffle_loss(torch.ones(4, 2), four, places).mean():.6f} = log 2")
-print(f"its first picture by hand: far 2, near 5, softplus(2 - 5) = {torch.tensor(-3.0).exp().log1p():.3f}; "
-      f"from the package: {metabin.shuffle_loss(points, four, places)[0]:.3f}")
+print(
+    f"scatter {metabin.scatter_loss(points + 0.1, places):.6f}; each place one point: {metabin.scatter_loss(torch.ones(4, 2), places):.1f}"
+)
+print(
+    f"shuffle {metabin.shuffle_loss(points, four, places).mean():.6f}; all features equal: "
+    f"{metabin.shuffle_loss(torch.ones(4, 2), four, places).mean():.6f} = log 2"
+)
+print(
+    f"its first picture by hand: far 2, near 5, softplus(2 - 5) = {torch.tensor(-3.0).exp().log1p():.3f}; "
+    f"from the package: {metabin.shuffle_loss(points, four, places)[0]:.3f}"
+)
 
 # %% [markdown] key="scatter" tags=["exercise"]
 # ### Exercise 4.1 · Scatter
 # *10 minutes · medium.* $\displaystyle L=\frac1{|Z|}\sum_{z}\frac1{n_z}\sum_{i\in z}\cos(f_i,c_z)$, with $c_z$ the mean of the features of place $z$, *after* each was brought to length 1.
 
+
 # %% key="scatter-stub" tags=["exercise", "stub", "check"]
 def scatter(features, domains):
     """features: (B, D), domains: (B,) int64 -> scalar tensor: mean over places of the mean cosine to the place's centre."""
     ...
+
 
 check.scatter(scatter)
 
@@ -169,28 +234,32 @@ check.scatter(scatter)
 # %% [markdown] key="scatter-hint3" tags=["hint"]
 # `torch.nn.functional.cosine_similarity(own, own.mean(0, keepdim=True))` divides by both lengths, (n_z,).
 
+
 # %% key="scatter-solution" tags=["solution"]
 def scatter(features, domains):
     """features: (B, D), domains: (B,) int64 -> scalar tensor: mean over places of the mean cosine to the place's centre."""
-    unit = torch.nn.functional.normalize(features, dim=1)                    # (B, D)
+    unit = torch.nn.functional.normalize(features, dim=1)  # (B, D)
     means = []
     for domain in domains.unique():
-        own = unit[domains == domain]                                        # (n_z, D)
+        own = unit[domains == domain]  # (n_z, D)
         means.append(torch.nn.functional.cosine_similarity(own, own.mean(0, keepdim=True)).mean())
     return torch.stack(means).mean()
+
 
 # %% [markdown] key="shuffle" tags=["exercise"]
 # ### Exercise 4.2 · A shuffle that sorts
 # *10 minutes · medium · repair a bug.* A colleague trained with the loss below: her places moved *apart*. There are two mistakes.
 
+
 # %% key="shuffle-stub" tags=["exercise", "stub", "check"]
 def shuffle(distance, ids, domains):
     """distance: (B, B), ids, domains: (B,) int64 -> (B,): softplus(d(f, f+) - d(f, f-)) of every picture."""
-    home = domains[:, None] == domains[None]                                 # (B, B) the same place
-    stranger = ids[:, None] != ids[None]                                     # (B, B) another person
-    far = distance.masked_fill(home, 0).amax(1)                              # (B,) to f+
-    near = distance.masked_fill(~stranger, 1e9).amin(1)                      # (B,) to f-
+    home = domains[:, None] == domains[None]  # (B, B) the same place
+    stranger = ids[:, None] != ids[None]  # (B, B) another person
+    far = distance.masked_fill(home, 0).amax(1)  # (B,) to f+
+    near = distance.masked_fill(~stranger, 1e9).amin(1)  # (B,) to f-
     return torch.nn.functional.softplus(near - far)
+
 
 check.shuffle(shuffle)
 
@@ -203,14 +272,16 @@ check.shuffle(shuffle)
 # %% [markdown] key="shuffle-hint3" tags=["hint"]
 # f- is a stranger *and* at home: `home & (ids[:, None] != ids[None])`.
 
+
 # %% key="shuffle-solution" tags=["solution"]
 def shuffle(distance, ids, domains):
     """distance: (B, B), ids, domains: (B,) int64 -> (B,): softplus(d(f, f+) - d(f, f-)) of every picture."""
-    home = domains[:, None] == domains[None]                                 # (B, B) the same place
-    stranger = home & (ids[:, None] != ids[None])                            # (B, B) another person of the same place
-    far = distance.masked_fill(home, 0).amax(1)                              # (B,) to f+
-    near = distance.masked_fill(~stranger, 1e9).amin(1)                      # (B,) to f-
+    home = domains[:, None] == domains[None]  # (B, B) the same place
+    stranger = home & (ids[:, None] != ids[None])  # (B, B) another person of the same place
+    far = distance.masked_fill(home, 0).amax(1)  # (B,) to f+
+    near = distance.masked_fill(~stranger, 1e9).amin(1)  # (B,) to f-
     return torch.nn.functional.softplus(far - near)
+
 
 # %% [markdown] key="iteration" tags=["slide"]
 # ## 4. The iteration, line by line
@@ -225,40 +296,55 @@ def shuffle(distance, ids, domains):
 # In 3 to 6 BN uses the statistics of the pictures at hand and leaves its memory alone. The trial is treated as a constant (**first order**): no gradient of a gradient. Now in code; after every part we ask what has moved.
 
 # %% key="iteration-data" tags=["check"]
-batch = c04.iteration_data()                                                 # 4 places x 2 people x 4 pictures
+batch = c04.iteration_data()  # 4 places x 2 people x 4 pictures
 with torch.random.fork_rng():
     torch.manual_seed(0)
     model = recipe.network(recipe.TABLES["norms"]["BIN"], classes=8).train()
-gates = norms.gates(model)                                                   # name -> (C,) parameter
-print(f"{len(batch.ids)} pictures, {len(gates)} layers, {sum(gate.numel() for gate in gates.values())} gates, all at 1: "
-      f"{all((gate == 1).all() for gate in gates.values())}")
+gates = norms.gates(model)  # name -> (C,) parameter
+print(
+    f"{len(batch.ids)} pictures, {len(gates)} layers, {sum(gate.numel() for gate in gates.values())} gates, all at 1: "
+    f"{all((gate == 1).all() for gate in gates.values())}"
+)
 
 before, optimiser = c04.copies(model), torch.optim.Adam(model.parameters(), 1e-3)
-metabin.base_step(model, batch, optimiser, baseline.baseline_losses)         # 1
+metabin.base_step(model, batch, optimiser, baseline.baseline_losses)  # 1
 print("1 base step:          ", c04.still_or_moved(before, model))
 
 # %% key="iteration-inner" tags=["check"]
-known = batch.domains < 2                                                    # 2 (B,) bool; at random in the package
+known = batch.domains < 2  # 2 (B,) bool; at random in the package
 seen, new = metabin.rows(batch, known), metabin.rows(batch, ~known)
-before, rate = c04.copies(model), 5.0                                        # one large rate for both, so that movement shows; the real ones below
+before, rate = (
+    c04.copies(model),
+    5.0,
+)  # one large rate for both, so that movement shows; the real ones below
 with held_statistics(model):
     output = metabin.forward(model, seen.images, gates)
-    parts = metabin.episode_losses(("scatter", "shuffle", "triplet"), output, seen.ids, seen.domains)     # 3
+    parts = metabin.episode_losses(
+        ("scatter", "shuffle", "triplet"), output, seen.ids, seen.domains
+    )  # 3
     slopes = torch.autograd.grad(sum(parts.values()), list(gates.values()))
-trial = {name: (gate - rate * slope).clamp(0, 1).detach().requires_grad_()                                # 4
-         for (name, gate), slope in zip(gates.items(), slopes)}
+trial = {
+    name: (gate - rate * slope).clamp(0, 1).detach().requires_grad_()  # 4
+    for (name, gate), slope in zip(gates.items(), slopes)
+}
 print("4 inner step:         ", c04.still_or_moved(before, model))
-print("  trial gates inside [0, 1]:", all(0 <= gate.min() and gate.max() <= 1 for gate in trial.values()),
-      "and off 1 somewhere:", any((gate < 1).any().item() for gate in trial.values()))
+print(
+    "  trial gates inside [0, 1]:",
+    all(0 <= gate.min() and gate.max() <= 1 for gate in trial.values()),
+    "and off 1 somewhere:",
+    any((gate < 1).any().item() for gate in trial.values()),
+)
 
 # %% [markdown] key="outer-step" tags=["exercise"]
 # ### Exercise 4.3 · The outer step
 # *8 minutes · medium.* Three questions hide in it: where is the gradient taken, where does the step start, what does the clamp touch? The cell after this exercise takes steps 5 and 6 with the network: write yours first.
 
+
 # %% key="outer-step-stub" tags=["exercise", "stub", "check"]
 def outer_step(gates, moved, loss, rate):
     """gates, moved: (C,) here and after the trial; loss: function (C,) -> scalar, on the new places -> (C,) the gates after step 6."""
     ...
+
 
 check.outer_step(outer_step)
 
@@ -271,22 +357,24 @@ check.outer_step(outer_step)
 # %% [markdown] key="outer-step-hint3" tags=["hint"]
 # A gate that the trial pushed to 0 or 1 still has its full gradient; clamp only the result.
 
+
 # %% key="outer-step-solution" tags=["solution"]
 def outer_step(gates, moved, loss, rate):
     """gates, moved: (C,) here and after the trial; loss: function (C,) -> scalar, on the new places -> (C,) the gates after step 6."""
     there = moved.clone().requires_grad_()
-    slope = torch.autograd.grad(loss(there), there)[0]                       # (C,) at the trial gates
+    slope = torch.autograd.grad(loss(there), there)[0]  # (C,) at the trial gates
     return (gates - rate * slope).clamp(0, 1)
+
 
 # %% key="iteration-outer" tags=["check"]
 with held_statistics(model):
-    output = metabin.forward(model, new.images, trial)                       # the model, but with the trial gates
-    loss = losses.batch_hard_triplet(output.feature, new.ids).mean()         # 5
-    slopes = torch.autograd.grad(loss, list(trial.values()))                 # at the trial gates
+    output = metabin.forward(model, new.images, trial)  # the model, but with the trial gates
+    loss = losses.batch_hard_triplet(output.feature, new.ids).mean()  # 5
+    slopes = torch.autograd.grad(loss, list(trial.values()))  # at the trial gates
 print("5 meta-test loss:     ", c04.still_or_moved(before, model))
 with torch.no_grad():
     for gate, slope in zip(gates.values(), slopes):
-        gate.sub_(rate * slope).clamp_(0, 1)                                 # 6: a step of the gates themselves
+        gate.sub_(rate * slope).clamp_(0, 1)  # 6: a step of the gates themselves
 print("6 outer step:         ", c04.still_or_moved(before, model))
 
 # %% [markdown] key="rates" tags=["slide"]
@@ -297,15 +385,23 @@ print("6 outer step:         ", c04.still_or_moved(before, model))
 # Their rate is 0.1, over about 150,000 steps. Ours are 250: at that rate gates could come a six-hundredth as far. What has to be kept is how far gates *can come*, **travel = rate x steps**; how large it should be was chosen on drawn validation places (one seed; at full length the four lie close together: a choice, not a finding).
 
 # %% key="cycle" tags=["slide"]
-print("factor on the trial step:", {share: round(metabin.cycle(share), 4) for share in (0.0, 0.0125, 0.025, 0.0375, 0.05)})
+print(
+    "factor on the trial step:",
+    {share: round(metabin.cycle(share), 4) for share in (0.0, 0.0125, 0.025, 0.0375, 0.05)},
+)
 for steps in (80, 250):
-    print(f"{steps:4} steps: gate rate {recipe.gate_rate(steps):.4g} for a travel of {recipe.TRAVEL}; the authors' run travels {0.1 * 150_000:,.0f}")
+    print(
+        f"{steps:4} steps: gate rate {recipe.gate_rate(steps):.4g} for a travel of {recipe.TRAVEL}; the authors' run travels {0.1 * 150_000:,.0f}"
+    )
 speeds = teach.recorded("04_gates")
-teach.show(c04.travel_picture(speeds), name="04-travel",
-           alt="Two line plots against travel on a logarithmic axis: rank-1 on validation places and the mean gate, for "
-               "runs of half and of all steps.",
-           caption="What you see: left, rank-1 on drawn validation places; right, where the gates ended on average; squares "
-                   f"run for half as many steps. The choice: {recipe.TRAVEL}. {speeds.provenance()}")
+teach.show(
+    c04.travel_picture(speeds),
+    name="04-travel",
+    alt="Two line plots against travel on a logarithmic axis: rank-1 on validation places and the mean gate, for "
+    "runs of half and of all steps.",
+    caption="What you see: left, rank-1 on drawn validation places; right, where the gates ended on average; squares "
+    f"run for half as many steps. The choice: {recipe.TRAVEL}. {speeds.provenance()}",
+)
 
 # %% [markdown] key="live" tags=["slide"]
 # ## 5. Does it work, and what does the work?
@@ -314,41 +410,73 @@ teach.show(c04.travel_picture(speeds), name="04-travel",
 
 # %% key="fit" tags=["slide"]
 journey = datasets.journey(run.data, run.preset, seed=run.seed, device=run.device)
-teach.show_source(metabin.MetaBIN.episode)                                   # steps 2 to 6 as the package has them
+teach.show_source(metabin.MetaBIN.episode)  # steps 2 to 6 as the package has them
 steps, live, models = {"smoke": 4, "laptop": 80}.get(run.preset.name), {}, {}
 for name in ["BN", "MetaBIN"]:
-    models[name], history = recipe.train_norm(recipe.TABLES["norms"][name], journey, run.preset, run.seed, run.device, steps=steps)
-    live[name] = {exam: retrieval.evaluate_exam(models[name], getattr(journey, exam), device=run.device) for exam in ("home", "away")}
-    print(f"{name:8} after {len(history)} steps: home {live[name]['home']}\n{'':24} away {live[name]['away']}")
+    models[name], history = recipe.train_norm(
+        recipe.TABLES["norms"][name], journey, run.preset, run.seed, run.device, steps=steps
+    )
+    live[name] = {
+        exam: retrieval.evaluate_exam(models[name], getattr(journey, exam), device=run.device)
+        for exam in ("home", "away")
+    }
+    print(
+        f"{name:8} after {len(history)} steps: home {live[name]['home']}\n{'':24} away {live[name]['away']}"
+    )
 gate_curve = history.column("gate")
 print(f"MetaBIN's gates went from 1 to {gate_curve[-1]:.2f} on average")
 
 # %% key="recorded-norms" tags=["slide", "check"]
 for exam in ("home", "away"):
-    print(f"{exam}, rank-1 minus BN's, paired over seeds [95 %]: " + ", ".join(
-        f"{name} {c04.interval_text(c04.paired(table, name, 'BN', f'{exam}_rank1'))}" for name in FIVE[1:]))
+    print(
+        f"{exam}, rank-1 minus BN's, paired over seeds [95 %]: "
+        + ", ".join(
+            f"{name} {c04.interval_text(c04.paired(table, name, 'BN', f'{exam}_rank1'))}"
+            for name in FIVE[1:]
+        )
+    )
 for other in ("IN", "half and half", "BIN"):
-    print(f"away, MetaBIN minus {other}: {c04.interval_text(c04.paired(table, 'MetaBIN', other, 'away_rank1'))}")
+    print(
+        f"away, MetaBIN minus {other}: {c04.interval_text(c04.paired(table, 'MetaBIN', other, 'away_rank1'))}"
+    )
 for other in ("BIN", "BN"):
-    print(f"PKU-Reid, 74 real people, MetaBIN minus {other}: {c04.interval_text(c04.paired(table, 'MetaBIN', other, 'pku_rank1'))}")
+    print(
+        f"PKU-Reid, 74 real people, MetaBIN minus {other}: {c04.interval_text(c04.paired(table, 'MetaBIN', other, 'pku_rank1'))}"
+    )
 print("read by a linear classifier in unseen places, % (chance: place 25, camera 6, person 2)")
 for name in FIVE:
-    print(f"  {name:14}" + "".join(f"{what} {c04.rows(table, name).mean(f'probe_{column}'):3.0f}   " for what, column in
-                                 (("place", "domain"), ("camera", "camera"), ("person", "identity"))))
+    print(
+        f"  {name:14}"
+        + "".join(
+            f"{what} {c04.rows(table, name).mean(f'probe_{column}'):3.0f}   "
+            for what, column in (("place", "domain"), ("camera", "camera"), ("person", "identity"))
+        )
+    )
 
 # %% key="both-exams" tags=["slide"]
-fig = c04.row_picture(table, [*FIVE, "DualNorm"], {"style": "style exam", "tone": "tone exam"}, lines={"body known, tone guessed": guessed})
-teach.show(fig, name="04-both",
-           alt="Dot plot of rank-1 in the style exam and the tone exam for BN, IN, half and half, BIN, MetaBIN and DualNorm.",
-           caption="What you see: the two exams of section 1, now for all. Right is better in both. Does any row have IN's "
-                   "score in one and BN's in the other? Chapter 3's DualNorm, which learns no gate, does on average no worse "
-                   "than BIN and MetaBIN in either. Dotted: the body known, the tone guessed.")
+fig = c04.row_picture(
+    table,
+    [*FIVE, "DualNorm"],
+    {"style": "style exam", "tone": "tone exam"},
+    lines={"body known, tone guessed": guessed},
+)
+teach.show(
+    fig,
+    name="04-both",
+    alt="Dot plot of rank-1 in the style exam and the tone exam for BN, IN, half and half, BIN, MetaBIN and DualNorm.",
+    caption="What you see: the two exams of section 1, now for all. Right is better in both. Does any row have IN's "
+    "score in one and BN's in the other? Chapter 3's DualNorm, which learns no gate, does on average no worse "
+    "than BIN and MetaBIN in either. Dotted: the body known, the tone guessed.",
+)
 
-found = c04.recorded_features()                                              # features and gates of seed 0's networks
-teach.show(c04.gates_picture(found), name="04-gates",
-           alt="Gates of every channel by stage for BIN and MetaBIN, with the mean of each stage.",
-           caption="What you see: a dot is a channel's gate at the end of training (seed 0), a bar the mean of its stage, "
-                   "written above. Most gates mix; few reached the floor (IN) or the ceiling (BN).")
+found = c04.recorded_features()  # features and gates of seed 0's networks
+teach.show(
+    c04.gates_picture(found),
+    name="04-gates",
+    alt="Gates of every channel by stage for BIN and MetaBIN, with the mean of each stage.",
+    caption="What you see: a dot is a channel's gate at the end of training (seed 0), a bar the mean of its stage, "
+    "written above. Most gates mix; few reached the floor (IN) or the ceiling (BN).",
+)
 
 # %% [markdown] key="why" tags=["slide"]
 # ### Two questions to the gates
@@ -358,20 +486,39 @@ teach.show(c04.gates_picture(found), name="04-gates",
 # *Why is MetaBIN not clearly ahead of BIN?* In the paper it is, by some ten points. Take the outer gradient at the trial gates, and once more where the gates stood. If both point the same way, the trial changed nothing.
 
 # %% key="ask-why" tags=["prediction"]
-teach.ask("04-push", "A person's pictures come from one camera. The triplet loss pushes the gates ...", ["towards BN", "towards IN", "nowhere"])
-teach.ask("04-trial", "The cosine of the outer gradient with and without the trial step is about ...", ["0.5", "0.8", "more than 0.9"])
+teach.ask(
+    "04-push",
+    "A person's pictures come from one camera. The triplet loss pushes the gates ...",
+    ["towards BN", "towards IN", "nowhere"],
+)
+teach.ask(
+    "04-trial",
+    "The cosine of the outer gradient with and without the trial step is about ...",
+    ["0.5", "0.8", "more than 0.9"],
+)
 
 # %% key="why-measured" tags=["slide"]
 network, push = c04.gated(models["BN"]), {}
 for name, one_camera in (("one camera", True), ("any camera", False)):
-    push[name] = c04.pushes(network, journey.train, run.preset.batch_people * run.preset.batch_pictures // 2, one_camera)     # (12,)
+    push[name] = c04.pushes(
+        network, journey.train, run.preset.batch_people * run.preset.batch_pictures // 2, one_camera
+    )  # (12,)
     error = push[name].std() / len(push[name]) ** 0.5
     print(f"{name}: push towards IN {push[name].mean():+.3f} (standard error {error:.3f})")
 domains = "domains" if len(journey.train.domains.unique()) > 1 else "cameras"
-method, turned = metabin.MetaBIN(recipe.gate_rate(len(gate_curve)), domains=domains, pictures=run.preset.batch_pictures), {}
-for factor in (0.05, 0.1, 1.0):                                              # the cycle's mean, its top, ten times its top
-    moved, turned[factor] = c04.rehearsals(models["MetaBIN"], journey.train, method, factor).mean(0).tolist()
-    print(f"trial x {factor:4}: moves a gate by {moved:.4f}; outer gradient with and without: cosine {turned[factor]:.3f}")
+method, turned = (
+    metabin.MetaBIN(
+        recipe.gate_rate(len(gate_curve)), domains=domains, pictures=run.preset.batch_pictures
+    ),
+    {},
+)
+for factor in (0.05, 0.1, 1.0):  # the cycle's mean, its top, ten times its top
+    moved, turned[factor] = (
+        c04.rehearsals(models["MetaBIN"], journey.train, method, factor).mean(0).tolist()
+    )
+    print(
+        f"trial x {factor:4}: moves a gate by {moved:.4f}; outer gradient with and without: cosine {turned[factor]:.3f}"
+    )
 
 # %% [markdown] key="maps" tags=["slide"]
 # Pictures from one camera share their light, so that keeping style helps to find a person; across cameras it hinders. What the sources teach a gate hangs on who is drawn into a batch. (For a single source, MetaBIN draws every group of a person from *one* camera: read in the public code.)
@@ -383,28 +530,50 @@ for factor in (0.05, 0.1, 1.0):                                              # t
 # UMAP lays features out on a plane so that near neighbours stay near, as far as a plane allows. It is after neighbourhoods, not distances: the size of a cluster, the gap between two and the axes mean nothing, and another seed draws another map. So each map carries two numbers, computed on *all* dimensions: how well a linear classifier reads the **place** of people that it has not learnt from, and the **person** in a camera that it has not learnt from. Style forgotten, person kept would be: first low, second high. Does the network that travels best hide its place best?
 
 # %% key="maps-fit" tags=["slide"]
-print("UMAP: the first fit of a kernel compiles, some 30 seconds; the others take a second or two", flush=True)
-some = slice(None, None, 3 if run.preset.name == "smoke" else 1)             # smoke: every third picture
+print(
+    "UMAP: the first fit of a kernel compiles, some 30 seconds; the others take a second or two",
+    flush=True,
+)
+some = slice(None, None, 3 if run.preset.name == "smoke" else 1)  # smoke: every third picture
 ids, where, cameras = (found[name] for name in ("ids", "domains", "cameras"))
-features = {name: found[f"features {name}"] for name in c04.NAMES}           # (N, D) each
-maps = {seed: {name: c04_planes.umap_plane(f[some], seed) for name, f in features.items()} for seed in (0, 1)}
+features = {name: found[f"features {name}"] for name in c04.NAMES}  # (N, D) each
+maps = {
+    seed: {name: c04_planes.umap_plane(f[some], seed) for name, f in features.items()}
+    for seed in (0, 1)
+}
 read = {name: c04_planes.probe_numbers(f, where, ids, cameras) for name, f in features.items()}
-titles = {name: f"place {place:.0f} %, person {person:.0f} %" for name, ((place, _), (person, _)) in ((name, own.values()) for name, own in read.items())}
-print("by chance: place {:.0f} %, person {:.1f} %".format(*(chance for _, chance in read["BN"].values())))
+titles = {
+    name: f"place {place:.0f} %, person {person:.0f} %"
+    for name, ((place, _), (person, _)) in ((name, own.values()) for name, own in read.items())
+}
+print(
+    "by chance: place {:.0f} %, person {:.1f} %".format(
+        *(chance for _, chance in read["BN"].values())
+    )
+)
 
 # %% key="maps-picture" tags=["slide"]
-teach.show(c04_planes.map_picture(maps[0], where[some], "place", titles), name="04-maps-place",
-           alt="Four UMAP maps of features under BN, IN, BIN and MetaBIN, a marker for each of six places.",
-           caption="What you see: pictures of three training places (0 to 2) and three unseen ones (3 to 5). Where does a "
-                   "place form an island of its own? Above: what a linear classifier reads from all dimensions.")
-teach.show(c04_planes.map_picture(maps[0], ids[some], "person", titles), name="04-maps-person",
-           alt="The same four maps, eight people marked, the others grey.",
-           caption="What you see: the same maps; eight of the people are marked, the others grey. Do one person's "
-                   "marks lie together, from whichever camera?")
-teach.show(c04_planes.map_picture(maps[1], where[some], "place", titles), name="04-maps-again",
-           alt="Four UMAP maps of the same features with another seed, a marker for each place.",
-           caption="What you see: the same features under another seed of UMAP. What moved was never in the features; the "
-                   "numbers stay.")
+teach.show(
+    c04_planes.map_picture(maps[0], where[some], "place", titles),
+    name="04-maps-place",
+    alt="Four UMAP maps of features under BN, IN, BIN and MetaBIN, a marker for each of six places.",
+    caption="What you see: pictures of three training places (0 to 2) and three unseen ones (3 to 5). Where does a "
+    "place form an island of its own? Above: what a linear classifier reads from all dimensions.",
+)
+teach.show(
+    c04_planes.map_picture(maps[0], ids[some], "person", titles),
+    name="04-maps-person",
+    alt="The same four maps, eight people marked, the others grey.",
+    caption="What you see: the same maps; eight of the people are marked, the others grey. Do one person's "
+    "marks lie together, from whichever camera?",
+)
+teach.show(
+    c04_planes.map_picture(maps[1], where[some], "place", titles),
+    name="04-maps-again",
+    alt="Four UMAP maps of the same features with another seed, a marker for each place.",
+    caption="What you see: the same features under another seed of UMAP. What moved was never in the features; the "
+    "numbers stay.",
+)
 
 # %% [markdown] key="ladder" tags=["slide"]
 # ### Which ingredient earns the points?
@@ -413,14 +582,19 @@ teach.show(c04_planes.map_picture(maps[1], where[some], "place", titles), name="
 
 # %% key="ladder-picture" tags=["slide"]
 parts_table = teach.recorded("04_losses")
-ladder = c04.ladder(parts_table, table, "away_rank1")                        # {name: a value for each seed}
+ladder = c04.ladder(parts_table, table, "away_rank1")  # {name: a value for each seed}
 for name, base in c04.STEPS.items():
     ours = [after - before for before, after in zip(ladder[base], ladder[name])]
-    print(f"{base:16} -> {name:18} paper {c04.PAPER_LADDER[name] - c04.PAPER_LADDER[base]:+5.1f}   ours {c04.interval_text(ours)}")
-teach.show(c04.ladder_picture(ladder), name="04-ladder",
-           alt="Two columns of dots, from BN over BIN and the ingredients to MetaBIN: the paper's rank-1 left, ours right.",
-           caption="What you see: rank-1 with more and more of the episode. Left as reported from the paper (one number each, no "
-                   f"interval), right ours with 95 % t intervals over {len(ladder['BN'])} seeds, where there are several. Scales differ. {parts_table.provenance()}")
+    print(
+        f"{base:16} -> {name:18} paper {c04.PAPER_LADDER[name] - c04.PAPER_LADDER[base]:+5.1f}   ours {c04.interval_text(ours)}"
+    )
+teach.show(
+    c04.ladder_picture(ladder),
+    name="04-ladder",
+    alt="Two columns of dots, from BN over BIN and the ingredients to MetaBIN: the paper's rank-1 left, ours right.",
+    caption="What you see: rank-1 with more and more of the episode. Left as reported from the paper (one number each, no "
+    f"interval), right ours with 95 % t intervals over {len(ladder['BN'])} seeds, where there are several. Scales differ. {parts_table.provenance()}",
+)
 
 # %% [markdown] key="held" tags=["slide"]
 # ## What held here, and what the paper measured
@@ -430,45 +604,118 @@ teach.show(c04.ladder_picture(ladder), name="04-ladder",
 # Then the paper: MobileNetV2 trained on five real sets; *unseen* is the mean of four small sets never trained on, *at home* is Market-1501, trained and examined. Each row is a difference between two norms, so that levels drop out. We agree where all of our interval lies on the paper's side of 0, disagree where all of it lies on the other, and are undecided where it spans 0.
 
 # %% key="claims" tags=["claim", "slide"]
-positive, differ = (lambda points: points > 0), (lambda *words: c04.lowest(c04.paired(table, *words)))
+positive, differ = (
+    (lambda points: points > 0),
+    (lambda *words: c04.lowest(c04.paired(table, *words))),
+)
 for sentence, words in {
-        "Who keeps style fails the style exam: IN beats BN there": ("IN", "BN", "style_rank1"),
-        "Who forgets tone fails the tone exam: BN beats IN there": ("BN", "IN", "tone_rank1"),
-        "MetaBIN keeps more tone than IN": ("MetaBIN", "IN", "tone_rank1"),
-        "Gates keep some style: IN beats MetaBIN in the style exam": ("IN", "MetaBIN", "style_rank1"),
-        "Gates forget some tone: BN beats MetaBIN in the tone exam": ("BN", "MetaBIN", "tone_rank1"),
-        "On 74 real people (PKU-Reid) MetaBIN finds more than BIN": ("MetaBIN", "BIN", "pku_rank1"),
-        "In unseen places MetaBIN finds more than BN": ("MetaBIN", "BN", "away_rank1"),
-        "In unseen places gates, learnt on the sources alone, find more than IN": ("BIN", "IN", "away_rank1"),
-        "Yet a place is read better from their feature than from IN's": ("BIN", "IN", "probe_domain"),
-        "And a person is read better from it, too": ("BIN", "IN", "probe_identity")}.items():
-    teach.claim(sentence, holds=positive, measured=differ(*words), unit="points, lower end over seeds")
-teach.claim("Gates learnt on the sources alone leave BN, in every recorded seed", holds=lambda mean: mean < 0.9,
-            measured=max(c04.rows(table, "BIN").values("gate_mean")), unit="mean gate, highest seed (start: 1)")
+    "Who keeps style fails the style exam: IN beats BN there": ("IN", "BN", "style_rank1"),
+    "Who forgets tone fails the tone exam: BN beats IN there": ("BN", "IN", "tone_rank1"),
+    "MetaBIN keeps more tone than IN": ("MetaBIN", "IN", "tone_rank1"),
+    "Gates keep some style: IN beats MetaBIN in the style exam": ("IN", "MetaBIN", "style_rank1"),
+    "Gates forget some tone: BN beats MetaBIN in the tone exam": ("BN", "MetaBIN", "tone_rank1"),
+    "On 74 real people (PKU-Reid) MetaBIN finds more than BIN": ("MetaBIN", "BIN", "pku_rank1"),
+    "In unseen places MetaBIN finds more than BN": ("MetaBIN", "BN", "away_rank1"),
+    "In unseen places gates, learnt on the sources alone, find more than IN": (
+        "BIN",
+        "IN",
+        "away_rank1",
+    ),
+    "Yet a place is read better from their feature than from IN's": ("BIN", "IN", "probe_domain"),
+    "And a person is read better from it, too": ("BIN", "IN", "probe_identity"),
+}.items():
+    teach.claim(
+        sentence, holds=positive, measured=differ(*words), unit="points, lower end over seeds"
+    )
+teach.claim(
+    "Gates learnt on the sources alone leave BN, in every recorded seed",
+    holds=lambda mean: mean < 0.9,
+    measured=max(c04.rows(table, "BIN").values("gate_mean")),
+    unit="mean gate, highest seed (start: 1)",
+)
 gap = c04.PAPER_AWAY["MetaBIN"] - c04.PAPER_AWAY["BIN"]
-teach.claim("MetaBIN's lead over BIN in unseen places, if there is one, is smaller than the paper's", holds=lambda points: points < gap,
-            measured=-differ("BIN", "MetaBIN", "away_rank1"), unit=f"points of rank-1, upper end (paper: {gap:.1f})")
-teach.claim("Pairs from any camera push BN's gates further towards IN than pairs from one camera", holds=positive,
-            measured=push["any camera"].mean() - push["one camera"].mean(), unit="sum of gradients", run=run)
-teach.claim("At the top of its cycle the trial step hardly turns the outer gradient", holds=lambda cosine: cosine > 0.9,
-            measured=turned[0.1], unit="cosine", run=run)
+teach.claim(
+    "MetaBIN's lead over BIN in unseen places, if there is one, is smaller than the paper's",
+    holds=lambda points: points < gap,
+    measured=-differ("BIN", "MetaBIN", "away_rank1"),
+    unit=f"points of rank-1, upper end (paper: {gap:.1f})",
+)
+teach.claim(
+    "Pairs from any camera push BN's gates further towards IN than pairs from one camera",
+    holds=positive,
+    measured=push["any camera"].mean() - push["one camera"].mean(),
+    unit="sum of gradients",
+    run=run,
+)
+teach.claim(
+    "At the top of its cycle the trial step hardly turns the outer gradient",
+    holds=lambda cosine: cosine > 0.9,
+    measured=turned[0.1],
+    unit="cosine",
+    run=run,
+)
 
 # %% key="paper-table"
 source, lines = "Choi et al. 2021, table 5 (reported)", []
-pairs = [("IN", "BN"), ("half and half", "BN"), ("BIN", "BN"), ("MetaBIN", "BN"), ("MetaBIN", "IN"), ("MetaBIN", "BIN")]
+pairs = [
+    ("IN", "BN"),
+    ("half and half", "BN"),
+    ("BIN", "BN"),
+    ("MetaBIN", "BN"),
+    ("MetaBIN", "IN"),
+    ("MetaBIN", "BIN"),
+]
 for exam, paper in (("away", c04.PAPER_AWAY), ("home", c04.PAPER_HOME)):
     for name, other in pairs:
         ours, theirs = c04.paired(table, name, other, f"{exam}_rank1"), paper[name] - paper[other]
         agree, remark = c04.agreement(ours, theirs)
-        lines.append((f"{name} minus {other}, {'unseen' if exam == 'away' else 'at home'}", f"{theirs:+.1f}", source, c04.interval_text(ours), agree, remark))
+        lines.append(
+            (
+                f"{name} minus {other}, {'unseen' if exam == 'away' else 'at home'}",
+                f"{theirs:+.1f}",
+                source,
+                c04.interval_text(ours),
+                agree,
+                remark,
+            )
+        )
 dual = c04.paired(table, "MetaBIN", "DualNorm", "away_rank1")
 agree, remark = c04.agreement(dual, 7.1)
-lines.append(("MetaBIN minus DualNorm, unseen", "+7.1", source, c04.interval_text(dual), agree, f"rank-1 57.6 there, 64.7 for MetaBIN {remark and f'({remark})'}"))
-lines.append(("the same, mAP", "61.8 and 72.3", source, "-", None, "never: 61.8 is a trapezoid AP, 72.3 a rectangle AP (chapter 1)"))
-teach.compare_with_paper(lines, title="Differences of rank-1 in points, ours paired over seeds [95 %]")
-teach.record(**{f"{name}_{exam}_{key}": 100 * value for name, scores in live.items() for exam, score in scores.items()
-                for key, value in (("rank1", score.cmc[1]), ("map", score.map))},
-             gate=gate_curve[-1], push_any=push["any camera"].mean(), push_one=push["one camera"].mean(), **{f"cosine_{factor:g}": value for factor, value in turned.items()})
+lines.append(
+    (
+        "MetaBIN minus DualNorm, unseen",
+        "+7.1",
+        source,
+        c04.interval_text(dual),
+        agree,
+        f"rank-1 57.6 there, 64.7 for MetaBIN {remark and f'({remark})'}",
+    )
+)
+lines.append(
+    (
+        "the same, mAP",
+        "61.8 and 72.3",
+        source,
+        "-",
+        None,
+        "never: 61.8 is a trapezoid AP, 72.3 a rectangle AP (chapter 1)",
+    )
+)
+teach.compare_with_paper(
+    lines, title="Differences of rank-1 in points, ours paired over seeds [95 %]"
+)
+teach.record(
+    **{
+        f"{name}_{exam}_{key}": 100 * value
+        for name, scores in live.items()
+        for exam, score in scores.items()
+        for key, value in (("rank1", score.cmc[1]), ("map", score.map))
+    },
+    gate=gate_curve[-1],
+    push_any=push["any camera"].mean(),
+    push_one=push["one camera"].mean(),
+    **{f"cosine_{factor:g}": value for factor, value in turned.items()},
+)
 
 # %% [markdown] key="end" tags=["slide"]
 # ## What this does not show

@@ -4,4 +4,15 @@ from .journey import Journey, journey, parse
 from .readers import LAYOUTS, Layout, Splits, read
 from .record import Exam, ReIDData, read_picture
 
-__all__ = ["LAYOUTS", "Exam", "Journey", "Layout", "ReIDData", "Splits", "journey", "parse", "read", "read_picture"]
+__all__ = [
+    "LAYOUTS",
+    "Exam",
+    "Journey",
+    "Layout",
+    "ReIDData",
+    "Splits",
+    "journey",
+    "parse",
+    "read",
+    "read_picture",
+]

@@ -12,6 +12,7 @@ FORMS = "'world', 'market1501:PATH' or 'pku-reid:PATH'"
 class Journey:
     """train: to learn from; home: other people in the places of train; away: other people in places never seen. real:
     whether pictures of real people take part; note: one sentence on what this is."""
+
     train: ReIDData
     home: Exam
     away: Exam
@@ -36,23 +37,42 @@ def journey(spec, preset, seed=0, device="cpu"):
     Raises what `parse` and `read` raise.
     """
     name, path = parse(spec)
-    splits = read(name, path, preset.size) if path else None        # a wrong path fails before anything is drawn
+    splits = (
+        read(name, path, preset.size) if path else None
+    )  # a wrong path fails before anything is drawn
     from .. import world
 
     def drawn_exam(family, count):
-        return world.exam([(family, place) for place in range(count)], preset.exam_people, preset.cameras,
-                          max(2, preset.pictures), preset.size, seed, device=device)
+        return world.exam(
+            [(family, place) for place in range(count)],
+            preset.exam_people,
+            preset.cameras,
+            max(2, preset.pictures),
+            preset.size,
+            seed,
+            device=device,
+        )
+
     if name == "market1501":
         train, home = splits.train.in_memory(), _in_memory(splits.exam)
         away = drawn_exam("unseen", preset.unseen_places)
         note = "train and home: Market-1501, real people; away: drawn people."
     else:
-        train = world.sample([("train", place) for place in range(preset.places)], preset.people, preset.cameras,
-                             preset.pictures, preset.size, seed, device=device)
+        train = world.sample(
+            [("train", place) for place in range(preset.places)],
+            preset.people,
+            preset.cameras,
+            preset.pictures,
+            preset.size,
+            seed,
+            device=device,
+        )
         home, note = drawn_exam("train", preset.places), "train and home: drawn people; "
         away = _in_memory(splits.exam) if splits else drawn_exam("unseen", preset.unseen_places)
         note += "away: PKU-Reid, real people." if splits else "away: drawn people in unseen places."
-    return Journey(train, home, away, splits is not None, f"{note} {splits.note if splits else ''}".strip())
+    return Journey(
+        train, home, away, splits is not None, f"{note} {splits.note if splits else ''}".strip()
+    )
 
 
 def _in_memory(exam):

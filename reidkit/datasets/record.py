@@ -19,6 +19,7 @@ class ReIDData:
     int64. Id -1 is junk; in Market-1501 id 0 is a distractor. size (H, W) is what paths are decoded to; source says
     where paths come from and what is expected there. Raises ValueError where labels and pictures do not fit together.
     """
+
     images: torch.Tensor | tuple
     ids: torch.Tensor
     cameras: torch.Tensor
@@ -31,20 +32,39 @@ class ReIDData:
 
     def __post_init__(self):
         count, images = len(self.images), self.images
-        labels = {"ids": self.ids, "cameras": self.cameras, "domains": self.domains, **self.attributes}
+        labels = {
+            "ids": self.ids,
+            "cameras": self.cameras,
+            "domains": self.domains,
+            **self.attributes,
+        }
         for label, value in labels.items():
-            if not isinstance(value, torch.Tensor) or value.dtype != torch.int64 or value.shape != (count,):
-                raise ValueError(f"{self.name}: {label} is {_describe(value)}; expected an int64 tensor of shape "
-                                 f"({count},), one value a picture")
+            if (
+                not isinstance(value, torch.Tensor)
+                or value.dtype != torch.int64
+                or value.shape != (count,)
+            ):
+                raise ValueError(
+                    f"{self.name}: {label} is {_describe(value)}; expected an int64 tensor of shape "
+                    f"({count},), one value a picture"
+                )
         if isinstance(images, torch.Tensor):
             if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-                raise ValueError(f"{self.name}: images is {_describe(images)}; expected uint8 (N, 3, H, W)")
+                raise ValueError(
+                    f"{self.name}: images is {_describe(images)}; expected uint8 (N, 3, H, W)"
+                )
             object.__setattr__(self, "size", tuple(images.shape[2:]))
         elif self.size is None:
-            raise ValueError(f"{self.name}: pictures on disk need size=(height, width), so that they can be stacked")
+            raise ValueError(
+                f"{self.name}: pictures on disk need size=(height, width), so that they can be stacked"
+            )
         shape = (count, *self.size)
-        if self.masks is not None and (self.masks.dtype != torch.uint8 or tuple(self.masks.shape) != shape):
-            raise ValueError(f"{self.name}: masks is {_describe(self.masks)}; expected uint8 {shape}")
+        if self.masks is not None and (
+            self.masks.dtype != torch.uint8 or tuple(self.masks.shape) != shape
+        ):
+            raise ValueError(
+                f"{self.name}: masks is {_describe(self.masks)}; expected uint8 {shape}"
+            )
 
     def __len__(self):
         return len(self.images)
@@ -52,16 +72,26 @@ class ReIDData:
     def __getitem__(self, index):
         """The record of some pictures: a slice, list, boolean or int64 tensor. Every label follows."""
         chosen = self._numbers(index)
-        images = self.images[chosen] if self.loaded else tuple(self.images[i] for i in chosen.tolist())
-        return replace(self, images=images, ids=self.ids[chosen], cameras=self.cameras[chosen],
-                       domains=self.domains[chosen], masks=None if self.masks is None else self.masks[chosen],
-                       attributes={name: value[chosen] for name, value in self.attributes.items()})
+        images = (
+            self.images[chosen] if self.loaded else tuple(self.images[i] for i in chosen.tolist())
+        )
+        return replace(
+            self,
+            images=images,
+            ids=self.ids[chosen],
+            cameras=self.cameras[chosen],
+            domains=self.domains[chosen],
+            masks=None if self.masks is None else self.masks[chosen],
+            attributes={name: value[chosen] for name, value in self.attributes.items()},
+        )
 
     def _numbers(self, index):
         """Any index -> int64 picture numbers (n,)."""
         if isinstance(index, (list, tuple, numpy.ndarray)):
             index = torch.as_tensor(index) if len(index) else torch.empty(0, dtype=torch.int64)
-        return torch.arange(len(self))[index.cpu() if isinstance(index, torch.Tensor) else index].reshape(-1)
+        return torch.arange(len(self))[
+            index.cpu() if isinstance(index, torch.Tensor) else index
+        ].reshape(-1)
 
     @classmethod
     def cat(cls, parts, name=None):
@@ -70,19 +100,30 @@ class ReIDData:
         Labels are joined as they are: sets whose ids count from the same number need shifting first.
         """
         if not parts or len({part.size for part in parts}) > 1:
-            raise ValueError("can only join at least one record, all of one picture size; got sizes "
-                             f"{[part.size for part in parts]}")
-        shared = [key for key in parts[0].attributes if all(key in part.attributes for part in parts)]
+            raise ValueError(
+                "can only join at least one record, all of one picture size; got sizes "
+                f"{[part.size for part in parts]}"
+            )
+        shared = [
+            key for key in parts[0].attributes if all(key in part.attributes for part in parts)
+        ]
         if len({part.loaded for part in parts}) > 1:
             parts = [part.in_memory() for part in parts]
+
         def join(label):
             return torch.cat([getattr(part, label) for part in parts])
-        return cls(join("images") if parts[0].loaded else sum((part.images for part in parts), ()),
-                   join("ids"), join("cameras"), join("domains"),
-                   join("masks") if all(part.masks is not None for part in parts) else None,
-                   {key: torch.cat([part.attributes[key] for part in parts]) for key in shared},
-                   name or "+".join(part.name for part in parts), parts[0].size,
-                   "\n".join(dict.fromkeys(part.source for part in parts if part.source)))
+
+        return cls(
+            join("images") if parts[0].loaded else sum((part.images for part in parts), ()),
+            join("ids"),
+            join("cameras"),
+            join("domains"),
+            join("masks") if all(part.masks is not None for part in parts) else None,
+            {key: torch.cat([part.attributes[key] for part in parts]) for key in shared},
+            name or "+".join(part.name for part in parts),
+            parts[0].size,
+            "\n".join(dict.fromkeys(part.source for part in parts if part.source)),
+        )
 
     @property
     def loaded(self):
@@ -100,9 +141,11 @@ class ReIDData:
             return self.images[index if isinstance(index, slice) else self._numbers(index)]
         chosen = self._numbers(index).tolist()
         pictures = torch.empty(len(chosen), 3, *self.size, dtype=torch.uint8)
-        with ThreadPoolExecutor(4) as pool:                 # Pillow decodes outside Python's lock
+        with ThreadPoolExecutor(4) as pool:  # Pillow decodes outside Python's lock
             try:
-                for place, picture in enumerate(pool.map(lambda i: read_picture(self.images[i], self.size), chosen)):
+                for place, picture in enumerate(
+                    pool.map(lambda i: read_picture(self.images[i], self.size), chosen)
+                ):
                     pictures[place] = picture
             except ValueError as error:
                 raise ValueError(f"{self.name}: {error}\n{self.source}".rstrip()) from None
@@ -118,18 +161,36 @@ class ReIDData:
             content = [self.images]
         else:
             facts = [(str(path), path.stat()) for path in self.images]
-            content = [[(path, fact.st_size, fact.st_mtime_ns) for path, fact in facts], list(self.size)]
-        return digest(self.ids, self.cameras, self.domains, *content, *([] if self.masks is None else [self.masks]),
-                      sorted(self.attributes), *(self.attributes[key] for key in sorted(self.attributes)))
+            content = [
+                [(path, fact.st_size, fact.st_mtime_ns) for path, fact in facts],
+                list(self.size),
+            ]
+        return digest(
+            self.ids,
+            self.cameras,
+            self.domains,
+            *content,
+            *([] if self.masks is None else [self.masks]),
+            sorted(self.attributes),
+            *(self.attributes[key] for key in sorted(self.attributes)),
+        )
 
     def numbers(self):
         """What a data set's table prints; ids leaves junk (-1) out."""
-        return {"pictures": len(self), "ids": int((torch.unique(self.ids) >= 0).sum()),
-                "cameras": len(torch.unique(self.cameras)), "domains": len(torch.unique(self.domains))}
+        return {
+            "pictures": len(self),
+            "ids": int((torch.unique(self.ids) >= 0).sum()),
+            "cameras": len(torch.unique(self.cameras)),
+            "domains": len(torch.unique(self.domains)),
+        }
 
 
 def _describe(value):
-    return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+    return (
+        f"{value.dtype} {tuple(value.shape)}"
+        if isinstance(value, torch.Tensor)
+        else type(value).__name__
+    )
 
 
 def read_picture(path, size):
@@ -137,15 +198,23 @@ def read_picture(path, size):
     try:
         with Image.open(path) as picture:
             picture = picture.convert("RGB").resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:           # all four are seen with damaged files
-        raise ValueError(f"picture {str(path)!r} cannot be read ({error}); copy it again from its source "
-                         "or remove it") from None
-    return torch.from_numpy(numpy.array(picture)).permute(2, 0, 1)          # (H, W, 3) -> (3, H, W)
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+    ) as error:  # all four are seen with damaged files
+        raise ValueError(
+            f"picture {str(path)!r} cannot be read ({error}); copy it again from its source "
+            "or remove it"
+        ) from None
+    return torch.from_numpy(numpy.array(picture)).permute(2, 0, 1)  # (H, W, 3) -> (3, H, W)
 
 
 @dataclass(frozen=True)
 class Exam:
     """A retrieval exam: every query is to be found again in the gallery, in pictures of other cameras."""
+
     query: ReIDData
     gallery: ReIDData
     name: str = "exam"

@@ -11,6 +11,7 @@ class NormedSum(nn.Module):
     It takes over the block's layers under their names (conv1, bn1, ..., downsample), so that weights still fit; the new norm is
     called IN, as in IBN-Net's code. Style that survives on both paths is removed once, behind both.
     """
+
     def __init__(self, block, norm=InstanceNorm):
         super().__init__()
         for name, layer in block.named_children():

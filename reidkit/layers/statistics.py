@@ -18,7 +18,11 @@ def reestimated_statistics(model, pictures, batch=None):
     were normalised batch by batch. On exit, also by an exception, statistics and training modes are as before, bit for
     bit. ValueError for a batch of fewer than two pictures.
     """
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    norms = [
+        module
+        for module in model.modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats
+    ]
     modes = [(module, module.training) for module in model.modules()]
     kept = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers(recurse=False)]
     momenta = [norm.momentum for norm in norms]
@@ -27,7 +31,11 @@ def reestimated_statistics(model, pictures, batch=None):
         for norm in norms:
             norm.reset_running_stats()
             norm.train()
-        _estimate(model, norms, interleaved(pictures, batch) if isinstance(pictures, torch.Tensor) else pictures)
+        _estimate(
+            model,
+            norms,
+            interleaved(pictures, batch) if isinstance(pictures, torch.Tensor) else pictures,
+        )
         model.eval()
         yield model
     finally:
@@ -44,7 +52,11 @@ def reestimated_statistics(model, pictures, batch=None):
 def held_statistics(model):
     """Inside the block, batch norms in training mode normalise by the batch and keep their running mean and variance as they
     are: what MetaBIN calls "hold". What was tracked before is tracked again on exit."""
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    norms = [
+        module
+        for module in model.modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats
+    ]
     try:
         for norm in norms:
             norm.track_running_stats = False
@@ -60,22 +72,30 @@ def interleaved(pictures, batch=None):
     Neighbours in a set are alike, so that runs of them would underestimate the variance."""
     count = len(pictures)
     if count < 2 or batch is not None and batch < 2:
-        raise ValueError(f"cannot estimate statistics from {count} pictures in batches of {batch}; expected two of each")
+        raise ValueError(
+            f"cannot estimate statistics from {count} pictures in batches of {batch}; expected two of each"
+        )
     pieces = 1 if batch is None else min(-(-count // batch), count // 2)
     return [pictures[start::pieces] for start in range(pieces)]
 
 
 @torch.no_grad()
 def _estimate(model, norms, batches):
-    device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    device = next(
+        (tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu")
+    )
     seen = 0
     for images in batches:
         if len(images) < 2:
-            raise ValueError(f"a batch of {len(images)} pictures has no statistics; expected at least two: join it to "
-                             "another")
+            raise ValueError(
+                f"a batch of {len(images)} pictures has no statistics; expected at least two: join it to "
+                "another"
+            )
         seen += len(images)
         for norm in norms:
-            norm.momentum = len(images) / seen              # the running value is then the mean over all seen so far
+            norm.momentum = (
+                len(images) / seen
+            )  # the running value is then the mean over all seen so far
         model(images.to(device))
     if not seen:
         raise ValueError("no pictures to estimate statistics from; expected at least two")

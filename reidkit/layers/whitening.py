@@ -15,6 +15,7 @@ class WhiteningNeck(nn.BatchNorm1d):
     A batch norm without its division: so the mean is one of the statistics that can be re-estimated on other pictures.
     In training mode the mean is that of the batch; nothing is learnt by gradient. The map starts at zero.
     """
+
     def __init__(self, channels, dims):
         super().__init__(channels, affine=False)
         self.register_buffer("projection", torch.zeros(dims, channels))
@@ -22,7 +23,7 @@ class WhiteningNeck(nn.BatchNorm1d):
     def forward(self, features):
         features = features.float()
         if self.training:
-            super().forward(features)                       # for the running mean alone
+            super().forward(features)  # for the running mean alone
         centre = features.mean(0) if self.training else self.running_mean
         return F.linear(features - centre, self.projection)
 
@@ -39,15 +40,21 @@ def fit_whitening(features, ids, dims, power=0.25, ridge=0.3):
     wide = features.double() - centre
     people, index, counts = ids.unique(return_inverse=True, return_counts=True)
     if not 1 <= dims <= wide.shape[1]:
-        raise ValueError(f"dims is {dims}; expected 1 to {wide.shape[1]}, as many numbers as a feature has here")
+        raise ValueError(
+            f"dims is {dims}; expected 1 to {wide.shape[1]}, as many numbers as a feature has here"
+        )
     if len(people) == len(ids):
-        raise ValueError(f"{len(ids)} pictures of {len(people)} people; expected two or more of some: what varies within a "
-                         "person cannot be told")
-    means = torch.zeros(len(people), wide.shape[1], dtype=wide.dtype, device=wide.device).index_add_(0, index, wide)
+        raise ValueError(
+            f"{len(ids)} pictures of {len(people)} people; expected two or more of some: what varies within a "
+            "person cannot be told"
+        )
+    means = torch.zeros(
+        len(people), wide.shape[1], dtype=wide.dtype, device=wide.device
+    ).index_add_(0, index, wide)
     apart = wide - (means / counts[:, None])[index]
-    values, axes = torch.linalg.eigh(apart.T @ apart / len(wide))                           # (D,), (D, D)
+    values, axes = torch.linalg.eigh(apart.T @ apart / len(wide))  # (D,), (D, D)
     values = values.clamp_min(0)
-    mapped = axes * (values + ridge * values.mean()).pow(-power)                            # (D, D): columns scaled
+    mapped = axes * (values + ridge * values.mean()).pow(-power)  # (D, D): columns scaled
     _, turns = torch.linalg.eigh(mapped.T @ (wide.T @ wide / len(wide)) @ mapped)
     neck = WhiteningNeck(wide.shape[1], dims)
     neck.running_mean.copy_(centre)

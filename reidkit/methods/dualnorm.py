@@ -12,7 +12,7 @@ from ..layers.norms import InstanceNorm, swap_norms
 from ..layers.residual import norm_last_sum
 from .baseline import Baseline
 
-RESNET = ("layer1", "layer2", "layer3")                     # stages that get instance norms by the authors' rule
+RESNET = ("layer1", "layer2", "layer3")  # stages that get instance norms by the authors' rule
 MOBILE = ("stage1", "stage2", "stage3", "stage4", "stage5", "stage6")
 
 
@@ -27,10 +27,16 @@ def add_instance_norms(trunk, stages=None):
     MobileNetV2. ValueError for a stage that the trunk does not have.
     """
     mobile = isinstance(trunk, MobileTrunk)
-    known = [name for name, layer in trunk.named_children() if any(True for _ in layer.parameters()) and name != "conv1"]
+    known = [
+        name
+        for name, layer in trunk.named_children()
+        if any(True for _ in layer.parameters()) and name != "conv1"
+    ]
     stages = (MOBILE if mobile else RESNET) if stages is None else stages
     if unknown := [name for name in stages if name not in known]:
-        raise ValueError(f"no stage {unknown[0]!r} to put instance norms into; this trunk has {', '.join(known)}")
+        raise ValueError(
+            f"no stage {unknown[0]!r} to put instance norms into; this trunk has {', '.join(known)}"
+        )
     for name in stages:
         stage = trunk.get_submodule(name)
         plain = isinstance(stage, nn.BatchNorm2d) or mobile and isinstance(stage[0], nn.Conv2d)
@@ -42,7 +48,9 @@ def add_instance_norms(trunk, stages=None):
         else:
             norm_last_sum(stage)
     if mobile and "stage1" in stages:
-        trunk.stage1[0].bias = nn.Parameter(trunk.stage1[0].weight.new_zeros(trunk.stage1[0].out_channels))
+        trunk.stage1[0].bias = nn.Parameter(
+            trunk.stage1[0].weight.new_zeros(trunk.stage1[0].out_channels)
+        )
     return trunk
 
 

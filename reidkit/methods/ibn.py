@@ -15,7 +15,9 @@ def ibn_a(trunk):
     The branch's later norms, the shortcut and the stem keep batch norm: branch and shortcut must stay comparable, and half of
     each branch's channels keep what instance norm would forget. ResNet-50: 13 IBN layers, parameters unchanged.
     """
-    return swap_norms(trunk, IBN, lambda name, _: name.startswith(SHALLOW) and name.endswith(".bn1"))
+    return swap_norms(
+        trunk, IBN, lambda name, _: name.startswith(SHALLOW) and name.endswith(".bn1")
+    )
 
 
 def ibn_b(trunk):

@@ -22,10 +22,10 @@ def scatter_loss(features, domains):
     features of length 1 (paper's intra-domain scatter). features (B, D), domains (B,) -> scalar in [-1, 1], 1 where every
     domain is one point. Minimised, it pushes features of a domain from their centre: style that they share may not hold them.
     """
-    unit = torch.nn.functional.normalize(features.float(), dim=1)               # (B, D)
+    unit = torch.nn.functional.normalize(features.float(), dim=1)  # (B, D)
     alike = []
     for domain in domains.unique():
-        own = unit[domains == domain]                                           # (n_z, D)
+        own = unit[domains == domain]  # (n_z, D)
         alike.append(torch.nn.functional.cosine_similarity(own, own.mean(0, keepdim=True)).mean())
     return torch.stack(alike).mean()
 
@@ -35,20 +35,24 @@ def shuffle_loss(features, ids, domains):
     same domain and another person (paper's inter-domain shuffle). features (B, D), ids (B,), domains (B,) -> (B,); 0, attached
     to the graph, for an anchor without an f+ or f-. All features equal: log 2.
     """
-    distance = losses.pairwise_distance(features)                               # (B, B)
+    distance = losses.pairwise_distance(features)  # (B, B)
     home = domains[:, None] == domains[None]
     stranger = home & (ids[:, None] != ids[None])
-    gap = distance.masked_fill(home, 0).amax(1) - distance.masked_fill(~stranger, losses.FAR).amin(1)
+    gap = distance.masked_fill(home, 0).amax(1) - distance.masked_fill(~stranger, losses.FAR).amin(
+        1
+    )
     valid = ~home.all(1) & stranger.any(1)
     return torch.where(valid, torch.nn.functional.softplus(gap), 0 * gap)
 
 
 def episode_losses(names, output, ids, domains, margin=0.3):
     """The named parts of a meta loss -> dict name -> scalar: "scatter", "shuffle", "triplet", "identity"."""
-    made = {"scatter": lambda: scatter_loss(output.feature, domains),
-            "shuffle": lambda: shuffle_loss(output.feature, ids, domains).mean(),
-            "triplet": lambda: losses.batch_hard_triplet(output.feature, ids, margin).mean(),
-            "identity": lambda: losses.cross_entropy(output.logits, ids, 0.1, "fastreid").mean()}
+    made = {
+        "scatter": lambda: scatter_loss(output.feature, domains),
+        "shuffle": lambda: shuffle_loss(output.feature, ids, domains).mean(),
+        "triplet": lambda: losses.batch_hard_triplet(output.feature, ids, margin).mean(),
+        "identity": lambda: losses.cross_entropy(output.logits, ids, 0.1, "fastreid").mean(),
+    }
     if unknown := [name for name in names if name not in made]:
         raise ValueError(f"no meta loss {unknown[0]!r}; expected some of {', '.join(made)}")
     return {name: made[name]() for name in names}
@@ -67,6 +71,7 @@ class LearntBIN:
 
     gate_rate: of the gates' own gradient descent, without momentum and weight decay, clamped to [0, 1] after each step.
     """
+
     gate_rate: float
     losses: callable = baseline_losses
 
@@ -96,6 +101,7 @@ class MetaBIN:
     low, high, cycles: see `cycle`; low = high is a fixed inner step.
     second_order: the outer gradient also through the inner step, as MAML does; the authors (and the default) leave it out.
     """
+
     gate_rate: float
     losses: callable = baseline_losses
     domains: str = "domains"
@@ -115,11 +121,21 @@ class MetaBIN:
         labels = getattr(data, self.domains)
         count = len(labels.unique())
         if count < 2:
-            raise ValueError(f"MetaBIN needs two domains or more, the data's {self.domains} are {count}; a single source can "
-                             'take its cameras: domains="cameras"')
-        base = sampling.pk_batches(data.ids, people, pictures, seed, start and start + self.first - 1)
-        meta = sampling.domain_balanced_batches(data.ids, labels, count * self.domain_people, self.pictures,
-                                                sampling.step_seed(seed, "meta"), start)
+            raise ValueError(
+                f"MetaBIN needs two domains or more, the data's {self.domains} are {count}; a single source can "
+                'take its cameras: domains="cameras"'
+            )
+        base = sampling.pk_batches(
+            data.ids, people, pictures, seed, start and start + self.first - 1
+        )
+        meta = sampling.domain_balanced_batches(
+            data.ids,
+            labels,
+            count * self.domain_people,
+            self.pictures,
+            sampling.step_seed(seed, "meta"),
+            start,
+        )
         return self._joined(base, meta, start)
 
     def _joined(self, base, meta, start):
@@ -127,11 +143,13 @@ class MetaBIN:
             yield torch.cat([*(next(base) for _ in range(1 if number else self.first)), episode])
 
     def step(self, model, batch, optimiser, progress):
-        count = len(getattr(batch, self.domains).unique())                      # the meta batch holds every domain
+        count = len(getattr(batch, self.domains).unique())  # the meta batch holds every domain
         split = len(batch.ids) - count * self.domain_people * self.pictures
         size = split // (self.first if batch.step == 0 else 1)
         for begin in range(0, split, size):
-            parts, _ = base_step(model, rows(batch, slice(begin, begin + size)), optimiser, self.losses)
+            parts, _ = base_step(
+                model, rows(batch, slice(begin, begin + size)), optimiser, self.losses
+            )
         return parts | self.episode(model, rows(batch, slice(split, None)), progress)
 
     def episode(self, model, batch, progress):
@@ -139,16 +157,24 @@ class MetaBIN:
         labels = getattr(batch, self.domains)
         names = labels.unique()
         names = names[torch.randperm(len(names)).to(names.device)]
-        train = torch.isin(labels, names[:(len(names) + 1) // 2])               # (B,) 3 of 5, 3 of 6, 4 of 8 domains
+        train = torch.isin(
+            labels, names[: (len(names) + 1) // 2]
+        )  # (B,) 3 of 5, 3 of 6, 4 of 8 domains
         for module in model.modules():
             if isinstance(module, BatchInstanceNorm):
                 module.second_order = self.second_order
         rate = self.gate_rate * cycle(progress, self.low, self.high, self.cycles)
-        start = gates(model)                                                    # name -> (C,)
+        start = gates(model)  # name -> (C,)
         with held_statistics(model):
-            inner, slopes = self.slopes(model, rows(batch, train), self.inner, start, start, self.second_order)
-            moved = {name: trial(gate, slope, rate) for (name, gate), slope in zip(start.items(), slopes)}
-            outer, slopes = self.slopes(model, rows(batch, ~train), self.outer, moved, start if self.second_order else moved)
+            inner, slopes = self.slopes(
+                model, rows(batch, train), self.inner, start, start, self.second_order
+            )
+            moved = {
+                name: trial(gate, slope, rate) for (name, gate), slope in zip(start.items(), slopes)
+            }
+            outer, slopes = self.slopes(
+                model, rows(batch, ~train), self.outer, moved, start if self.second_order else moved
+            )
         _descend(start, slopes, self.gate_rate)
         return {"meta_train": inner, "meta_test": outer, "gate": _mean(start)}
 
@@ -176,7 +202,7 @@ def base_step(model, batch, optimiser, losses):
     held = gates(model).values()
     slopes = [gate.grad for gate in held]
     for gate in held:
-        gate.grad = None                                                        # the optimiser passes over it
+        gate.grad = None  # the optimiser passes over it
     optimiser.step()
     return {"loss": total, **parts}, slopes
 
@@ -189,9 +215,16 @@ def forward(model, images, values=None):
 
 def rows(batch, chosen):
     """Some pictures of a batch, by slice or mask, with their labels."""
-    parts = {name: getattr(batch, name)[chosen] for name in ("images", "ids", "cameras", "domains", "index")}
-    return replace(batch, **parts, attributes={name: value[chosen] for name, value in batch.attributes.items()},
-                   masks=None if batch.masks is None else batch.masks[chosen])
+    parts = {
+        name: getattr(batch, name)[chosen]
+        for name in ("images", "ids", "cameras", "domains", "index")
+    }
+    return replace(
+        batch,
+        **parts,
+        attributes={name: value[chosen] for name, value in batch.attributes.items()},
+        masks=None if batch.masks is None else batch.masks[chosen],
+    )
 
 
 @torch.no_grad()

@@ -21,6 +21,7 @@ class ThreeWays(nn.Module):
     extra["judge"] is the pair classifier (a module on two sets of features), extra["attributes"] name -> logits.
     attributes maps name -> number of values; trunk as in `Baseline`.
     """
+
     def __init__(self, classes, attributes, trunk="tiny"):
         super().__init__()
         self.trunk = make_trunk(trunk) if isinstance(trunk, str) else trunk
@@ -30,9 +31,14 @@ class ThreeWays(nn.Module):
         self.attributes = AttributeHeads(self.trunk.channels, attributes)
 
     def forward(self, images):
-        feature = pooling.avg(self.trunk(images))           # (B, D)
+        feature = pooling.avg(self.trunk(images))  # (B, D)
         neck = self.neck(feature)
-        return Output(feature, self.classifier(neck), neck, {"judge": self.judge, "attributes": self.attributes(neck)})
+        return Output(
+            feature,
+            self.classifier(neck),
+            neck,
+            {"judge": self.judge, "attributes": self.attributes(neck)},
+        )
 
 
 def way_losses(ways):
@@ -44,7 +50,9 @@ def way_losses(ways):
     chosen = ways.split("+")
     unknown = [way for way in chosen if way not in WAYS]
     if unknown:
-        raise ValueError(f"way {unknown[0]!r} is not known; expected {', '.join(WAYS)}, or several joined by +")
+        raise ValueError(
+            f"way {unknown[0]!r} is not known; expected {', '.join(WAYS)}, or several joined by +"
+        )
     return lambda output, batch: {way: _loss(way, output, batch) for way in chosen}
 
 
@@ -58,7 +66,7 @@ def _loss(way, output, batch):
     if way == "contrastive":
         each = losses.contrastive(F.normalize(output.feature, dim=1), batch.ids, margin=1.0)
         return losses.balanced_mean(each, losses.pairs(batch.ids)[2])
-    first, second, same = losses.pairs(batch.ids)           # (n,) each
+    first, second, same = losses.pairs(batch.ids)  # (n,) each
     if way == "verification-near":
         near = batch.domains[first] == batch.domains[second]
         first, second, same = first[near], second[near], same[near]

@@ -30,8 +30,11 @@ from .exams import style_exam, tone_exam
 # values differ little.
 TRAVEL = 1000
 
-EVERYWHERE = {"IN": InstanceNorm, "half and half": functools.partial(IBN, batch_first=True),
-              "BIN": functools.partial(BatchInstanceNorm, gate=1.0)}
+EVERYWHERE = {
+    "IN": InstanceNorm,
+    "half and half": functools.partial(IBN, batch_first=True),
+    "BIN": functools.partial(BatchInstanceNorm, gate=1.0),
+}
 PLACED = {"IBN-a": ibn.ibn_a, "IBN-b": ibn.ibn_b, "DualNorm": dualnorm.add_instance_norms}
 
 
@@ -39,13 +42,14 @@ PLACED = {"IBN-a": ibn.ibn_a, "IBN-b": ibn.ibn_b, "DualNorm": dualnorm.add_insta
 class Row:
     """One network and its training. norm: "BN", or a name of EVERYWHERE or PLACED; stages: where DualNorm's go, None by its rule;
     learn: how gates of "BIN" learn, "sources" or "episodes"; options: of MetaBIN; travel: see TRAVEL."""
+
     norm: str
     learn: str = "sources"
     stages: tuple | None = None
     feature_norm: bool = True
     options: dict = field(default_factory=dict)
     travel: float = TRAVEL
-    length: float = 1.0         # of the training, in units of the usual one
+    length: float = 1.0  # of the training, in units of the usual one
 
 
 def _meta(inner=None, outer=None, **options):
@@ -53,21 +57,51 @@ def _meta(inner=None, outer=None, **options):
     return Row("BIN", "episodes", options={**parts, **options})
 
 
-FIXED = {"low": 0.01, "high": 0.01}                         # the geometric middle of the cycle, a fifth of its mean, in every step
+FIXED = {
+    "low": 0.01,
+    "high": 0.01,
+}  # the geometric middle of the cycle, a fifth of its mean, in every step
 TABLES = {
-    "norms": {"BN": Row("BN"), "IN": Row("IN"), "IBN-a": Row("IBN-a"), "DualNorm": Row("DualNorm"),
-              "half and half": Row("half and half"), "BIN": Row("BIN"), "MetaBIN": _meta()},
-    "places": {**{f"{name}{'' if norm else ', no feature norm'}": Row("DualNorm" if stages else "BN", stages=stages, feature_norm=norm)
-                  for norm in (True, False) for name, stages in (
-                      ("none", ()), ("stem", ("bn1",)), ("early", ("bn1", "layer1", "layer2")),
-                      ("early and middle", ("bn1", *dualnorm.RESNET)), ("everywhere", ("bn1", *dualnorm.RESNET, "layer4")))
-                  if norm or name not in ("stem", "early")},
-               "the rule for ResNets": Row("DualNorm"), "IBN-a": Row("IBN-a"), "IBN-b": Row("IBN-b")},
-    "losses": {"CE only": _meta(("identity",), ("identity",), **FIXED), "triplet": _meta(("triplet",), ("triplet",), **FIXED),
-               "triplet + scatter": _meta(("scatter", "triplet"), ("triplet",), **FIXED),
-               "triplet + shuffle": _meta(("shuffle", "triplet"), ("triplet",), **FIXED), "all, fixed step": _meta(**FIXED)},
-    "gates": {f"travel {travel}, length {length:g}": replace(_meta(), travel=travel, length=length)
-              for length in (0.5, 1.0) for travel in (250, 1000, 2500, 10000)},
+    "norms": {
+        "BN": Row("BN"),
+        "IN": Row("IN"),
+        "IBN-a": Row("IBN-a"),
+        "DualNorm": Row("DualNorm"),
+        "half and half": Row("half and half"),
+        "BIN": Row("BIN"),
+        "MetaBIN": _meta(),
+    },
+    "places": {
+        **{
+            f"{name}{'' if norm else ', no feature norm'}": Row(
+                "DualNorm" if stages else "BN", stages=stages, feature_norm=norm
+            )
+            for norm in (True, False)
+            for name, stages in (
+                ("none", ()),
+                ("stem", ("bn1",)),
+                ("early", ("bn1", "layer1", "layer2")),
+                ("early and middle", ("bn1", *dualnorm.RESNET)),
+                ("everywhere", ("bn1", *dualnorm.RESNET, "layer4")),
+            )
+            if norm or name not in ("stem", "early")
+        },
+        "the rule for ResNets": Row("DualNorm"),
+        "IBN-a": Row("IBN-a"),
+        "IBN-b": Row("IBN-b"),
+    },
+    "losses": {
+        "CE only": _meta(("identity",), ("identity",), **FIXED),
+        "triplet": _meta(("triplet",), ("triplet",), **FIXED),
+        "triplet + scatter": _meta(("scatter", "triplet"), ("triplet",), **FIXED),
+        "triplet + shuffle": _meta(("shuffle", "triplet"), ("triplet",), **FIXED),
+        "all, fixed step": _meta(**FIXED),
+    },
+    "gates": {
+        f"travel {travel}, length {length:g}": replace(_meta(), travel=travel, length=length)
+        for length in (0.5, 1.0)
+        for travel in (250, 1000, 2500, 10000)
+    },
 }
 
 
@@ -93,7 +127,9 @@ def gate_rate(steps, travel=TRAVEL):
     return travel / steps
 
 
-def train_norm(row, journey, preset, seed=0, device="cpu", cache="04-norms", steps=None, progress=True):
+def train_norm(
+    row, journey, preset, seed=0, device="cpu", cache="04-norms", steps=None, progress=True
+):
     """Train the network of a Row on a journey's people -> (model, History). The same people, order of batches, first weights of
     the convolutions and number of steps for every row."""
     steps = steps or max(2, round(how_long(preset) * row.length))
@@ -103,19 +139,46 @@ def train_norm(row, journey, preset, seed=0, device="cpu", cache="04-norms", ste
     how = {"losses": baseline_losses}
     if row.norm == "BIN":
         domains = len(journey.train.domains.unique())
-        own = {"domains": "domains" if domains > 1 else "cameras", "pictures": preset.batch_pictures,
-               "domain_people": max(2, -(-preset.batch_people // max(domains, 2)))}
+        own = {
+            "domains": "domains" if domains > 1 else "cameras",
+            "pictures": preset.batch_pictures,
+            "domain_people": max(2, -(-preset.batch_people // max(domains, 2))),
+        }
         rate = gate_rate(steps, row.travel)
-        method = MetaBIN(rate, **(own | row.options)) if row.learn == "episodes" else LearntBIN(rate)
-        how = {"step": method.step, **({"sampler": method.sampler} if row.learn == "episodes" else {})}
-    history = fit(model, journey.train, **how, steps=steps, people=preset.batch_people, pictures=preset.batch_pictures,
-                  rate=preset.rate, augment=augment.standard, device=device, seed=seed, cache=cache, progress=progress)
+        method = (
+            MetaBIN(rate, **(own | row.options)) if row.learn == "episodes" else LearntBIN(rate)
+        )
+        how = {
+            "step": method.step,
+            **({"sampler": method.sampler} if row.learn == "episodes" else {}),
+        }
+    history = fit(
+        model,
+        journey.train,
+        **how,
+        steps=steps,
+        people=preset.batch_people,
+        pictures=preset.batch_pictures,
+        rate=preset.rate,
+        augment=augment.standard,
+        device=device,
+        seed=seed,
+        cache=cache,
+        progress=progress,
+    )
     return model, history
 
 
 def validation_exam(preset, device="cpu"):
     """Drawn validation places, the only ones that may choose."""
-    return world.exam([("validation", place) for place in range(4)], 25, preset.cameras, 2, preset.size, device=device)
+    return world.exam(
+        [("validation", place) for place in range(4)],
+        25,
+        preset.cameras,
+        2,
+        preset.size,
+        device=device,
+    )
 
 
 def row_of(table, preset, case, data="world", device="cpu"):
@@ -126,16 +189,30 @@ def row_of(table, preset, case, data="world", device="cpu"):
     if table == "gates":
         exams = {"validation": validation_exam(preset, device)}
     else:
-        exams = {"home": journey.home, "away": journey.away, "tone": tone_exam(preset.size, seed, device=device)}
+        exams = {
+            "home": journey.home,
+            "away": journey.away,
+            "tone": tone_exam(preset.size, seed, device=device),
+        }
         if table == "norms":
             exams |= {"style": style_exam(preset.size, seed, device=device), **real_exams(preset)}
-    found = examine(model, exams) | {"steps": len(history), "training_seconds": round(history.seconds, 1)}
+    found = examine(model, exams) | {
+        "steps": len(history),
+        "training_seconds": round(history.seconds, 1),
+    }
     if table == "norms":
         away = journey.away.both()
-        found |= {f"probe_{name}": round(100 * value, 2) for name, value in
-                  measures.probes(retrieval.embed(model, away, device=device), away).items()}
+        found |= {
+            f"probe_{name}": round(100 * value, 2)
+            for name, value in measures.probes(
+                retrieval.embed(model, away, device=device), away
+            ).items()
+        }
     if own := gates(model):
-        found |= {"gate_rate": gate_rate(len(history), row.travel), "gate_mean": round(history[-1]["gate"], 4)}
+        found |= {
+            "gate_rate": gate_rate(len(history), row.travel),
+            "gate_mean": round(history[-1]["gate"], 4),
+        }
         found |= {f"gate_{name}": round(value, 4) for name, value in gate_means(own).items()}
     return found
 
@@ -149,7 +226,12 @@ def gate_means(own):
 
 
 def cases(table, seeds, only=None):
-    return [{"row": name, "SEED": seed} for seed in seeds for name in TABLES[table] if only is None or name in only]
+    return [
+        {"row": name, "SEED": seed}
+        for seed in seeds
+        for name in TABLES[table]
+        if only is None or name in only
+    ]
 
 
 def write_features(out, preset, seed=0, device="cpu", people=12):
@@ -163,17 +245,42 @@ def write_features(out, preset, seed=0, device="cpu", people=12):
     for shift, exam in ((0, journey.home), (3, journey.away)):
         both = exam.both()
         part = both[torch.cat([_of_first(both, place, people) for place in range(3)])]
-        sides.append(replace(part, ids=part.ids + 10_000 * shift, domains=part.domains + shift, cameras=part.cameras + 1000 * shift))
+        sides.append(
+            replace(
+                part,
+                ids=part.ids + 10_000 * shift,
+                domains=part.domains + shift,
+                cameras=part.cameras + 1000 * shift,
+            )
+        )
     data = type(sides[0]).cat(sides, "three training and three unseen places")
     tensors = {"ids": data.ids, "cameras": data.cameras, "domains": data.domains}
     for name in ("BN", "IN", "BIN", "MetaBIN"):
-        model, history = train_norm(TABLES["norms"][name], journey, preset, seed, device, cache=None, progress=False)
+        model, history = train_norm(
+            TABLES["norms"][name], journey, preset, seed, device, cache=None, progress=False
+        )
         tensors[f"features {name}"] = retrieval.embed(model, data, device=device).cpu().half()
-        tensors |= {f"gates {name} {layer.removesuffix('.gate')}": gate.detach().cpu().half() for layer, gate in gates(model).items()}
-    about = {"preset": preset.name, "seed": seed, "steps": len(history), "world": world.VERSION, "commit": runtime.git_commit(),
-             "device": runtime.device_name(device), "date": tables.today(), **runtime.versions(("torch",))}
-    files.write_atomic(out, safetensors.torch.save({name: value.contiguous() for name, value in tensors.items()},
-                                                   {"about": json.dumps(about, sort_keys=True)}))
+        tensors |= {
+            f"gates {name} {layer.removesuffix('.gate')}": gate.detach().cpu().half()
+            for layer, gate in gates(model).items()
+        }
+    about = {
+        "preset": preset.name,
+        "seed": seed,
+        "steps": len(history),
+        "world": world.VERSION,
+        "commit": runtime.git_commit(),
+        "device": runtime.device_name(device),
+        "date": tables.today(),
+        **runtime.versions(("torch",)),
+    }
+    files.write_atomic(
+        out,
+        safetensors.torch.save(
+            {name: value.contiguous() for name, value in tensors.items()},
+            {"about": json.dumps(about, sort_keys=True)},
+        ),
+    )
     record_hash(out)
 
 

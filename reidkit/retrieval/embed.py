@@ -19,7 +19,12 @@ def embed(model, data, *, mirror=False, batch=256, device=None, progress=False):
     normalised as in training (augment.normalise). device=None is where the model is; a name moves the model there. The
     model's training mode, layer by layer, is as before when this returns or fails.
     """
-    return F.normalize(outputs(model, data, _feature, mirror=mirror, batch=batch, device=device, progress=progress), dim=1)
+    return F.normalize(
+        outputs(
+            model, data, _feature, mirror=mirror, batch=batch, device=device, progress=progress
+        ),
+        dim=1,
+    )
 
 
 @torch.no_grad()
@@ -27,15 +32,24 @@ def outputs(model, data, pick, *, mirror=False, batch=256, device=None, progress
     """pick(Output) of all pictures as `embed` computes it, before the norm is taken: (N, D). mirror=True sums both
     orientations."""
     if batch < 1 or not len(data):
-        raise ValueError(f"cannot embed {len(data)} pictures in batches of {batch}; expected at least one of each")
+        raise ValueError(
+            f"cannot embed {len(data)} pictures in batches of {batch}; expected at least one of each"
+        )
     if device is None:
-        device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+        device = next(
+            (tensor.device for tensor in (*model.parameters(), *model.buffers())),
+            torch.device("cpu"),
+        )
     model.to(device)
     features = []
     with _evaluation_mode(model):
-        for start in tqdm(range(0, len(data), batch), desc=f"embed {data.name}", disable=not progress, leave=False):
-            images = normalise(data.pictures(slice(start, start + batch)).to(device))       # (B, 3, H, W)
-            feature = pick(model(images))                                                   # (B, D)
+        for start in tqdm(
+            range(0, len(data), batch), desc=f"embed {data.name}", disable=not progress, leave=False
+        ):
+            images = normalise(
+                data.pictures(slice(start, start + batch)).to(device)
+            )  # (B, 3, H, W)
+            feature = pick(model(images))  # (B, D)
             features.append(feature + pick(model(images.flip(3))) if mirror else feature)
     return torch.cat(features)
 
@@ -46,7 +60,9 @@ def _feature(output):
 
 @contextlib.contextmanager
 def _evaluation_mode(model):
-    before = [(module, module.training) for module in model.modules()]      # frozen layers may differ from their model
+    before = [
+        (module, module.training) for module in model.modules()
+    ]  # frozen layers may differ from their model
     model.eval()
     try:
         yield
@@ -73,10 +89,14 @@ def embed_by_camera(model, data, *, mirror=False, batch=256, device=None, progre
     for camera in data.cameras.unique().tolist():
         chosen = (data.cameras == camera).nonzero().flatten()
         if len(chosen) < 2:
-            raise ValueError(f"{data.name}: camera {camera} has one picture, which has no statistics; expected at least "
-                             "two of each camera: leave it out, or use embed")
+            raise ValueError(
+                f"{data.name}: camera {camera} has one picture, which has no statistics; expected at least "
+                "two of each camera: leave it out, or use embed"
+            )
         with reestimated_statistics(model, _batches(data, chosen, mirror, batch)):
-            found = embed(model, data[chosen], mirror=mirror, batch=batch, device=device, progress=progress)
+            found = embed(
+                model, data[chosen], mirror=mirror, batch=batch, device=device, progress=progress
+            )
         features = found.new_empty(len(data), found.shape[1]) if features is None else features
         features[chosen.to(found.device)] = found
     return features
@@ -85,12 +105,21 @@ def embed_by_camera(model, data, *, mirror=False, batch=256, device=None, progre
 def _batches(data, chosen, mirror, batch):
     """The chosen pictures, decoded and normalised piece by piece."""
     for part in interleaved(chosen, batch):
-        images = normalise(data.pictures(part))             # (b, 3, H, W)
+        images = normalise(data.pictures(part))  # (b, 3, H, W)
         yield torch.cat([images, images.flip(3)]) if mirror else images
 
 
-def evaluate_exam(model, exam, *, mirror=False, batch=256, device=None, ap="rectangle", ranks=(1, 5, 10),
-                  per_camera=False):
+def evaluate_exam(
+    model,
+    exam,
+    *,
+    mirror=False,
+    batch=256,
+    device=None,
+    ap="rectangle",
+    ranks=(1, 5, 10),
+    per_camera=False,
+):
     """Embed both sides of an Exam and `evaluate` them -> Metrics.
 
     per_camera=True takes `embed_by_camera`, which is transductive; a camera's statistics come from its pictures of both
@@ -100,11 +129,22 @@ def evaluate_exam(model, exam, *, mirror=False, batch=256, device=None, ap="rect
         both = embed_by_camera(model, exam.both(), mirror=mirror, batch=batch, device=device)
         query, gallery = both.split([len(side) for side in sides])
     else:
-        query, gallery = (embed(model, side, mirror=mirror, batch=batch, device=device) for side in sides)
-    return evaluate(query, exam.query.ids, exam.query.cameras, gallery, exam.gallery.ids, exam.gallery.cameras,
-                    ap=ap, ranks=ranks)
+        query, gallery = (
+            embed(model, side, mirror=mirror, batch=batch, device=device) for side in sides
+        )
+    return evaluate(
+        query,
+        exam.query.ids,
+        exam.query.cameras,
+        gallery,
+        exam.gallery.ids,
+        exam.gallery.cameras,
+        ap=ap,
+        ranks=ranks,
+    )
 
 
 if __name__ == "__main__":
     from .embed_folder import main
+
     main()

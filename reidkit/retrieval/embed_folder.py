@@ -33,6 +33,7 @@ class Embedded:
     """What `embed_folder` found. features (N, D) float32 of unit norm, on the CPU; names: N paths relative to the
     folder, with slashes; skipped: name -> why it cannot be read; cameras: N texts, empty where no pattern was given.
     """
+
     features: torch.Tensor
     names: tuple
     skipped: dict
@@ -54,31 +55,50 @@ def embed_folder(loaded, folder, *, cameras=None, batch=256, device=None, progre
     for name in tqdm(names, "read pictures", disable=not progress, leave=False):
         try:
             pictures[name] = read_picture(root / name, loaded.spec["size"])
-        except Exception as error:                          # decoders fail in more ways than one can list
+        except Exception as error:  # decoders fail in more ways than one can list
             skipped[name] = str(error)
     if not pictures:
-        raise ValueError(f"none of the {len(names)} pictures in {str(root)!r} can be read; the first: "
-                         f"{skipped[names[0]]}. Copy them again from their source")
+        raise ValueError(
+            f"none of the {len(names)} pictures in {str(root)!r} can be read; the first: "
+            f"{skipped[names[0]]}. Copy them again from their source"
+        )
     seen = tuple(seen[name] for name in pictures)
     order = sorted(set(seen))
     if cameras is not None and (alone := [camera for camera in order if seen.count(camera) < 2]):
-        raise ValueError(f"camera {alone[0]!r} has one readable picture, which has no statistics; expected two or more "
-                         "of each camera. Change the pattern, or move that picture elsewhere")
+        raise ValueError(
+            f"camera {alone[0]!r} has one readable picture, which has no statistics; expected two or more "
+            "of each camera. Change the pattern, or move that picture elsewhere"
+        )
     numbers = torch.tensor([order.index(camera) for camera in seen])
     unknown = torch.full_like(numbers, -1)
     data = ReIDData(torch.stack(list(pictures.values())), unknown, numbers, unknown, name=root.name)
     method = embed if cameras is None else embed_by_camera
-    features = method(loaded.model, data, mirror=loaded.spec["mirror"], batch=batch, device=device, progress=progress)
+    features = method(
+        loaded.model,
+        data,
+        mirror=loaded.spec["mirror"],
+        batch=batch,
+        device=device,
+        progress=progress,
+    )
     return Embedded(features.cpu(), tuple(pictures), skipped, seen)
 
 
 def picture_names(root):
     """Pictures in a folder and the folders in it: sorted relative paths with slashes. FileNotFoundError for none."""
-    found = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
-    names = sorted(path.as_posix() for path in found if not any(part.startswith(HIDDEN) for part in path.parts))
+    found = (
+        path.relative_to(root)
+        for path in root.rglob("*")
+        if path.suffix.lower() in PICTURES and path.is_file()
+    )
+    names = sorted(
+        path.as_posix() for path in found if not any(part.startswith(HIDDEN) for part in path.parts)
+    )
     if not names:
-        raise FileNotFoundError(f"{str(root)!r} {'holds no picture' if root.is_dir() else 'is no folder'}; expected a "
-                                f"folder with names that end in {', '.join(sorted(PICTURES))}. Correct the path")
+        raise FileNotFoundError(
+            f"{str(root)!r} {'holds no picture' if root.is_dir() else 'is no folder'}; expected a "
+            f"folder with names that end in {', '.join(sorted(PICTURES))}. Correct the path"
+        )
     return names
 
 
@@ -87,41 +107,81 @@ def camera_names(names, pattern):
     try:
         found = {name: match[1] for name in names if (match := re.search(pattern, name))}
     except (re.error, IndexError) as error:
-        raise ValueError(f"camera pattern {pattern!r} cannot be used ({error}); expected a regular expression with one "
-                         "group, round the camera, such as '_c(\\d)'") from None
+        raise ValueError(
+            f"camera pattern {pattern!r} cannot be used ({error}); expected a regular expression with one "
+            "group, round the camera, such as '_c(\\d)'"
+        ) from None
     if bad := [name for name in names if not found.get(name)]:
-        raise ValueError(f"camera pattern {pattern!r} finds no camera in {len(bad)} of {len(names)} names, the first "
-                         f"{', '.join(map(repr, bad[:3]))}. Change the pattern, or move those pictures elsewhere")
+        raise ValueError(
+            f"camera pattern {pattern!r} finds no camera in {len(bad)} of {len(names)} names, the first "
+            f"{', '.join(map(repr, bad[:3]))}. Change the pattern, or move those pictures elsewhere"
+        )
     return found
 
 
 def main(words=None):
     """Run the command; `words` as in sys.argv[1:]. What a user can mend ends in one sentence and status 2."""
-    parser = argparse.ArgumentParser(prog="python -m reidkit.retrieval.embed", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights", metavar="WEIGHTS", help=f"a model file (.safetensors), or {DRAWN_LAPTOP}")
-    parser.add_argument("folder", metavar="FOLDER", help="its pictures, and those in the folders in it, are embedded")
+    parser = argparse.ArgumentParser(
+        prog="python -m reidkit.retrieval.embed",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "weights", metavar="WEIGHTS", help=f"a model file (.safetensors), or {DRAWN_LAPTOP}"
+    )
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER",
+        help="its pictures, and those in the folders in it, are embedded",
+    )
     parser.add_argument("--out", required=True, help="the file that is written (.npz)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:NUMBER")
     parser.add_argument("--batch", type=int, default=256, help="pictures at once")
-    parser.add_argument("--cameras", metavar="REGEX", help="one group finds the camera in the relative path, such as "
-                        "'_c(\\d)': batch norm statistics are then re-estimated for each camera. This is transductive: "
-                        "a picture's feature depends on which other pictures of its camera are in the folder")
+    parser.add_argument(
+        "--cameras",
+        metavar="REGEX",
+        help="one group finds the camera in the relative path, such as "
+        "'_c(\\d)': batch norm statistics are then re-estimated for each camera. This is transductive: "
+        "a picture's feature depends on which other pictures of its camera are in the folder",
+    )
     asked = parser.parse_args(words)
     if not asked.out.endswith(".npz"):
-        parser.error(f"--out is {asked.out!r}; expected the name of a file that ends in .npz. Name another")
+        parser.error(
+            f"--out is {asked.out!r}; expected the name of a file that ends in .npz. Name another"
+        )
     try:
         loaded = drawn_laptop() if asked.weights == DRAWN_LAPTOP else load_model(asked.weights)
         device = runtime.pick_device(asked.device)
-        with atomic_path(asked.out) as path, open(path, "wb") as stream:        # opened first, so that a bad path shows
-            found = embed_folder(loaded, asked.folder, cameras=asked.cameras, batch=asked.batch, device=device,
-                                 progress=True)
-            texts = {"names": found.names, "skipped": list(found.skipped), "cameras": found.cameras,
-                     "weights": loaded.sha256, "spec": json.dumps(loaded.spec), "recipe": json.dumps(loaded.recipe)}
-            numpy.savez(stream, features=found.features, **{key: numpy.array(texts[key], str) for key in texts})
+        with (
+            atomic_path(asked.out) as path,
+            open(path, "wb") as stream,
+        ):  # opened first, so that a bad path shows
+            found = embed_folder(
+                loaded,
+                asked.folder,
+                cameras=asked.cameras,
+                batch=asked.batch,
+                device=device,
+                progress=True,
+            )
+            texts = {
+                "names": found.names,
+                "skipped": list(found.skipped),
+                "cameras": found.cameras,
+                "weights": loaded.sha256,
+                "spec": json.dumps(loaded.spec),
+                "recipe": json.dumps(loaded.recipe),
+            }
+            numpy.savez(
+                stream,
+                features=found.features,
+                **{key: numpy.array(texts[key], str) for key in texts},
+            )
     except (OSError, ValueError) as error:
         parser.error(str(error))
     for name, why in found.skipped.items():
         print(f"skipped {name!r}: {why}", file=sys.stderr)
     pictures, width = found.features.shape
-    print(f"{asked.out}: {width} numbers for each of {pictures} pictures; {len(found.skipped)} skipped")
+    print(
+        f"{asked.out}: {width} numbers for each of {pictures} pictures; {len(found.skipped)} skipped"
+    )

@@ -15,7 +15,7 @@ from ..methods import baseline
 from ..weights import check_file, hashes, misfit
 
 FORMAT = "reidkit model 1"
-DRAWN_LAPTOP = "drawn-laptop"                               # the committed model
+DRAWN_LAPTOP = "drawn-laptop"  # the committed model
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Loaded:
     spec: "size" [H, W] of its pictures, "mirror": whether features are summed over both orientations, and the arguments
     that built it. recipe: how it was trained. sha256 of the file.
     """
+
     model: nn.Module
     spec: dict
     recipe: dict
@@ -46,8 +47,10 @@ def build(spec):
         if whiten:
             model.neck = WhiteningNeck(model.neck.num_features, whiten)
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"no model can be built from spec {spec!r} ({error!r}); expected size [height, width], mirror "
-                         "and arguments of baseline.make. Correct it, or update the course for a newer file") from None
+        raise ValueError(
+            f"no model can be built from spec {spec!r} ({error!r}); expected size [height, width], mirror "
+            "and arguments of baseline.make. Correct it, or update the course for a newer file"
+        ) from None
     model.classifier = NoClassifier()
     return model.eval()
 
@@ -58,10 +61,16 @@ def save_model(path, model, spec, recipe, half=True):
     half stores float16, except a tensor with a number too large for it. The file is written whole or not at all.
     ValueError for a model that is not what spec builds, TypeError for what JSON cannot hold.
     """
-    state = {name: value for name, value in model.state_dict().items() if not name.startswith("classifier.")}
+    state = {
+        name: value
+        for name, value in model.state_dict().items()
+        if not name.startswith("classifier.")
+    }
     if found := misfit(state, build(spec).state_dict()):
-        raise ValueError(f"this {type(model).__name__} is not what spec {spec!r} builds. {found}. Give the spec that "
-                         "it was built with")
+        raise ValueError(
+            f"this {type(model).__name__} is not what spec {spec!r} builds. {found}. Give the spec that "
+            "it was built with"
+        )
     tensors = {name: _stored(value.cpu().contiguous(), half) for name, value in state.items()}
     metadata = {"format": FORMAT, "spec": json.dumps(spec), "recipe": json.dumps(recipe)}
     files.write_atomic(path, safetensors.torch.save(tensors, metadata))
@@ -84,15 +93,20 @@ def load_model(path, sha256=None, size=None):
             header = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}
     except (safetensors.SafetensorError, OSError) as error:
-        raise ValueError(f"{path.name} cannot be read ({error}); expected a model of save_model. Copy it "
-                         "again") from None
+        raise ValueError(
+            f"{path.name} cannot be read ({error}); expected a model of save_model. Copy it again"
+        ) from None
     if header.get("format") != FORMAT:
-        raise ValueError(f"{path.name} has format {header.get('format')!r}, expected {FORMAT!r}. Update the course for "
-                         "a newer one; fill a trunk with weights from elsewhere by weights.load_trunk")
+        raise ValueError(
+            f"{path.name} has format {header.get('format')!r}, expected {FORMAT!r}. Update the course for "
+            "a newer one; fill a trunk with weights from elsewhere by weights.load_trunk"
+        )
     spec, recipe = json.loads(header["spec"]), json.loads(header["recipe"])
     model = build(spec)
     if found := misfit(state, model.state_dict()):
-        raise ValueError(f"{path.name} does not fit its spec {spec!r}. {found}. Train again, or update the course")
+        raise ValueError(
+            f"{path.name} does not fit its spec {spec!r}. {found}. Train again, or update the course"
+        )
     model.load_state_dict(state)
     return Loaded(model, spec, recipe, files.sha256_file(path))
 
@@ -105,6 +119,8 @@ def drawn_laptop():
     path = files.weights_dir() / f"{DRAWN_LAPTOP}.safetensors"
     known = hashes(path)
     if not path.is_file() or path.name not in known:
-        raise FileNotFoundError(f"expected a model at {str(path)!r} and its SHA-256 in hashes.json beside it; make "
-                                f"both: python -m reidkit.recipes {DRAWN_LAPTOP} --out data/weights/{path.name}")
+        raise FileNotFoundError(
+            f"expected a model at {str(path)!r} and its SHA-256 in hashes.json beside it; make "
+            f"both: python -m reidkit.recipes {DRAWN_LAPTOP} --out data/weights/{path.name}"
+        )
     return load_model(path, **known[path.name])

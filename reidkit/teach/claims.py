@@ -9,7 +9,16 @@ from .recorded import plain, spread
 SIGNS = {"held": "✓", "not held": "✗", "not tested here": "–"}
 
 
-def claim(sentence, measured=None, holds=None, unit="", run=None, presets=("laptop",), data=("world",), recorded=None):
+def claim(
+    sentence,
+    measured=None,
+    holds=None,
+    unit="",
+    run=None,
+    presets=("laptop",),
+    data=("world",),
+    recorded=None,
+):
     """State a sentence with what was measured: "held", "not held" or "not tested here"; whatever was
     measured, it does not raise, and a number that is not finite is "not held".
 
@@ -21,22 +30,52 @@ def claim(sentence, measured=None, holds=None, unit="", run=None, presets=("lapt
     past = None if recorded is None else recorded.summary()
     if measured is None and past is None:
         raise ValueError(say("claim nothing", sentence=sentence))
-    judged = past["mean"] if measured is None else measured.item() if hasattr(measured, "item") else measured
-    value = plain(judged, "measured")                       # for the record: a word where it is not finite
+    judged = (
+        past["mean"]
+        if measured is None
+        else measured.item()
+        if hasattr(measured, "item")
+        else measured
+    )
+    value = plain(judged, "measured")  # for the record: a word where it is not finite
     bound = measured is None or run is None or (run.preset.name in presets and run.source in data)
-    state = "not tested here" if not bound else "held" if value == judged and bool(holds(judged)) else "not held"
+    state = (
+        "not tested here"
+        if not bound
+        else "held"
+        if value == judged and bool(holds(judged))
+        else "not held"
+    )
     lines = [say("claim", sign=SIGNS[state], sentence=sentence, state=state)]
     if measured is not None:
         lines.append(say("claim measured", value=number(value), unit=unit).rstrip())
     if not bound:
         lines.append(say("claim bound", presets=" or ".join(presets), data=" or ".join(data)))
     if past:
-        lines.append(say("claim recorded", spread=spread(past), unit=unit, n=past["n"], source=recorded.provenance()))
+        lines.append(
+            say(
+                "claim recorded",
+                spread=spread(past),
+                unit=unit,
+                n=past["n"],
+                source=recorded.provenance(),
+            )
+        )
     border = {"held": "solid", "not held": "double", "not tested here": "dotted"}[state]
-    markup = f"<strong>{html.escape(lines[0])}</strong>" + "".join(f"<br>{html.escape(line)}" for line in lines[1:])
-    said = {"sentence": sentence, "state": state, "measured": None if measured is None else value, "unit": unit}
-    emit("\n   ".join(lines), f'<div style="border-left: 4px {border}; padding: 0.2em 0.8em">{markup}</div>',
-         claim=said | {"recorded": past})
+    markup = f"<strong>{html.escape(lines[0])}</strong>" + "".join(
+        f"<br>{html.escape(line)}" for line in lines[1:]
+    )
+    said = {
+        "sentence": sentence,
+        "state": state,
+        "measured": None if measured is None else value,
+        "unit": unit,
+    }
+    emit(
+        "\n   ".join(lines),
+        f'<div style="border-left: 4px {border}; padding: 0.2em 0.8em">{markup}</div>',
+        claim=said | {"recorded": past},
+    )
 
 
 def compare_with_paper(rows, title="", tolerance=None):
@@ -51,7 +90,9 @@ def compare_with_paper(rows, title="", tolerance=None):
         agree = rest[0] if rest else _within(paper, ours, tolerance)
         agree = agree(paper, ours) if callable(agree) else agree
         words = say("paper unclear" if agree is None else "paper yes" if agree else "paper no")
-        lines.append([what, number(paper), source, number(ours), words, rest[1] if len(rest) > 1 else ""])
+        lines.append(
+            [what, number(paper), source, number(ours), words, rest[1] if len(rest) > 1 else ""]
+        )
     emit(*table(say("paper headers").split("|"), lines, title))
 
 

@@ -37,7 +37,9 @@ def to_csv(rows):
     """Rows -> CSV text: parameters, recorded values, then status, error, seconds and what the run stood on."""
     flat = [{**row["parameters"], **row["records"], **row} for row in rows]
     names = [name for part in ("parameters", "records") for row in rows for name in row[part]]
-    names = [name for name in dict.fromkeys([*names, *rows[0]]) if name not in ("parameters", "records")]
+    names = [
+        name for name in dict.fromkeys([*names, *rows[0]]) if name not in ("parameters", "records")
+    ]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, names, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -50,12 +52,20 @@ def picture(rows):
     import matplotlib.style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+
     rows = [row for row in rows if row["status"] == "ok"]
-    names = [name for name in dict.fromkeys(name for row in rows for name in row["records"])
-             if all(isinstance(row["records"].get(name, 0), (int, float)) for row in rows)][:9]
+    names = [
+        name
+        for name in dict.fromkeys(name for row in rows for name in row["records"])
+        if all(isinstance(row["records"].get(name, 0), (int, float)) for row in rows)
+    ][:9]
     if not names:
         return None
-    varied = [name for name in rows[0]["parameters"] if len({str(row["parameters"][name]) for row in rows}) > 1]
+    varied = [
+        name
+        for name in rows[0]["parameters"]
+        if len({str(row["parameters"][name]) for row in rows}) > 1
+    ]
     axis = next((name for name in varied if name != "SEED"), "SEED")
     others = [name for name in varied if name not in (axis, "SEED")]
     down, across = -(-len(names) // 3), min(3, len(names))
@@ -63,7 +73,13 @@ def picture(rows):
         figure = Figure(figsize=(4.2 * across, 3.2 * down))
         FigureCanvasAgg(figure)
         for place, name in enumerate(names, 1):
-            _panel(figure.add_subplot(down, across, place, xlabel=axis, ylabel=name), rows, name, axis, others)
+            _panel(
+                figure.add_subplot(down, across, place, xlabel=axis, ylabel=name),
+                rows,
+                name,
+                axis,
+                others,
+            )
     return figure
 
 
@@ -74,16 +90,28 @@ def _panel(panel, rows, name, axis, others):
     for row in (row for row in rows if name in row["records"]):
         label = ", ".join(f"{other} = {row['parameters'][other]}" for other in others)
         points = lines.setdefault(label, {})
-        points.setdefault(places.index(str(row["parameters"].get(axis, ""))), []).append(float(row["records"][name]))
+        points.setdefault(places.index(str(row["parameters"].get(axis, ""))), []).append(
+            float(row["records"][name])
+        )
     for shift, (label, points) in enumerate(lines.items()):
         x = [place + 0.08 * shift for place in points]
         means = [sum(values) / len(values) for values in points.values()]
         highs = [t_interval(values)[1] for values in points.values()]
         halves = [0 if high is None else high - mean for high, mean in zip(highs, means)]
-        line = {"linestyle": "none"} if axis == "SEED" else {}          # seeds have no order
-        colour = panel.errorbar(x, means, yerr=halves, capsize=4, label=label, **line)[0].get_color()
+        line = {"linestyle": "none"} if axis == "SEED" else {}  # seeds have no order
+        colour = panel.errorbar(x, means, yerr=halves, capsize=4, label=label, **line)[
+            0
+        ].get_color()
         for at, values in zip(x, points.values()):
-            panel.plot([at] * len(values), values, ".", color=colour, alpha=0.5, linestyle="none", label="_")
+            panel.plot(
+                [at] * len(values),
+                values,
+                ".",
+                color=colour,
+                alpha=0.5,
+                linestyle="none",
+                label="_",
+            )
     panel.set_xticks(range(len(places)), places)
     if others:
         panel.legend()

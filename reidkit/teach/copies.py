@@ -17,10 +17,11 @@ from .messages import say
 def _read(path):
     """The notebook, or None where the file holds none that the course made."""
     import nbformat
+
     try:
         notebook = nbformat.read(path, as_version=4)
         return notebook if "cells" in notebook.metadata["reidkit"] else None
-    except Exception:                                       # whatever a broken file raises: it is set aside, not lost
+    except Exception:  # whatever a broken file raises: it is set aside, not lost
         return None
 
 
@@ -35,14 +36,25 @@ def name_cells(mine, fresh):
     if all("id" in cell for cell in mine.cells) and any(cell.id in known for cell in mine.cells):
         return
     course = [cell for cell in fresh.cells if cell.id in known]
-    checks = {cell.id: source.check_lines(cell.source) for cell in course if "stub" in source.tags(cell)}
+    checks = {
+        cell.id: source.check_lines(cell.source) for cell in course if "stub" in source.tags(cell)
+    }
     before = [cell.id if cell.id in checks else known[cell.id] for cell in course]
-    now = [next((key for key, check in checks.items() if check and check in cell.source),
-                source.source_hash(cell.source)) for cell in mine.cells]
+    now = [
+        next(
+            (key for key, check in checks.items() if check and check in cell.source),
+            source.source_hash(cell.source),
+        )
+        for cell in mine.cells
+    ]
     for place, cell in enumerate(mine.cells):
         cell.id = f"own-{place}"
-    for _, first, last, start, end in difflib.SequenceMatcher(None, before, now, autojunk=False).get_opcodes():
-        for old, cell in zip(course[first:last], mine.cells[start:end]) if last - first == end - start else ():
+    for _, first, last, start, end in difflib.SequenceMatcher(
+        None, before, now, autojunk=False
+    ).get_opcodes():
+        for old, cell in (
+            zip(course[first:last], mine.cells[start:end]) if last - first == end - start else ()
+        ):
             cell.id = old.id
 
 
@@ -61,7 +73,7 @@ def merge(mine, fresh):
         old, was = written.get(cell.id), known.get(cell.id)
         cells.append(cell)
         if old is None or was is None or source.source_hash(old.source) == was:
-            continue                                        # the student left it as it came, or it is new
+            continue  # the student left it as it came, or it is new
         kept += 1
         course_changed, newer = source.source_hash(cell.source) != was, cell.source
         if "stub" in source.tags(cell) or not course_changed:
@@ -73,7 +85,7 @@ def merge(mine, fresh):
         else:
             cells.append(_note(cell.id, "you changed", old.source))
     added, after = [], None
-    for cell in mine.cells:                                 # cells of the student's own, and edited cells that the course dropped
+    for cell in mine.cells:  # cells of the student's own, and edited cells that the course dropped
         gone = cell.id in known and all(cell.id != new.id for new in fresh.cells)
         if cell.id not in known or (gone and source.source_hash(cell.source) != known[cell.id]):
             if gone:
@@ -82,7 +94,9 @@ def merge(mine, fresh):
         if not gone:
             after = cell.id
     for after, cell in added:
-        if any(cell.id == other.id for other in cells):     # a note of an earlier update, made again by this one
+        if any(
+            cell.id == other.id for other in cells
+        ):  # a note of an earlier update, made again by this one
             continue
         kept += 1
         place = next((index for index, other in enumerate(cells) if other.id == after), -1)
@@ -93,8 +107,11 @@ def merge(mine, fresh):
 
 def _note(key, message, code):
     from nbformat.v4 import new_markdown_cell
+
     mark = source.source_hash(code)[:8]
-    return new_markdown_cell(f"{say(message)}\n\n```python\n{code.strip()}\n```", id=f"{key[:50]}-old-{mark}")
+    return new_markdown_cell(
+        f"{say(message)}\n\n```python\n{code.strip()}\n```", id=f"{key[:50]}-old-{mark}"
+    )
 
 
 def refresh(chapter, update=False):
@@ -133,8 +150,14 @@ def _backup(path, folder):
 
 
 def main(words=None):
-    parser = argparse.ArgumentParser(prog="python -m reidkit.teach.copies", description=__doc__.splitlines()[0])
-    parser.add_argument("--update", action="store_true", help="bring newer chapters in; answers are kept, with a dated backup")
+    parser = argparse.ArgumentParser(
+        prog="python -m reidkit.teach.copies", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--update",
+        action="store_true",
+        help="bring newer chapters in; answers are kept, with a dated backup",
+    )
     asked = parser.parse_args(words)
     for chapter in source.chapters():
         print(refresh(chapter, asked.update))

@@ -52,6 +52,7 @@ def exercise(key, none_is_answer=False):
     key "01-average-precision" = chapter and exercise. The answer comes first; a function that returns ... or None is "not yet"
     (none_is_answer=True: None counts). Random states are as before afterwards, whatever the answer drew.
     """
+
     def decorate(function):
         @functools.wraps(function)
         def check(*answers, **options):
@@ -59,21 +60,29 @@ def exercise(key, none_is_answer=False):
             try:
                 state, line = _judge(key, function, answers, options, none_is_answer)
             finally:
-                random.setstate(states[0]), np.random.set_state(states[1]), torch.set_rng_state(states[2])
+                (
+                    random.setstate(states[0]),
+                    np.random.set_state(states[1]),
+                    torch.set_rng_state(states[2]),
+                )
             print(line)
             note(key, state)
             verdict = Verdict(state == "well done")
             verdict.state = state
             return verdict
+
         check.key = key
         return check
+
     return decorate
 
 
 def _judge(key, function, answers, options, none_is_answer):
     """(state, the line that says so)"""
+
     def tell(state, reason=""):
         return state, say(state, key=key, reason=" ".join(str(reason).split()))
+
     try:
         function(*[_watched(answer, none_is_answer) for answer in answers], **options)
         return tell("well done")
@@ -82,13 +91,23 @@ def _judge(key, function, answers, options, none_is_answer):
     except (Exception, SystemExit) as error:
         if any(_untouched(key, answer) for answer in answers) or "ellipsis" in str(error):
             return tell("not yet")
-        return tell("wrong", error) if isinstance(error, Wrong) else tell("error", _where(error, answers))
+        return (
+            tell("wrong", error)
+            if isinstance(error, Wrong)
+            else tell("error", _where(error, answers))
+        )
 
 
 def _watched(answer, none_is_answer):
     """The answer, raising NotYet where it is (or, being a function, returns) a blank."""
+
     def blank(value):
-        return value is ... or (value is None and not none_is_answer) or (isinstance(value, tuple) and any(part is ... for part in value))
+        return (
+            value is ...
+            or (value is None and not none_is_answer)
+            or (isinstance(value, tuple) and any(part is ... for part in value))
+        )
+
     if blank(answer):
         raise NotYet
     if not isinstance(answer, types.FunctionType):
@@ -100,6 +119,7 @@ def _watched(answer, none_is_answer):
         if blank(result):
             raise NotYet
         return result
+
     return watched
 
 
@@ -107,16 +127,26 @@ def _untouched(key, answer):
     """Whether a function is still the stub's, word for word (a stub that holds a bug to repair never returns a blank)."""
     try:
         from . import source
+
         number, _, name = key.partition("-")
-        stub = next(chapter for chapter in source.chapters() if chapter.number == number).cell(f"{name}-stub").source
-        return isinstance(answer, (types.FunctionType, type)) and inspect.getsource(answer).strip() in stub
+        stub = (
+            next(chapter for chapter in source.chapters() if chapter.number == number)
+            .cell(f"{name}-stub")
+            .source
+        )
+        return (
+            isinstance(answer, (types.FunctionType, type))
+            and inspect.getsource(answer).strip() in stub
+        )
     except (ImportError, OSError, KeyError, StopIteration, TypeError, ValueError):
-        return False                                        # no sources here, or no source text of the answer
+        return False  # no sources here, or no source text of the answer
 
 
 def _where(error, answers):
     what = f"{type(error).__name__}: {error}".rstrip(": ")
-    homes = {answer.__code__.co_filename for answer in answers if isinstance(answer, types.FunctionType)}
+    homes = {
+        answer.__code__.co_filename for answer in answers if isinstance(answer, types.FunctionType)
+    }
     trace, line = error.__traceback__, None
     while trace:
         if trace.tb_frame.f_code.co_filename in homes:
@@ -130,14 +160,24 @@ def _where(error, answers):
 def solution(key):
     """Put the solution of an exercise ("average-precision" or "01-average-precision") into the next cell, ready to run."""
     from . import source
-    known = {f"{chapter.number}-{name}": (chapter, name) for chapter in source.chapters() for name in chapter.exercises}
+
+    known = {
+        f"{chapter.number}-{name}": (chapter, name)
+        for chapter in source.chapters()
+        for name in chapter.exercises
+    }
     found = [full for full in known if key in (full, known[full][1])]
     if len(found) != 1:
         raise KeyError(say("no solution", key=key, known=", ".join(known)))
     chapter, name = known[found[0]]
-    code = chapter.cell(f"{name}-solution").source.rstrip() + "\n\n" + source.check_lines(chapter.cell(f"{name}-stub").source)
+    code = (
+        chapter.cell(f"{name}-solution").source.rstrip()
+        + "\n\n"
+        + source.check_lines(chapter.cell(f"{name}-stub").source)
+    )
     try:
         from IPython import get_ipython
+
         shell = get_ipython()
     except ImportError:
         shell = None

@@ -10,22 +10,29 @@ from PIL import Image, ImageDraw, ImageFont
 from .display import emit
 from .messages import say
 
-LIMIT = 60_000                                  # bytes a picture may have, so that a notebook stays under 1 MB
-PAPER, INK = (255, 255, 255), (26, 26, 26)      # opaque: readable on light and on dark themes
-RIGHT, WRONG = (0, 114, 178), (213, 94, 0)      # blue and vermilion of Okabe and Ito; with a sign and line style
+LIMIT = 60_000  # bytes a picture may have, so that a notebook stays under 1 MB
+PAPER, INK = (255, 255, 255), (26, 26, 26)  # opaque: readable on light and on dark themes
+RIGHT, WRONG = (
+    (0, 114, 178),
+    (213, 94, 0),
+)  # blue and vermilion of Okabe and Ito; with a sign and line style
 SMOOTH, HARD = Image.Resampling.LANCZOS, Image.Resampling.NEAREST
 
 
 def pixels(picture):
     """A matplotlib figure, or an array or tensor (H, W), (H, W, 3) or (3, H, W), uint8 or 0..1 -> uint8 (H, W, 3)."""
-    if hasattr(picture, "canvas"):              # a matplotlib figure; its artists may be reused for the next frame
+    if hasattr(
+        picture, "canvas"
+    ):  # a matplotlib figure; its artists may be reused for the next frame
         picture.canvas.draw()
         return np.array(picture.canvas.buffer_rgba())[..., :3]
-    array = picture.detach().cpu().numpy() if isinstance(picture, torch.Tensor) else np.asarray(picture)
+    array = (
+        picture.detach().cpu().numpy() if isinstance(picture, torch.Tensor) else np.asarray(picture)
+    )
     if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
-        array = array.transpose(1, 2, 0)        # (3, H, W) -> (H, W, 3)
+        array = array.transpose(1, 2, 0)  # (3, H, W) -> (H, W, 3)
     if array.ndim == 2:
-        array = np.repeat(array[..., None], 3, axis=2)      # (H, W) -> (H, W, 3)
+        array = np.repeat(array[..., None], 3, axis=2)  # (H, W) -> (H, W, 3)
     if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
         raise ValueError(say("figure shape", shape=tuple(array.shape)))
     if array.dtype == np.uint8:
@@ -51,9 +58,15 @@ def png(array, limit=LIMIT):
     image = Image.fromarray(np.ascontiguousarray(array))
     while True:
         for colours in (0, 256, 96):
-            small = image.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) if colours else image
+            small = (
+                image.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+                if colours
+                else image
+            )
             stream = io.BytesIO()
-            small.save(stream, "PNG", **({"compress_level": 1} if limit is None else {"optimize": True}))
+            small.save(
+                stream, "PNG", **({"compress_level": 1} if limit is None else {"optimize": True})
+            )
             if limit is None or stream.tell() <= limit:
                 return stream.getvalue()
         scale = min(0.8, (limit / stream.tell()) ** 0.5)
@@ -76,6 +89,7 @@ def show(picture, alt, caption, name=None, width=None, smooth=False):
     array = pixels(picture)
     if hasattr(picture, "canvas"):
         from matplotlib import pyplot
+
         pyplot.close(picture)
     else:
         array = enlarge(array, max(1, min(256 // array.shape[0], 640 // array.shape[1])), smooth)
@@ -88,12 +102,14 @@ def _images(images):
     images = torch.as_tensor(images)
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3 or not len(images):
         raise ValueError(say("figure images", shape=tuple(images.shape), dtype=images.dtype))
-    return images.cpu().permute(0, 2, 3, 1).numpy()         # (N, 3, H, W) -> (N, H, W, 3)
+    return images.cpu().permute(0, 2, 3, 1).numpy()  # (N, 3, H, W) -> (N, H, W, 3)
 
 
 def _same_count(pictures, labels, marks):
     if not len(pictures) == len(labels) == len(marks):
-        raise ValueError(say("figure count", pictures=len(pictures), labels=len(labels), marks=len(marks)))
+        raise ValueError(
+            say("figure count", pictures=len(pictures), labels=len(labels), marks=len(marks))
+        )
 
 
 def _mark(draw, box, right):
@@ -103,7 +119,7 @@ def _mark(draw, box, right):
     if right:
         draw.rectangle(box, outline=colour, width=4)
     else:
-        for start in range(x0, x1, 14):                     # dashes of 8 pixels every 14
+        for start in range(x0, x1, 14):  # dashes of 8 pixels every 14
             for edge in (y0, y1 - 3):
                 draw.rectangle((start, edge, min(start + 8, x1), edge + 3), fill=colour)
         for start in range(y0, y1, 14):
@@ -130,8 +146,11 @@ def grid(images, columns=8, labels=None, height=128, smooth=True, right=None):
     _same_count(tiles, labels, right)
     font = ImageFont.load_default(size=13)
     high, wide = tiles[0].shape[:2]
-    letters = max(4, wide // 6)                             # a letter of this font is some 6 pixels wide
-    labels = [[line for part in label.split("\n") for line in textwrap.wrap(part, letters)] for label in labels]
+    letters = max(4, wide // 6)  # a letter of this font is some 6 pixels wide
+    labels = [
+        [line for part in label.split("\n") for line in textwrap.wrap(part, letters)]
+        for label in labels
+    ]
     text = 17 * max(len(lines) for lines in labels)
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
@@ -143,7 +162,9 @@ def grid(images, columns=8, labels=None, height=128, smooth=True, right=None):
         if mark is not None:
             _mark(draw, (x - 4, y - 4, x + wide + 3, y + high + 3), bool(mark))
         for number, line in enumerate(lines):
-            draw.text((x + wide / 2, y + high + 6 + 17 * number), line, fill=INK, font=font, anchor="ma")
+            draw.text(
+                (x + wide / 2, y + high + 6 + 17 * number), line, fill=INK, font=font, anchor="ma"
+            )
     return np.asarray(page)
 
 
@@ -156,5 +177,5 @@ def strip(query, gallery, right, captions=None, height=128, smooth=True):
     captions = [""] * len(gallery) if captions is None else list(captions)
     _same_count(gallery, captions, right)
     labels = ["query"] + [f"{rank}\n{caption}".strip() for rank, caption in enumerate(captions, 1)]
-    images = torch.cat([query.reshape(1, *query.shape[-3:]), gallery])      # (1 + N, 3, H, W)
+    images = torch.cat([query.reshape(1, *query.shape[-3:]), gallery])  # (1 + N, 3, H, W)
     return grid(images, len(images), labels, height, smooth, right=[None, *map(bool, right)])

@@ -35,23 +35,32 @@ def _save(change):
     record = load()
     change(record)
     try:
-        files.write_atomic(files.work_dir() / "progress.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
+        files.write_atomic(
+            files.work_dir() / "progress.json", json.dumps(record, indent=1, sort_keys=True) + "\n"
+        )
     except OSError as error:
         print(say("not saved", reason=error.strerror))
 
 
 def note(key, state):
     """Keep a verdict; an exercise once done stays done."""
+
     def change(record):
         before = record["exercises"].get(key, {})
         tries = before.get("tries", 0) + (state != "not yet")
-        record["exercises"][key] = {"state": state, "done": before.get("done", False) or state == "well done", "tries": tries}
+        record["exercises"][key] = {
+            "state": state,
+            "done": before.get("done", False) or state == "well done",
+            "tries": tries,
+        }
+
     _save(change)
 
 
 def progress():
     """Show the board: every exercise of every chapter, and where you stand."""
     from . import source
+
     seen, rows = load()["exercises"], []
     for chapter in source.chapters():
         for name in chapter.exercises:
@@ -72,20 +81,35 @@ def ask(key, question, options):
         import ipywidgets
         from IPython import get_ipython
         from IPython.display import display
+
         live = active() and os.environ.get("REIDKIT_STATIC") != "1" and get_ipython() is not None
     except ImportError:
         live = False
     if not live:
         print("\n".join([question, *(f"  ○ {option}" for option in options)]))
         return guess
-    buttons = ipywidgets.ToggleButtons(options=options, value=guess if guess in options else None,     # Tab and Space reach each;
-                                       style={"button_width": "max-content"})       # JupyterLab takes arrow keys from radio buttons
+    buttons = ipywidgets.ToggleButtons(
+        options=options,
+        value=guess if guess in options else None,  # Tab and Space reach each;
+        style={"button_width": "max-content"},
+    )  # JupyterLab takes arrow keys from radio buttons
 
-    said = ipywidgets.Label(say("guess before", guess=guess) if guess else "")      # the pressed button differs by colour alone
+    said = ipywidgets.Label(
+        say("guess before", guess=guess) if guess else ""
+    )  # the pressed button differs by colour alone
 
     def keep(change):
         _save(lambda record: record["guesses"].update({key: change["new"]}))
         said.value = say("guess before", guess=change["new"])
+
     buttons.observe(keep, names="value")
-    display(ipywidgets.VBox([ipywidgets.Label(question, layout=ipywidgets.Layout(width="max-content")), buttons, said]))
+    display(
+        ipywidgets.VBox(
+            [
+                ipywidgets.Label(question, layout=ipywidgets.Layout(width="max-content")),
+                buttons,
+                said,
+            ]
+        )
+    )
     return guess

@@ -23,7 +23,12 @@ from . import collect, source
 from .messages import say
 from .start import check_parameter, nearest
 
-READERS = {"int": int, "float": float, "str": str, "bool": {"True": True, "False": False}.__getitem__}
+READERS = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": {"True": True, "False": False}.__getitem__,
+}
 
 
 class Refused(Exception):
@@ -45,6 +50,7 @@ def declared(notebook):
     """The parameters cell -> dict name -> papermill's {"inferred_type_name", "default", "help"}."""
     import nbformat
     import papermill
+
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "chapter.ipynb")
         nbformat.write(notebook, path)
@@ -66,10 +72,19 @@ def grid(wishes, known, separator=","):
         if not words:
             raise Refused(say("rerun wish", wish=wish))
         if name not in known:
-            raise Refused(say("rerun unknown", parameter=name, known=", ".join(known), hint=nearest(name, known)))
+            raise Refused(
+                say(
+                    "rerun unknown",
+                    parameter=name,
+                    known=", ".join(known),
+                    hint=nearest(name, known),
+                )
+            )
         if name in values:
             raise Refused(say("rerun twice", parameter=name))
-        values[name] = [_typed(name, word, known[name]["inferred_type_name"]) for word in words.split(separator)]
+        values[name] = [
+            _typed(name, word, known[name]["inferred_type_name"]) for word in words.split(separator)
+        ]
     return [dict(zip(values, combination)) for combination in itertools.product(*values.values())]
 
 
@@ -84,7 +99,7 @@ def _typed(name, word, kind):
         checked = check_parameter(name, value)
     except (TypeError, ValueError) as error:
         raise Refused(str(error)) from None
-    return checked if name == "DATA" else value             # a full path: runs have a folder of their own
+    return checked if name == "DATA" else value  # a full path: runs have a folder of their own
 
 
 def run_one(chapter, parameters, target, threads, cached, timeout):
@@ -92,44 +107,67 @@ def run_one(chapter, parameters, target, threads, cached, timeout):
     import papermill
 
     from .build import surroundings
+
     began, error, folder = time.perf_counter(), "", files.project_root() / "notebooks"
     runtime.set_threads(threads)
-    wanted = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "REIDKIT_STATIC": "1"}
+    wanted = {
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "REIDKIT_STATIC": "1",
+    }
     wanted |= {} if cached else {"REIDKIT_CACHE": "off"}
     made = f"{target}.running.ipynb"
     with surroundings(fresh=False), mock.patch.dict(os.environ, wanted):
         try:
-            papermill.execute_notebook(chapter, made, parameters, kernel_name="python3", progress_bar=False,
-                                       execution_timeout=timeout, cwd=str(folder if folder.is_dir() else folder.parent))
-        except Exception as problem:                        # whatever it is, it is this run's row and stops no other
+            papermill.execute_notebook(
+                chapter,
+                made,
+                parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                execution_timeout=timeout,
+                cwd=str(folder if folder.is_dir() else folder.parent),
+            )
+        except Exception as problem:  # whatever it is, it is this run's row and stops no other
             name = getattr(problem, "ename", type(problem).__name__)
             error = f"{name}: {getattr(problem, 'evalue', problem)}".strip().splitlines()[0]
     records = collect.records(made)
-    if os.path.exists(made):                                # not where the kernel never came up
+    if os.path.exists(made):  # not where the kernel never came up
         os.replace(made, f"{target}.ipynb")
     device = runtime.device_name(runtime.pick_device(parameters.get("DEVICE", "auto")))
-    row = {"parameters": parameters, "records": records, "status": "failed" if error else "ok", "error": error,
-           "seconds": round(time.perf_counter() - began, 1), "threads": threads, "device": device,
-           **runtime.versions(("torch", "numpy")), "commit": runtime.git_commit(),
-           "date": datetime.datetime.now(datetime.UTC).date().isoformat()}
-    if "DATA" in parameters:                                # the table names the data set, not a folder of this machine
+    row = {
+        "parameters": parameters,
+        "records": records,
+        "status": "failed" if error else "ok",
+        "error": error,
+        "seconds": round(time.perf_counter() - began, 1),
+        "threads": threads,
+        "device": device,
+        **runtime.versions(("torch", "numpy")),
+        "commit": runtime.git_commit(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+    if "DATA" in parameters:  # the table names the data set, not a folder of this machine
         row["parameters"] = parameters | {"DATA": parameters["DATA"].partition(":")[0]}
     files.write_atomic(f"{target}.json", json.dumps(row))
     return row
 
 
-def run_grid(chapter, wishes, out, jobs=1, threads=1, cached=False, timeout=None, retry=False, progress=True):
+def run_grid(
+    chapter, wishes, out, jobs=1, threads=1, cached=False, timeout=None, retry=False, progress=True
+):
     """Run what is missing of the grid, `jobs` at a time -> rows of the whole grid; before anything starts, Refused."""
     import joblib
     import nbformat
     from tqdm import tqdm
+
     notebook = source.notebook(chapter, "solution")
     known = declared(notebook)
     tasks = grid(wishes, known)
     defaults = {name: parameter["default"].strip("\"'") for name, parameter in known.items()}
     if "THREADS" in known:
         tasks = [{"THREADS": threads} | task for task in tasks]
-    code = fingerprints.package_digest(without=frozenset({"teach"}))      # other code, other runs
+    code = fingerprints.package_digest(without=frozenset({"teach"}))  # other code, other runs
     stamp = files.digest(chapter.stamp, code, runtime.versions(("torch", "numpy")))
     folder = pathlib.Path(out).resolve() / chapter.name
     targets = [folder / _file_name(task, files.digest(stamp, task, threads)) for task in tasks]
@@ -138,10 +176,15 @@ def run_grid(chapter, wishes, out, jobs=1, threads=1, cached=False, timeout=None
     print(say("rerun plan", total=len(tasks), kept=len(tasks) - len(todo), missing=len(todo)))
     template = str(folder / f"{stamp}.ipynb")
     runs = joblib.Parallel(n_jobs=min(jobs, max(1, len(todo))), return_as="generator_unordered")(
-        joblib.delayed(run_one)(template, task, str(target), threads, cached, timeout) for task, target in todo)
+        joblib.delayed(run_one)(template, task, str(target), threads, cached, timeout)
+        for task, target in todo
+    )
     for row in tqdm(runs, total=len(todo), unit="run", disable=not progress):
         if row["status"] != "ok":
-            print(say("rerun failed", parameters=row["parameters"], error=row["error"]), file=sys.stderr)
+            print(
+                say("rerun failed", parameters=row["parameters"], error=row["error"]),
+                file=sys.stderr,
+            )
     rows = [_row(target) for target in targets]
     return [row | {"parameters": defaults | row["parameters"]} for row in rows]
 
@@ -164,21 +207,43 @@ def _finished(target, retry):
 
 
 def main(words=None):
-    parser = argparse.ArgumentParser("python -m reidkit.teach.rerun", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m reidkit.teach.rerun",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("chapter", help="its number, e.g. 01, or the path of a source")
-    parser.add_argument("-p", action="append", default=[], metavar="NAME=A,B", help="a parameter and its values")
+    parser.add_argument(
+        "-p", action="append", default=[], metavar="NAME=A,B", help="a parameter and its values"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default 1)")
-    parser.add_argument("--threads", type=int, default=1, help="torch threads of each run (default 1)")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="torch threads of each run (default 1)"
+    )
     parser.add_argument("--out", default="runs", help="folder of the runs (default runs/)")
-    parser.add_argument("--record", metavar="NAME", help="write data/results/NAME.csv too, if no run failed")
-    parser.add_argument("--cache", action="store_true", help="load trained weights where they lie, instead of training")
+    parser.add_argument(
+        "--record", metavar="NAME", help="write data/results/NAME.csv too, if no run failed"
+    )
+    parser.add_argument(
+        "--cache",
+        action="store_true",
+        help="load trained weights where they lie, instead of training",
+    )
     parser.add_argument("--retry", action="store_true", help="run failed runs again")
     parser.add_argument("--timeout", type=int, help="seconds that one cell may take")
     asked = parser.parse_args(words)
     try:
         chapter = find(asked.chapter)
-        rows = run_grid(chapter, asked.p, asked.out, asked.jobs, asked.threads, asked.cache, asked.timeout, asked.retry)
+        rows = run_grid(
+            chapter,
+            asked.p,
+            asked.out,
+            asked.jobs,
+            asked.threads,
+            asked.cache,
+            asked.timeout,
+            asked.retry,
+        )
     except Refused as refusal:
         print(refusal, file=sys.stderr)
         return 2

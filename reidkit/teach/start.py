@@ -7,24 +7,31 @@ from dataclasses import dataclass
 from .. import files, runtime
 from .messages import say
 
-SOURCES = ("world", "market1501", "pku-reid")       # the first is drawn; the others read a folder: "market1501:PATH"
+SOURCES = (
+    "world",
+    "market1501",
+    "pku-reid",
+)  # the first is drawn; the others read a folder: "market1501:PATH"
 TYPES = {"PRESET": str, "SEED": int, "DATA": str, "DEVICE": str, "THREADS": int}
-LIMITS = {"SEED": 2**31 - 1, "THREADS": 1024}       # whole numbers from 0; THREADS = 0 is torch's own choice
+LIMITS = {
+    "SEED": 2**31 - 1,
+    "THREADS": 1024,
+}  # whole numbers from 0; THREADS = 0 is torch's own choice
 STYLE = pathlib.Path(__file__).with_name("course.mplstyle")
 
 
 @dataclass(frozen=True)
 class Run:
     chapter: str
-    preset: object          # reidkit.recipes.Preset
+    preset: object  # reidkit.recipes.Preset
     seed: int
-    data: str               # "world", or "market1501:" or "pku-reid:" with a full path, as datasets.journey takes it
+    data: str  # "world", or "market1501:" or "pku-reid:" with a full path, as datasets.journey takes it
     device: str
     threads: int
 
     @property
     def source(self):
-        """"world", "market1501" or "pku-reid": what claims are bound to."""
+        """ "world", "market1501" or "pku-reid": what claims are bound to."""
         return self.data.partition(":")[0]
 
 
@@ -32,10 +39,18 @@ def check_parameter(name, value):
     """The value a chapter may work with; TypeError or ValueError says what the parameter holds and what it may hold."""
     expected = TYPES.get(name, type(value))
     if type(value) is not expected:
-        raise TypeError(say("parameter type", parameter=name, value=value, expected=expected.__name__,
-                            found=type(value).__name__))
+        raise TypeError(
+            say(
+                "parameter type",
+                parameter=name,
+                value=value,
+                expected=expected.__name__,
+                found=type(value).__name__,
+            )
+        )
     if name == "PRESET":
         from ..recipes import PRESETS
+
         if value not in PRESETS:
             known, hint = ", ".join(PRESETS), nearest(value, PRESETS)
             raise ValueError(say("parameter preset", value=value, known=known, hint=hint))
@@ -59,7 +74,10 @@ def _data(spec):
         raise ValueError(say("parameter data", value=spec, hint=nearest(source, SOURCES)))
     if source == "world":
         return spec
-    places = [pathlib.Path(path).expanduser(), files.project_root() / path]     # relative: from the course's folder too
+    places = [
+        pathlib.Path(path).expanduser(),
+        files.project_root() / path,
+    ]  # relative: from the course's folder too
     found = next((place for place in places if path and place.is_dir()), None)
     if found is None:
         raise ValueError(say("parameter folder", value=spec, path=path))
@@ -72,15 +90,37 @@ def start(chapter, PRESET="laptop", SEED=0, DATA="world", DEVICE="auto", THREADS
     Raises TypeError or ValueError for a parameter of the wrong type or value, before anything else happens.
     """
     import torch
+
     given = {"PRESET": PRESET, "SEED": SEED, "DATA": DATA, "DEVICE": DEVICE, "THREADS": THREADS}
     checked = {name: check_parameter(name, value) for name, value in given.items()}
     from ..recipes import PRESETS
-    run = Run(chapter, PRESETS[PRESET], SEED, checked["DATA"], checked["DEVICE"], runtime.set_threads(THREADS))
+
+    run = Run(
+        chapter,
+        PRESETS[PRESET],
+        SEED,
+        checked["DATA"],
+        checked["DEVICE"],
+        runtime.set_threads(THREADS),
+    )
     torch.manual_seed(SEED)
     from matplotlib import pyplot
+
     pyplot.style.use(STYLE)
-    versions = ", ".join(f"{name} {version}" for name, version in runtime.versions(("torch", "numpy")).items())
-    print(say("start", chapter=chapter, preset=PRESET, seed=SEED, source=run.source, device=run.device,
-              threads=run.threads, versions=versions))
+    versions = ", ".join(
+        f"{name} {version}" for name, version in runtime.versions(("torch", "numpy")).items()
+    )
+    print(
+        say(
+            "start",
+            chapter=chapter,
+            preset=PRESET,
+            seed=SEED,
+            source=run.source,
+            device=run.device,
+            threads=run.threads,
+            versions=versions,
+        )
+    )
     print(say("start minutes", minutes=f"{run.preset.minutes:g}", preset=PRESET))
     return run

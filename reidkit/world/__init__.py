@@ -1,8 +1,8 @@
 """The drawn world: procedural pedestrians, cameras and places, with exact labels.
 
-    people, cameras = world.make_people(8, seed=1), world.make_cameras(world.make_place("train", 0), 8)
-    drawn = world.render(people, cameras, world.make_poses(8, seed=1))          # Rendering: images, masks, raw
-    data = world.sample([("train", 0), ("train", 1)], people=20, cameras=4, pictures=2)     # ReIDData
+people, cameras = world.make_people(8, seed=1), world.make_cameras(world.make_place("train", 0), 8)
+drawn = world.render(people, cameras, world.make_poses(8, seed=1))          # Rendering: images, masks, raw
+data = world.sample([("train", 0), ("train", 1)], people=20, cameras=4, pictures=2)     # ReIDData
 """
 
 from .cameras import Cameras, make_cameras, neutral
@@ -12,6 +12,29 @@ from .poses import Poses, make_poses
 from .render import Rendering, render, restyle
 from .sets import VERSION, exam, sample
 
-__all__ = ["ATTRIBUTES", "COLOURS", "EASY", "FAMILIES", "HARD", "NORMAL", "STYLE", "VERSION", "Cameras", "Knobs",
-           "People", "Place", "Poses", "Rendering", "describe", "exam", "make_cameras", "make_people", "make_place",
-           "make_poses", "neutral", "render", "restyle", "sample"]
+__all__ = [
+    "ATTRIBUTES",
+    "COLOURS",
+    "EASY",
+    "FAMILIES",
+    "HARD",
+    "NORMAL",
+    "STYLE",
+    "VERSION",
+    "Cameras",
+    "Knobs",
+    "People",
+    "Place",
+    "Poses",
+    "Rendering",
+    "describe",
+    "exam",
+    "make_cameras",
+    "make_people",
+    "make_place",
+    "make_poses",
+    "neutral",
+    "render",
+    "restyle",
+    "sample",
+]

@@ -33,14 +33,14 @@ def hash32(*words):
 
 def uniform(count, *words):
     """(..., count) float32 in [0, 1): 24 bits, so that the conversion is exact everywhere."""
-    keys = hash32(*words)[..., None]                        # (..., 1)
+    keys = hash32(*words)[..., None]  # (..., 1)
     return (hash32(keys, torch.arange(count)) >> 8).float() / (1 << 24)
 
 
 def bell(count, *words):
     """(..., count) of mean 0, variance 1, within -3 .. 3: the sum of three uniforms, so no outlier breaks a picture."""
     u = uniform(3 * count, *words)
-    return (u[..., :count] + u[..., count:2 * count] + u[..., 2 * count:] - 1.5) * 2
+    return (u[..., :count] + u[..., count : 2 * count] + u[..., 2 * count :] - 1.5) * 2
 
 
 def pick(u, weights):
@@ -68,4 +68,6 @@ class Rows:
 
 def table(names):
     """A frozen dataclass of tensors, one row for each person, camera or pose; dataclasses.replace changes a field."""
-    return make_dataclass("Table", [(name, torch.Tensor) for name in names.split()], bases=(Rows,), frozen=True)
+    return make_dataclass(
+        "Table", [(name, torch.Tensor) for name in names.split()], bases=(Rows,), frozen=True
+    )

@@ -17,9 +17,15 @@ def colour_matrix(cameras):
     inside.
     """
     turn = 2 * math.pi * cameras.hue.double()[:, None, None]
-    third, cross = 1 / 3, math.sqrt(1 / 3) * torch.tensor([[0., -1, 1], [1, 0, -1], [-1, 1, 0]],
-                                                          device=turn.device).double()
-    eye, grey = torch.eye(3, device=turn.device).double(), torch.full((3, 3), third, device=turn.device).double()
+    third, cross = (
+        1 / 3,
+        math.sqrt(1 / 3)
+        * torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=turn.device).double(),
+    )
+    eye, grey = (
+        torch.eye(3, device=turn.device).double(),
+        torch.full((3, 3), third, device=turn.device).double(),
+    )
     hue = torch.cos(turn) * eye + (1 - torch.cos(turn)) * grey + torch.sin(turn) * cross
     saturation = cameras.saturation.double()[:, None, None]
     mixed = saturation * hue + (1 - saturation) * grey  # rows and columns of grey stay
@@ -33,15 +39,17 @@ def develop(raw, cameras, key):
     """
     height, width = raw.shape[2:]
     scalar = lambda value: value[:, None, None, None]
-    matrix = colour_matrix(cameras)                                                             # (B, 3, 3)
+    matrix = colour_matrix(cameras)  # (B, 3, 3)
     image = torch.empty_like(raw)
     for c in range(3):
         plane = torch.mul(raw[:, 0], matrix[:, c, 0, None, None], out=image[:, c])
         for k in (1, 2):
             plane.addcmul_(raw[:, k], matrix[:, c, k, None, None])
-    slope = lambda count, k: 1 + cameras.light[:, k, None] * ((torch.arange(count, device=raw.device)
-                                                               + 0.5) / count - 0.5)
-    light = slope(height, 0)[:, :, None] * slope(width, 1)[:, None]                             # (B, H, W)
+    slope = lambda count, k: (
+        1
+        + cameras.light[:, k, None] * ((torch.arange(count, device=raw.device) + 0.5) / count - 0.5)
+    )
+    light = slope(height, 0)[:, :, None] * slope(width, 1)[:, None]  # (B, H, W)
     image.mul_(light[:, None]).clamp_(1e-4, 1).pow_(scalar(cameras.gamma))
     contrast = scalar(cameras.contrast)
     image.mul_(contrast).add_(0.5 - 0.5 * contrast + scalar(cameras.brightness))
@@ -70,11 +78,11 @@ def soften(image, cameras):
     """
     height = image.shape[2]
     coarse = ((128 / cameras.resolution) ** 2 - 1).clamp(min=0) / 5
-    variance = (cameras.blur ** 2 + coarse) * (height / 128) ** 2                               # (B,) pixels^2
+    variance = (cameras.blur**2 + coarse) * (height / 128) ** 2  # (B,) pixels^2
     step = 3 if height >= 96 else 2
     for apart in (1, step):
-        weight = (variance / (2 * apart ** 2)).clamp(max=0.30)
-        variance = variance - 2 * apart ** 2 * weight
+        weight = (variance / (2 * apart**2)).clamp(max=0.30)
+        variance = variance - 2 * apart**2 * weight
         for dim in (2, 3):
             _taps(image, dim, apart, weight[:, None, None, None])
 
@@ -84,9 +92,15 @@ def _taps(image, dim, apart, weight):
     size = image.shape[dim]
     inner, first, last = size - 2 * apart, image.narrow(dim, 0, 1), image.narrow(dim, size - 1, 1)
     both = torch.empty_like(image)
-    torch.add(image.narrow(dim, 0, inner), image.narrow(dim, 2 * apart, inner), out=both.narrow(dim, apart, inner))
+    torch.add(
+        image.narrow(dim, 0, inner),
+        image.narrow(dim, 2 * apart, inner),
+        out=both.narrow(dim, apart, inner),
+    )
     torch.add(image.narrow(dim, apart, apart), first, out=both.narrow(dim, 0, apart))
-    torch.add(image.narrow(dim, size - 2 * apart, apart), last, out=both.narrow(dim, size - apart, apart))
+    torch.add(
+        image.narrow(dim, size - 2 * apart, apart), last, out=both.narrow(dim, size - apart, apart)
+    )
     image.mul_(1 - 2 * weight).addcmul_(both, weight)
 
 
@@ -97,12 +111,12 @@ def compress(image, threshold):
     blocks = image.view(b, c, h // 8, 8, w)
     total = blocks[:, :, :, 0] + blocks[:, :, :, 1]
     for k in range(2, 8):
-        total += blocks[:, :, :, k]                                                             # (B, 3, H/8, W)
+        total += blocks[:, :, :, k]  # (B, 3, H/8, W)
     columns = total.view(b, c, h // 8, w // 8, 8)
     mean = columns[..., 0] + columns[..., 1]
     for k in range(2, 8):
         mean += columns[..., k]
-    mean = (mean / 64).repeat_interleave(8, 3)[:, :, :, None]                                   # (B, 3, H/8, 1, W)
+    mean = (mean / 64).repeat_interleave(8, 3)[:, :, :, None]  # (B, 3, H/8, 1, W)
     detail = blocks - mean
     limit = threshold[..., None].expand_as(detail)
     blocks.sub_(torch.minimum(torch.maximum(detail, -limit), limit))

@@ -7,33 +7,44 @@ import torch
 
 from .hashing import bell, hash32, uniform
 
-FAMILIES = ("train", "validation", "unseen", "demo")        # unseen: looked at to report, never to choose
+FAMILIES = ("train", "validation", "unseen", "demo")  # unseen: looked at to report, never to choose
 
 # What a camera's imaging chain consists of: name -> (values, neutral, spread of places, spread of cameras, low, high).
 # gain, white_balance, gamma and resolution move in powers of two around the neutral value, the others additively.
 STYLE = {
-    "gain":          (1, 1.20, 0.34, 0.24, 0.50, 2.4),       # factor on the light
-    "white_balance": (3, 1.00, 0.14, 0.11, 0.50, 1.9),       # factor on red, green, blue
-    "gamma":         (1, 1.00, 0.32, 0.17, 0.50, 2.0),       # exponent of the tone curve
-    "hue":           (1, 0.00, 0.014, 0.010, -0.08, 0.08),   # turns about the grey axis
-    "saturation":    (1, 1.00, 0.26, 0.17, 0.15, 1.8),
-    "contrast":      (1, 1.20, 0.17, 0.12, 0.6, 1.8),
-    "brightness":    (1, 0.00, 0.075, 0.05, -0.2, 0.25),     # added after the tone curve
-    "blur":          (1, 0.40, 0.42, 0.35, 0.0, 2.4),        # standard deviation in rows of a 128-row picture
-    "noise":         (1, 0.020, 0.018, 0.012, 0.0, 0.09),    # standard deviation, pictures in 0 .. 1
-    "resolution":    (1, 108., 0.45, 0.40, 32., 128.),        # rows really resolved
-    "compression":   (1, 0.010, 0.010, 0.008, 0.0, 0.05),    # detail below this is lost from 8 x 8 blocks
-    "light":         (2, 0.00, 0.15, 0.28, -0.8, 0.8),       # brightness slope downwards, to the right
+    "gain": (1, 1.20, 0.34, 0.24, 0.50, 2.4),  # factor on the light
+    "white_balance": (3, 1.00, 0.14, 0.11, 0.50, 1.9),  # factor on red, green, blue
+    "gamma": (1, 1.00, 0.32, 0.17, 0.50, 2.0),  # exponent of the tone curve
+    "hue": (1, 0.00, 0.014, 0.010, -0.08, 0.08),  # turns about the grey axis
+    "saturation": (1, 1.00, 0.26, 0.17, 0.15, 1.8),
+    "contrast": (1, 1.20, 0.17, 0.12, 0.6, 1.8),
+    "brightness": (1, 0.00, 0.075, 0.05, -0.2, 0.25),  # added after the tone curve
+    "blur": (1, 0.40, 0.42, 0.35, 0.0, 2.4),  # standard deviation in rows of a 128-row picture
+    "noise": (1, 0.020, 0.018, 0.012, 0.0, 0.09),  # standard deviation, pictures in 0 .. 1
+    "resolution": (1, 108.0, 0.45, 0.40, 32.0, 128.0),  # rows really resolved
+    "compression": (
+        1,
+        0.010,
+        0.010,
+        0.008,
+        0.0,
+        0.05,
+    ),  # detail below this is lost from 8 x 8 blocks
+    "light": (2, 0.00, 0.15, 0.28, -0.8, 0.8),  # brightness slope downwards, to the right
 }
 POWERS = ("gain", "white_balance", "gamma", "resolution")
 
 # How much of each a kind of background has: brick or tile lines, foliage, boxes (doors, windows, pillars), passers-by.
 BACKGROUNDS = {
-    "wall": (0.15, 0.15, 0.55, 0.15), "bricks": (1.0, 0.15, 0.4, 0.15), "foliage": (0.0, 1.0, 0.1, 0.2),
-    "street": (0.3, 0.3, 0.9, 0.5), "indoor": (0.55, 0.1, 0.9, 0.3), "crowd": (0.2, 0.2, 0.5, 1.0),
+    "wall": (0.15, 0.15, 0.55, 0.15),
+    "bricks": (1.0, 0.15, 0.4, 0.15),
+    "foliage": (0.0, 1.0, 0.1, 0.2),
+    "street": (0.3, 0.3, 0.9, 0.5),
+    "indoor": (0.55, 0.1, 0.9, 0.3),
+    "crowd": (0.2, 0.2, 0.5, 1.0),
 }
 
-SHARES = ("lookalike", "variety", "views")                  # knobs that end at 1
+SHARES = ("lookalike", "variety", "views")  # knobs that end at 1
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ class Knobs:
     many people wear more than a plain shirt and trousers and carry something; views (0 .. 1): from how far around
     people are seen, 0 always from the front.
     """
+
     camera_shift: float = 1.0
     place_shift: float = 1.0
     clutter: float = 1.0
@@ -62,12 +74,16 @@ class Knobs:
         for knob in fields(self):
             value, top = getattr(self, knob.name), 1 if knob.name in SHARES else 3
             if not isinstance(value, (int, float)) or not 0 <= value <= top:
-                raise ValueError(f"knob {knob.name} is {value!r}; expected a number from 0 (off) to {top}")
+                raise ValueError(
+                    f"knob {knob.name} is {value!r}; expected a number from 0 (off) to {top}"
+                )
 
 
 EASY = Knobs(camera_shift=0.4, place_shift=0.5, clutter=0.4, occlusion=0.2, misalignment=0.4)
 NORMAL = Knobs()
-HARD = Knobs(camera_shift=1.4, place_shift=1.4, clutter=1.5, occlusion=1.6, misalignment=1.5, lookalike=0.5)
+HARD = Knobs(
+    camera_shift=1.4, place_shift=1.4, clutter=1.5, occlusion=1.6, misalignment=1.5, lookalike=0.5
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +91,7 @@ class Place:
     """One domain. style: name -> (values,) deviation from neutral in units of the spread of places; season 0 winter ..
     1 summer; palette: (2, C) factors on how common each garment colour is, above and below; kinds (K,) weights of the
     backgrounds; key: what everything of this place is hashed from."""
+
     family: str
     index: int
     key: int
@@ -101,7 +118,7 @@ def make_place(family="train", index=0):
     key = int(hash32("place", family, index))
     deviations, style, start = bell(sum(row[0] for row in STYLE.values()), "style", key), {}, 0
     for name, (values, *_) in STYLE.items():
-        style[name] = deviations[start:start + values] * math.sqrt(1.5 if values == 1 else 1)
+        style[name] = deviations[start : start + values] * math.sqrt(1.5 if values == 1 else 1)
         start += values
     palette = torch.exp2(1.1 * bell(26, "palette", key)).reshape(2, 13)
     kinds = uniform(len(BACKGROUNDS), "kinds", key) ** 3 + 0.02

@@ -22,7 +22,7 @@ from .poses import make_poses
 from .render import render
 from .sets import VERSION
 
-PLACES = 200                                                # of each family, by their numbers
+PLACES = 200  # of each family, by their numbers
 
 
 def path():
@@ -39,7 +39,11 @@ def draw(device="cpu"):
                 place = make_place(family, index)
                 cameras = make_cameras(place, count, 0, knobs)
                 poses = make_poses(count, 7, knobs, cameras, 10 * number)
-                parts.append(render(make_people(count, 3, knobs, place), cameras, poses, size, device, raw=False))
+                parts.append(
+                    render(
+                        make_people(count, 3, knobs, place), cameras, poses, size, device, raw=False
+                    )
+                )
         name = f"{size[0]}x{size[1]}"
         drawn[f"images {name}"] = torch.cat([part.images for part in parts]).cpu()
         drawn[f"masks {name}"] = torch.cat([part.masks for part in parts]).cpu()
@@ -52,7 +56,12 @@ def places():
     for family in FAMILIES:
         for index in range(PLACES):
             place = make_place(family, index)
-            values = [place.palette.flatten(), place.kinds, torch.tensor([place.season]), *place.style.values()]
+            values = [
+                place.palette.flatten(),
+                place.kinds,
+                torch.tensor([place.season]),
+                *place.style.values(),
+            ]
             numbers = [f"{value:.4f}" for value in torch.cat(values).tolist()]
             sums.update(json.dumps([place.name, place.key, numbers]).encode())
     return sums.hexdigest()
@@ -73,14 +82,22 @@ def compare(device="cpu"):
     the other side of a pixel's middle."""
     with safetensors.safe_open(path(), "pt") as stream:
         note, kept = stream.metadata(), {name: stream.get_tensor(name) for name in stream.keys()}
-    found = [] if note["version"] == VERSION else [f"version is {VERSION}, the reference is of {note['version']}"]
+    found = (
+        []
+        if note["version"] == VERSION
+        else [f"version is {VERSION}, the reference is of {note['version']}"]
+    )
     if note["places"] != places():
         found.append("the families of places have changed")
     exact = note["device"] == device_class(device)
     for name, now in draw(device).items():
         apart = (now.int() - kept[name].int()).abs()
-        if (apart > 0).any() and (exact or (apart > 0).float().mean() > 0.01 or (apart > 1).float().mean() > 0.001):
-            found.append(f"{name}: {(apart > 0).float().mean():.2%} of the values differ, by up to {apart.max()}")
+        if (apart > 0).any() and (
+            exact or (apart > 0).float().mean() > 0.01 or (apart > 1).float().mean() > 0.001
+        ):
+            found.append(
+                f"{name}: {(apart > 0).float().mean():.2%} of the values differ, by up to {apart.max()}"
+            )
     return found
 
 
@@ -90,8 +107,10 @@ def write(device="cpu"):
         with safetensors.safe_open(path(), "pt") as stream:
             version = stream.metadata()["version"]
         if version == VERSION and compare(device):
-            raise ValueError(f"the world has changed, and its version is still {VERSION}: set a new VERSION in "
-                             "reidkit/world/sets.py, write the reference, and record all tables again (make tables)")
+            raise ValueError(
+                f"the world has changed, and its version is still {VERSION}: set a new VERSION in "
+                "reidkit/world/sets.py, write the reference, and record all tables again (make tables)"
+            )
     note = {"version": VERSION, "places": places(), "device": device_class(device)}
     path().parent.mkdir(parents=True, exist_ok=True)
     with files.atomic_path(path()) as temporary:
@@ -99,8 +118,11 @@ def write(device="cpu"):
 
 
 def main(words=None):
-    parser = argparse.ArgumentParser(prog="python -m reidkit.world.reference", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m reidkit.world.reference",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--device", default="cpu")
     asked = parser.parse_args(words)

@@ -22,6 +22,7 @@ class Rendering:
     """B drawn pictures: images (B, 3, H, W) uint8; masks (B, H, W) uint8 (0 background, 1 head, 2 upper, 3 lower, 4
     shoes; what hangs on a person counts as upper); raw (B, 3, H, W) float, the light before the imaging chain, or
     None."""
+
     images: torch.Tensor
     masks: torch.Tensor
     raw: torch.Tensor | None = None
@@ -40,19 +41,27 @@ def draw(people, cameras, poses, size):
     weave = scene.weave(people, board, joints, size)
     Person(board, people, joints, cameras.sun[:, None, None], weave).paint()
     plane = lambda value: value[:, None, None]
-    cloth = torch.where(board.labels == 2, plane(people.mottle), torch.where(board.labels == 3, plane(people.wash), 0))
+    cloth = torch.where(
+        board.labels == 2,
+        plane(people.mottle),
+        torch.where(board.labels == 3, plane(people.wash), 0),
+    )
     board.dark.add_(weave.mul_(-cloth))
-    board.dark.add_(grain.mul(plane(-poses.folds)).mul_(board.labels.clamp(max=1)))             # creases
+    board.dark.add_(grain.mul(plane(-poses.folds)).mul_(board.labels.clamp(max=1)))  # creases
     scene.occlude(board, poses, grain)
     return board.light(), board.labels.to(torch.uint8)
 
 
 def _check(people, cameras, poses, size):
     if not len(people) == len(cameras) == len(poses) or not len(people):
-        raise ValueError(f"{len(people)} people, {len(cameras)} cameras, {len(poses)} poses; expected one of each for "
-                         "every picture (index them: people[who], cameras[where])")
+        raise ValueError(
+            f"{len(people)} people, {len(cameras)} cameras, {len(poses)} poses; expected one of each for "
+            "every picture (index them: people[who], cameras[where])"
+        )
     if len(size) != 2 or any(not isinstance(n, int) or n < 32 or n % 32 for n in size):
-        raise ValueError(f"size is {size!r}; expected (height, width), multiples of 32 pixels, for example (64, 32)")
+        raise ValueError(
+            f"size is {size!r}; expected (height, width), multiples of 32 pixels, for example (64, 32)"
+        )
 
 
 def render(people, cameras, poses, size=(128, 64), device="cpu", seed=0, raw=True):
@@ -69,7 +78,9 @@ def restyle(people, cameras, poses, other_cameras, size=(128, 64), device="cpu",
     """The same people, poses, geometry and background through the imaging chain of other_cameras: masks and raw are
     identical."""
     if len(other_cameras) != len(cameras):
-        raise ValueError(f"{len(other_cameras)} other cameras for {len(cameras)} pictures; expected one a picture")
+        raise ValueError(
+            f"{len(other_cameras)} other cameras for {len(cameras)} pictures; expected one a picture"
+        )
     return _render(people, cameras, poses, other_cameras, size, device, seed, raw)
 
 
@@ -108,7 +119,7 @@ def _on_threads(piece, starts):
     threads = torch.get_num_threads()
 
     def alone(start):
-        torch.set_num_threads(1)                            # of this worker
+        torch.set_num_threads(1)  # of this worker
         with torch.inference_mode():
             piece(start)
 

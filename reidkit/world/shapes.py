@@ -10,20 +10,21 @@ from dataclasses import dataclass
 
 import torch
 
-MARGIN = 0.06                                               # body heights by which a warp or a step may move a shape
+MARGIN = 0.06  # body heights by which a warp or a step may move a shape
 
 
 @dataclass
 class Shape:
     """centre, half (B, H) in pixels, cover (B, H) 0 .. 1 (which rows, softly), rows a window outside which cover is
     0."""
+
     centre: torch.Tensor
     half: torch.Tensor
     cover: torch.Tensor
     rows: slice
 
 
-LIGHT = 1.06                                                # light where nothing is dark
+LIGHT = 1.06  # light where nothing is dark
 
 
 class Board:
@@ -37,16 +38,19 @@ class Board:
         (height, width), count = size, len(poses)
         scale = (poses.scale * cameras.scale).double()
         top = (poses.top - 0.5) * cameras.scale + 0.5 + cameras.shift[:, 1]
-        self.tops, self.tall = (top.double() * height).cpu(), (scale * height).cpu()            # for the windows
-        top, tall = (top * height)[:, None], (scale.float() * height)[:, None]                  # (B, 1) pixels
+        self.tops, self.tall = (
+            (top.double() * height).cpu(),
+            (scale * height).cpu(),
+        )  # for the windows
+        top, tall = (top * height)[:, None], (scale.float() * height)[:, None]  # (B, 1) pixels
         rows = torch.arange(height, device=device) + 0.5
-        t = (rows - top) / tall - drop.float()[:, None]                                         # (B, H)
+        t = (rows - top) / tall - drop.float()[:, None]  # (B, H)
         lift = cameras.elevation[:, None]
         self.y = t - lift * t * (1 - t)  # from above: large head, short legs
         self.unit = tall * poses.stretch[:, None] / (1 - lift * (1 - 2 * t.clamp(0, 1)))
         tilt = (cameras.roll + poses.lean)[:, None]
         self.axis = (poses.x + cameras.shift[:, 0])[:, None] * width + tilt * (0.5 - t) * tall
-        self.sharp = tall                                                                       # rows a body height
+        self.sharp = tall  # rows a body height
         self.x = torch.arange(width, device=device) + 0.5
         self.colour = torch.empty(count, 3, height, width, device=device)
         self.dark = torch.empty(count, height, width, device=device)
@@ -67,26 +71,37 @@ class Board:
     def limbs(self, knots, bounds):
         """Shapes with piecewise linear outlines: knots (B, S, 3, K) of y, centre, half width; bounds S pairs of y -> S
         Shapes."""
-        ys, values = knots[:, :, 0, :, None], knots[:, :, 1:, :, None]  # (B, S, K, 1), (B, S, 2, K, 1)
-        y, unit = self.y[:, None], self.unit[:, None]                                           # (B, 1, H)
-        outline = values[:, :, :, 0] + torch.zeros_like(y)[:, :, None]                          # (B, S, 2, H)
+        ys, values = (
+            knots[:, :, 0, :, None],
+            knots[:, :, 1:, :, None],
+        )  # (B, S, K, 1), (B, S, 2, K, 1)
+        y, unit = self.y[:, None], self.unit[:, None]  # (B, 1, H)
+        outline = values[:, :, :, 0] + torch.zeros_like(y)[:, :, None]  # (B, S, 2, H)
         for k in range(knots.shape[3] - 1):
             step = (ys[:, :, k + 1] - ys[:, :, k]).clamp_min(1e-4)
-            t = ((y - ys[:, :, k]) / step).clamp_(0, 1)                                         # (B, S, H)
+            t = ((y - ys[:, :, k]) / step).clamp_(0, 1)  # (B, S, H)
             outline += (values[:, :, :, k + 1] - values[:, :, :, k]) * t[:, :, None]
         cover = self.ramp(y - ys[:, :, 0]) * self.ramp(ys[:, :, -1] - y)
         centre, half = self.axis[:, None] + outline[:, :, 0] * unit, outline[:, :, 1] * unit
-        return [Shape(centre[:, s], half[:, s], cover[:, s], self.window(*bounds[s])) for s in range(len(bounds))]
+        return [
+            Shape(centre[:, s], half[:, s], cover[:, s], self.window(*bounds[s]))
+            for s in range(len(bounds))
+        ]
 
     def ovals(self, knots, bounds):
         """Ellipses: knots (B, S, 5) of x, y, half width, half height, squareness (1 ellipse, 2 box with round
         corners)."""
-        x, middle, wide, tall, square = (knots[:, :, i, None] for i in range(5))                # (B, S, 1) each
-        t = (self.y[:, None] - middle) / tall                                                   # (B, S, H)
-        half = ((1 - t * t).clamp_(min=0).sqrt_() * square).clamp_(max=1) * wide * self.unit[:, None]
+        x, middle, wide, tall, square = (knots[:, :, i, None] for i in range(5))  # (B, S, 1) each
+        t = (self.y[:, None] - middle) / tall  # (B, S, H)
+        half = (
+            ((1 - t * t).clamp_(min=0).sqrt_() * square).clamp_(max=1) * wide * self.unit[:, None]
+        )
         cover = self.ramp(tall - (self.y[:, None] - middle).abs())
         centre = self.axis[:, None] + x * self.unit[:, None]
-        return [Shape(centre[:, s], half[:, s], cover[:, s], self.window(*bounds[s])) for s in range(len(bounds))]
+        return [
+            Shape(centre[:, s], half[:, s], cover[:, s], self.window(*bounds[s]))
+            for s in range(len(bounds))
+        ]
 
     def darken(self, rows, share):
         """Take away a share (B, h, W) of the light."""
@@ -108,15 +123,21 @@ class Board:
         strong.
         """
         rows, s = shape.rows, self.across(shape)
-        cover = shape.cover if weight is None else shape.cover * (weight if weight.ndim == 2 else weight[:, None])
+        cover = (
+            shape.cover
+            if weight is None
+            else shape.cover * (weight if weight.ndim == 2 else weight[:, None])
+        )
         m = torch.abs(s)
         torch.sub(shape.half[:, rows, None] + 0.5, m, out=m).clamp_(0, 1).mul_(cover[:, rows, None])
         if colour.ndim < 4:
             colour = colour[:, :, None, None] if colour.ndim == 2 else colour[:, :, rows, None]
         self.colour[:, :, rows].lerp_(colour.expand(*colour.shape[:2], *m.shape[1:]), m[:, None])
         if light is not None:
-            slope = depth ** 0.5
+            slope = depth**0.5
             n = s.mul_(slope / shape.half[:, rows, None].clamp_min(3)).sub_(slope * light)
             self.dark[:, rows].lerp_(n.mul_(n), m)
         if label is not None:
-            self.labels[:, rows].lerp_(self.labels.new_full((1, 1, 1), label).expand_as(m), m.round_())
+            self.labels[:, rows].lerp_(
+                self.labels.new_full((1, 1, 1), label).expand_as(m), m.round_()
+            )
