@@ -50,11 +50,11 @@ def ways(trunk, size, people, pictures, device):
             .to(device, memory_format=torch.channels_last)
             .train()
         )
-        optimiser = torch.optim.Adam(model.parameters(), 3e-4)
-        made[norm] = lambda model=model, optimiser=optimiser: base_step(
-            model, base, optimiser, baseline_losses
+        optimizer = torch.optim.Adam(model.parameters(), 3e-4)
+        made[norm] = lambda model=model, optimizer=optimizer: base_step(
+            model, base, optimizer, baseline_losses
         )
-    made["meta"] = lambda: method.step(model, both, optimiser, 0.3)
+    made["meta"] = lambda: method.step(model, both, optimizer, 0.3)
     return made
 
 

@@ -20,7 +20,7 @@ from torch import nn
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from reidkit import runtime  # noqa: E402
-from reidkit.backbones import trunk  # noqa: E402
+from reidkit.backbones import make_trunk  # noqa: E402
 from reidkit.layers.norms import BatchInstanceNorm, InstanceNorm, swap_norms  # noqa: E402
 
 SHAPES = ((24, 32, 16), (64, 64, 32), (48, 16, 8), (192, 8, 4))
@@ -32,7 +32,7 @@ RATIOS = (("BIN", "BN"), ("two", "BIN"), ("torch IN", "IN"), ("group", "IN"))
 
 def norm_shapes(name, size):
     """The maps (C, H, W) that the norms of a trunk meet, with how many norms meet each."""
-    model, met = trunk(name), collections.Counter()
+    model, met = make_trunk(name), collections.Counter()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.register_forward_hook(
@@ -97,7 +97,7 @@ def trunk_steps(name, size, batch, layout, device):
     }
 
     def step(way):
-        model = swap_norms(trunk(name), kinds[way]).to(device, memory_format=layout)
+        model = swap_norms(make_trunk(name), kinds[way]).to(device, memory_format=layout)
         for module in model.modules():
             if isinstance(module, BatchInstanceNorm):
                 module.second_order = way == "two"

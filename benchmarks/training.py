@@ -24,7 +24,7 @@ def seconds_a_step(trunk, size, count, device, layout, precision, seconds):
     """The fastest step within `seconds`, after three to warm up."""
     torch.manual_seed(0)
     model = Baseline(100, trunk).to(device, memory_format=layout)
-    optimiser = torch.optim.Adam(model.parameters(), 3e-4)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-4)
     pictures = torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8, device=device)
     batch, best, number = (
         SimpleNamespace(ids=torch.arange(count, device=device) // 4),
@@ -35,15 +35,15 @@ def seconds_a_step(trunk, size, count, device, layout, precision, seconds):
     while number < 4 or time.perf_counter() < end:
         begun = time.perf_counter()
         images = augment.standard(pictures.float(), sampling.generator(0, number, device=device))
-        images = augment.normalise(images).contiguous(memory_format=layout)
+        images = augment.normalize(images).contiguous(memory_format=layout)
         with torch.autocast(
             torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16"
         ):
             output = model(images)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss = sum(baseline_losses(output, batch).values())
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         loss.item()  # wait for the device
         number += 1
         if number > 3:

@@ -12,7 +12,7 @@ MEAN = (0.485, 0.456, 0.406)  # ImageNet, of pictures scaled to 0..1
 STD = (0.229, 0.224, 0.225)
 
 
-def normalise(images):
+def normalize(images):
     """(B, 3, H, W) uint8 or float in 0..255 -> float32, (x / 255 - mean) / std with ImageNet's numbers."""
     mean, std = (
         torch.tensor(values, device=images.device).view(1, 3, 1, 1) * 255 for values in (MEAN, STD)

@@ -59,9 +59,9 @@ class Trunk(nn.Module):
         ]
 
 
-def trunk(name="tiny", last_stride=1):
+def make_trunk(name="tiny", last_stride=1):
     """A randomly initialised trunk (He et al. 2015, "fan out"): "tiny" or "small" for 64 x 32 pictures, a ResNet, or a
-    MobileNetV2, see `mobilenet`.
+    MobileNetV2, see `make_mobilenet`.
 
     last_stride 1 (BoT) keeps layer4's map as large as layer3's; it changes no weight's shape. The two small ones end
     at stride 8 like it (or 16 with last_stride 2).
@@ -73,7 +73,7 @@ def trunk(name="tiny", last_stride=1):
     if name in WIDTHS:
         return _tiny(WIDTHS[name], last_stride)
     if name in MOBILE:
-        return mobilenet(MOBILE[name], last_stride)
+        return make_mobilenet(MOBILE[name], last_stride)
     whole = getattr(torchvision().models, name)(weights=None)
     layers = whole.layer1, whole.layer2, whole.layer3, whole.layer4
     made = Trunk(whole.conv1, whole.bn1, whole.maxpool, layers)
@@ -107,7 +107,7 @@ class MobileTrunk(nn.Sequential):
         return self.stage9[0].out_channels
 
 
-def mobilenet(width=1.0, last_stride=1, authors=False):
+def make_mobilenet(width=1.0, last_stride=1, authors=False):
     """A randomly initialised MobileNetV2 of torchvision's blocks, its channels times `width` -> MobileTrunk.
 
     last_stride: of stage7 (160 channels), 1 in MetaBIN, 2 in DualNorm. authors=True is the trunk of those two papers' code:

@@ -52,27 +52,27 @@ def _content(tensors, notes):
     return digest(notes, *(part for name in sorted(tensors) for part in (name, tensors[name])))
 
 
-def optimiser_tensors(optimiser):
-    """The optimiser's state as a flat dict; parameters are counted through its groups."""
+def optimizer_tensors(optimizer):
+    """The optimizer's state as a flat dict; parameters are counted through its groups."""
     return {
-        f"optimiser/{number}/{name}": value
-        for number, parameter in enumerate(_parameters(optimiser))
-        for name, value in optimiser.state.get(parameter, {}).items()
+        f"optimizer/{number}/{name}": value
+        for number, parameter in enumerate(_parameters(optimizer))
+        for name, value in optimizer.state.get(parameter, {}).items()
         if isinstance(value, torch.Tensor)
     }
 
 
-def restore_optimiser(optimiser, tensors):
-    """Undo `optimiser_tensors`, with the memory layout of each parameter, so that the next step rounds alike."""
-    for number, parameter in enumerate(_parameters(optimiser)):
-        prefix = f"optimiser/{number}/"
+def restore_optimizer(optimizer, tensors):
+    """Undo `optimizer_tensors`, with the memory layout of each parameter, so that the next step rounds alike."""
+    for number, parameter in enumerate(_parameters(optimizer)):
+        prefix = f"optimizer/{number}/"
         state = {
             name.removeprefix(prefix): value
             for name, value in tensors.items()
             if name.startswith(prefix)
         }
         if state:
-            optimiser.state[parameter] = {
+            optimizer.state[parameter] = {
                 name: value
                 if name == "step"
                 else torch.empty_like(parameter, requires_grad=False).copy_(value)
@@ -80,8 +80,8 @@ def restore_optimiser(optimiser, tensors):
             }
 
 
-def _parameters(optimiser):
-    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
+def _parameters(optimizer):
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def remove_leftovers(folder):
@@ -102,7 +102,7 @@ class Run:
     """A training run and its files: `store` is the result's path (None: nothing is kept); a partial one beside it."""
 
     model: torch.nn.Module
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     settings: dict
     label: str
     store: pathlib.Path | None
@@ -117,7 +117,7 @@ class Run:
 
     def save(self):
         """Whether a checkpoint could be written: a full disk costs the checkpoint, not the training."""
-        checkpoint = model_tensors(self.model) | optimiser_tensors(self.optimiser)
+        checkpoint = model_tensors(self.model) | optimizer_tensors(self.optimizer)
         notes = {"step": self.step, "seconds": self.seconds, "history": self.history}
         return self._kept(
             "this checkpoint", "training goes on", lambda: save(self.partial, checkpoint, notes)
@@ -144,7 +144,7 @@ class Run:
             say(f"{self.label}: {error}; training from the beginning")
             return
         fill(self.model, tensors)
-        restore_optimiser(self.optimiser, tensors)
+        restore_optimizer(self.optimizer, tensors)
         self.step, self.seconds, self.history = notes["step"], notes["seconds"], notes["history"]
         say(f"{self.label}: going on after step {self.step} of {self.settings['steps']}")
 

@@ -14,14 +14,14 @@ import torch
 from tqdm import tqdm
 
 from . import sampling
-from .augment import normalise
+from .augment import normalize
 from .checkpoints import Run, fill, model_tensors, remove_leftovers, say
 from .files import cache_dir, digest
 from .fingerprints import describe, package_digest
 from .runtime import device_name, pick_device
 
 CHOICES = {
-    "optimiser": ("adam", "sgd"),
+    "optimizer": ("adam", "sgd"),
     "schedule": ("cosine", "step", "constant"),
     "precision": ("auto", "float32", "bfloat16"),
 }
@@ -88,7 +88,7 @@ def fit(
     sampler=sampling.by_identity,
     rate=3.5e-4,
     rates=None,
-    optimiser="adam",
+    optimizer="adam",
     weight_decay=5e-4,
     undecayed=(),
     warmup=None,
@@ -104,13 +104,13 @@ def fit(
 ):
     """Train `model` on a ReIDData record -> History; the model ends up trained, in eval mode, on the device.
 
-    losses(output, batch) -> dict name -> scalar: added up and followed downhill. Or step(model, batch, optimiser,
+    losses(output, batch) -> dict name -> scalar: added up and followed downhill. Or step(model, batch, optimizer,
         progress) -> dict of numbers, for a method that updates in its own way (progress: share of the steps done); what
         it changes must be a parameter or buffer of the model, and its randomness torch's, to survive a resume.
     people x pictures: the batch. sampler(data, people, pictures, seed, start) yields indices. Junk (id < 0) is left out
         and ids become 0..C-1 in sorted order.
     rate, warmup (default: a tenth of the steps), schedule: see `rate_at`. rates: submodule name -> factor on the rate.
-    optimiser "adam" or "sgd" (Nesterov, momentum 0.9); weight decay on all that is trained (requires_grad) but parameters
+    optimizer "adam" or "sgd" (Nesterov, momentum 0.9); weight decay on all that is trained (requires_grad) but parameters
         whose last name is in undecayed: {"gate"} keeps the gates of batch-instance norm from being pulled to 0.
     augment(images float 0..255, generator), see `augment`; a mask rides along as fourth channel.
     freeze: submodule name -> first steps in which it stands still (no gradient, no decay, batch norm in eval mode).
@@ -130,7 +130,7 @@ def fit(
         pictures=pictures,
         rate=rate,
         rates=rates or {},
-        optimiser=optimiser,
+        optimizer=optimizer,
         weight_decay=weight_decay,
         undecayed=sorted(undecayed),
         schedule=schedule,
@@ -153,7 +153,7 @@ def fit(
         device, memory_format=torch.channels_last
     )  # a third faster than the usual layout, on a CPU too
     store = _store(cache, settings, model, data, (losses, step, augment, sampler), device)
-    run = Run(model, _optimiser(model, settings), settings, cache or "fit", store, checkpoint_every)
+    run = Run(model, _optimizer(model, settings), settings, cache or "fit", store, checkpoint_every)
     loaded = run.load_result()
     if not loaded:
         amp = precision == "bfloat16" or precision == "auto" and device.type == "cuda"
@@ -166,7 +166,7 @@ def fit(
 def _check(settings, losses, step):
     if (losses is None) == (step is None):
         raise ValueError(
-            "fit needs losses(output, batch) or step(model, batch, optimiser, progress), and not both"
+            "fit needs losses(output, batch) or step(model, batch, optimizer, progress), and not both"
         )
     for name, choices in CHOICES.items():
         if settings[name] not in choices:
@@ -188,7 +188,7 @@ def _train(run, step, stream, assemble, device, progress):
         else None
     )
     trained = {
-        id(parameter) for group in run.optimiser.param_groups for parameter in group["params"]
+        id(parameter) for group in run.optimizer.param_groups for parameter in group["params"]
     }
     run.resume()
     try:
@@ -222,12 +222,12 @@ def _loop(run, step, batches, assemble, trained, interrupts, bar):
         rate = rate_at(
             number, *(settings[name] for name in ("steps", "rate", "warmup", "schedule"))
         )
-        for group in run.optimiser.param_groups:
+        for group in run.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         for name, until in settings["freeze"].items():
             _freeze(run.model.get_submodule(name), number < until, trained)
         batch = assemble(next(batches), number)
-        values = _finite(step(run.model, batch, run.optimiser, number / settings["steps"]), number)
+        values = _finite(step(run.model, batch, run.optimizer, number / settings["steps"]), number)
         took = time.perf_counter() - begun
         run.step, run.seconds = number + 1, run.seconds + took
         speed = len(batch.ids) / took
@@ -252,14 +252,14 @@ def _loop(run, step, batches, assemble, trained, interrupts, bar):
 
 
 def _downhill(losses, device, amp):
-    def step(model, batch, optimiser, progress):
+    def step(model, batch, optimizer, progress):
         with torch.autocast(device.type, torch.bfloat16, enabled=amp):
             output = model(batch.images)
         parts = losses(output, batch)
         total = sum(parts.values())
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         total.backward()
-        optimiser.step()
+        optimizer.step()
         return {"loss": total, **parts}
 
     return step
@@ -284,10 +284,10 @@ def _freeze(module, frozen, trained):
     for parameter in module.parameters():
         if id(parameter) in trained:
             parameter.requires_grad_(not frozen)
-            parameter.grad = None  # no gradient: the optimiser does not even decay it
+            parameter.grad = None  # no gradient: the optimizer does not even decay it
 
 
-def _optimiser(model, settings):
+def _optimizer(model, settings):
     groups = {}  # (factor on the rate, weight decay) -> parameters
     for name in (*settings["rates"], *settings["freeze"]):
         model.get_submodule(name)  # a misspelt name stops here, and torch names it
@@ -308,7 +308,7 @@ def _optimiser(model, settings):
         {"params": parameters, "factor": factor, "weight_decay": decay}
         for (factor, decay), parameters in groups.items()
     ]
-    if settings["optimiser"] == "adam":
+    if settings["optimizer"] == "adam":
         return torch.optim.Adam(groups, settings["rate"])
     return torch.optim.SGD(groups, settings["rate"], momentum=0.9, nesterov=True)
 
@@ -335,7 +335,7 @@ def _assembler(data, augment, device, seed):
                 images = torch.cat([images, masks[:, None].float()], 1)  # (B, 4, H, W)
             images = augment(images, sampling.generator(seed, "augment", number, device=device))
             masks = None if masks is None else images[:, 3].to(torch.uint8)
-        images = normalise(images[:, :3]).contiguous(memory_format=torch.channels_last)
+        images = normalize(images[:, :3]).contiguous(memory_format=torch.channels_last)
         return Batch(
             images,
             ids[here],

@@ -17,8 +17,8 @@ def test_normalise():
     expected = torch.tensor(
         [(128 / 255 - 0.485) / 0.229, (128 / 255 - 0.456) / 0.224, (128 / 255 - 0.406) / 0.225]
     )
-    torch.testing.assert_close(augment.normalise(grey)[0, :, 0, 0], expected)
-    torch.testing.assert_close(augment.normalise(grey), augment.normalise(grey.float()))
+    torch.testing.assert_close(augment.normalize(grey)[0, :, 0, 0], expected)
+    torch.testing.assert_close(augment.normalize(grey), augment.normalize(grey.float()))
 
 
 @pytest.mark.parametrize("step", ALL)

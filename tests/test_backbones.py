@@ -23,7 +23,7 @@ from reidkit.methods.baseline import Baseline, baseline_losses
     ],
 )
 def test_shapes(name, size, channels, last, stride):
-    trunk = backbones.trunk(name, last).eval()
+    trunk = backbones.make_trunk(name, last).eval()
     with torch.inference_mode():
         maps = trunk(torch.randn(1, 3, *size))
     assert (
@@ -33,14 +33,14 @@ def test_shapes(name, size, channels, last, stride):
 
 
 def test_resnet50_is_the_fields():
-    trunk = backbones.trunk("resnet50")
+    trunk = backbones.make_trunk("resnet50")
     assert sum(value.numel() for value in trunk.parameters()) == 23_508_032
     assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in trunk.modules()) == 53
     whole = _vision.torchvision().models.resnet50(weights=None)
     assert set(trunk.state_dict()) == {
         name for name in whole.state_dict() if not name.startswith("fc.")
     }
-    trunk, images = backbones.trunk("resnet50", 2).eval(), torch.randn(1, 3, 64, 32)
+    trunk, images = backbones.make_trunk("resnet50", 2).eval(), torch.randn(1, 3, 64, 32)
     whole.load_state_dict(trunk.state_dict(), strict=False)
     whole.eval()
     with torch.inference_mode():
@@ -52,7 +52,7 @@ def test_resnet50_is_the_fields():
 
 def test_unknown_trunk_is_named():
     with pytest.raises(ValueError, match="resnet51"):
-        backbones.trunk("resnet51")
+        backbones.make_trunk("resnet51")
 
 
 def test_baseline():
@@ -75,7 +75,7 @@ def test_baseline():
 @pytest.fixture
 def trunks():
     torch.manual_seed(1)
-    return backbones.trunk("tiny"), backbones.trunk("tiny")
+    return backbones.make_trunk("tiny"), backbones.make_trunk("tiny")
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])

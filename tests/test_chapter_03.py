@@ -5,7 +5,7 @@ import pytest
 import torch
 from widget_frames import frames
 
-from reidkit.augment import normalise
+from reidkit.augment import normalize
 from reidkit.methods.baseline import Baseline
 from reidkit.recipes import exams
 from reidkit.recipes.norms import TABLES, network
@@ -128,7 +128,7 @@ def test_the_tone_explorer_answers_every_control(tone):
     models = {"BN": Baseline(4), "IN": network(TABLES["places"]["everywhere"], 4)}
     for model in models.values():  # statistics of these pictures: random features differ by little
         for _ in range(20):
-            model.train()(normalise(tone.query.pictures()))
+            model.train()(normalize(tone.query.pictures()))
     draw, controls = c03.tone_explorer(models, tone)
     seen = list(frames(draw, controls))
     for name in controls:
@@ -154,7 +154,7 @@ def test_instance_norm_behind_repeated_edges_cannot_tell_the_tone(tone):
 
     def gap(net):
         with torch.inference_mode():
-            return (net(normalise(x)).feature - net(normalise(x / 2)).feature).abs().max().item()
+            return (net(normalize(x)).feature - net(normalize(x / 2)).feature).abs().max().item()
 
     assert gap(repeated) < 1e-2 * gap(model)
 

@@ -281,7 +281,9 @@ class Preset:
 
 @pytest.fixture(scope="module")
 def drawn():
-    exam = world.exam([("demo", 0)], people=5, cameras=3, pictures=2, size=(64, 32), cache=False)
+    exam = world.make_exam(
+        [("demo", 0)], people=5, cameras=3, pictures=2, size=(64, 32), cache=False
+    )
     features = [
         torch.nn.functional.normalize(part.images.float().flatten(1) - 90, dim=1)
         for part in (exam.query, exam.gallery)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from reidkit import datasets
-from reidkit.datasets import Exam, journey, parse, read, readers
+from reidkit.datasets import Exam, load_journey, parse, read, readers
 
 MARKET = {
     "bounding_box_train": [
@@ -318,26 +318,26 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def test_journey_in_the_drawn_world(own_cache):
-    trip = journey("world", TINY, seed=3)
+    trip = load_journey("world", TINY, seed=3)
     assert (
         trip.train.numbers() == {"pictures": 24, "ids": 6, "cameras": 4, "domains": 2}
         and not trip.real
     )
     assert len(trip.home.query) == 8 and trip.home.query.numbers()["domains"] == 2
     assert len(trip.away.query) == 4 and trip.train.images.shape[1:] == (3, 64, 32)
-    assert not trip.train.images.equal(journey("world", TINY, seed=4).train.images)
+    assert not trip.train.images.equal(load_journey("world", TINY, seed=4).train.images)
     assert trip.home.query.images[:4].ne(trip.away.query.images).any()
 
 
 def test_journeys_with_real_people(own_cache, tmp_path):
-    trip = journey(f"market1501:{market(tmp_path / 'market')}", TINY)
+    trip = load_journey(f"market1501:{market(tmp_path / 'market')}", TINY)
     assert trip.real and len(trip.train) == 3 and len(trip.away.query) == 4
     assert trip.home.gallery.images.shape == (5, 3, 64, 32)
     assert "Market-1501" in trip.note and "sample" in trip.note
-    trip = journey(f"pku-reid:{pku(tmp_path / 'pku')}", TINY)
+    trip = load_journey(f"pku-reid:{pku(tmp_path / 'pku')}", TINY)
     assert trip.real and len(trip.train) == 24 and trip.away.gallery.images.shape == (10, 3, 64, 32)
     with pytest.raises(FileNotFoundError, match="bounding_box_train"):
-        journey(f"market1501:{tmp_path}", TINY)
+        load_journey(f"market1501:{tmp_path}", TINY)
 
 
 def test_public_names():

@@ -58,7 +58,7 @@ def test_the_authors_counts():
     assert (parameters(resnet), len(layers(resnet, InstanceNorm))) == (23_536_192, 3)
     ours = dualnorm.make(10, "mobilenet_v2")
     assert (parameters(ours), len(layers(ours, InstanceNorm))) == (2_240_672, 14)
-    theirs = dualnorm.make(10, backbones.mobilenet(last_stride=2, authors=True))
+    theirs = dualnorm.make(10, backbones.make_mobilenet(last_stride=2, authors=True))
     assert (parameters(theirs), len(layers(theirs, InstanceNorm))) == (2_241_760, 14)
     for model, width in ((resnet, 2048), (ours, 1280)):
         assert model.classifier.bias is None and model.neck.num_features == width
@@ -66,7 +66,7 @@ def test_the_authors_counts():
 
 
 def test_ibn_counts():
-    a, b = ibn.ibn_a(backbones.trunk("resnet50")), ibn.ibn_b(backbones.trunk("resnet50"))
+    a, b = ibn.ibn_a(backbones.make_trunk("resnet50")), ibn.ibn_b(backbones.make_trunk("resnet50"))
     head = 2048 * 1000 + 1000
     assert (
         len(layers(a, IBN)) == len(layers(a, InstanceNorm)) == 13
@@ -81,14 +81,14 @@ def test_ibn_counts():
 
 
 def test_where_the_norms_stand():
-    resnet = dualnorm.add_instance_norms(backbones.trunk("resnet50", 2))
+    resnet = dualnorm.add_instance_norms(backbones.make_trunk("resnet50", 2))
     assert layers(resnet, InstanceNorm) == ["layer1.2.IN", "layer2.3.IN", "layer3.5.IN"]
     assert [resnet.get_submodule(name).channels for name in layers(resnet, InstanceNorm)] == [
         256,
         512,
         1024,
     ]
-    mobile = dualnorm.add_instance_norms(backbones.mobilenet(last_stride=2))
+    mobile = dualnorm.add_instance_norms(backbones.make_mobilenet(last_stride=2))
     widths = [module.channels for module in mobile.modules() if isinstance(module, InstanceNorm)]
     assert widths == [32, 16, 24, 24, *[32] * 3, *[64] * 4, *[96] * 3]
     assert not layers(mobile.stage1, nn.BatchNorm2d) and mobile.stage1[0].bias is not None
@@ -183,7 +183,7 @@ def removed(trunk):
 )
 def test_without_the_instance_norms_it_is_the_plain_trunk(name, stages, size):
     torch.manual_seed(0)
-    plain = stirred(backbones.trunk(name, 2)).eval()
+    plain = stirred(backbones.make_trunk(name, 2)).eval()
     normed = dualnorm.add_instance_norms(copy.deepcopy(plain), stages).eval()
     x = images(2, 3, *size)
     with torch.inference_mode():
@@ -193,7 +193,7 @@ def test_without_the_instance_norms_it_is_the_plain_trunk(name, stages, size):
 
 def test_the_stem_alone_is_replaced():
     torch.manual_seed(0)
-    plain = stirred(backbones.mobilenet(last_stride=2)).eval()
+    plain = stirred(backbones.make_mobilenet(last_stride=2)).eval()
     normed = dualnorm.add_instance_norms(copy.deepcopy(plain), ["stage1"]).eval()
     x = images(2, 3, 64, 32)
     with torch.inference_mode():
@@ -246,13 +246,13 @@ def test_its_bias_stays_zero(make):
     torch.manual_seed(0)
     norm, layer = make().train(), nn.Linear(192, 4)
     learnt = [value for value in norm.parameters() if value.requires_grad]
-    optimiser = torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         [*learnt, *layer.parameters()], 0.1, momentum=0.9, weight_decay=5e-4
     )
     for seed in range(5):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         F.cross_entropy(layer(norm(images(8, 192, seed=seed))), torch.arange(8) % 4).backward()
-        optimiser.step()
+        optimizer.step()
     assert (norm.bias == 0).all() and norm.bias.grad is None
     assert (norm.weight == 1).all() == (not learnt)
 
@@ -296,7 +296,7 @@ def test_batch_first_is_the_mirror_image():
 @pytest.mark.parametrize("place", [ibn.ibn_a, ibn.ibn_b, dualnorm.add_instance_norms])
 def test_in_evaluation_a_picture_does_not_see_its_mates(place):
     torch.manual_seed(0)
-    trunk = stirred(place(backbones.trunk("tiny"))).eval()
+    trunk = stirred(place(backbones.make_trunk("tiny"))).eval()
     x = images(4, 3, 64, 32)
     with torch.inference_mode():
         torch.testing.assert_close(trunk(x)[:1], trunk(x[:1]), rtol=1e-4, atol=1e-4)
@@ -308,7 +308,7 @@ def test_in_evaluation_a_picture_does_not_see_its_mates(place):
 def test_the_trunk_is_torchvisions():
     torch.manual_seed(0)
     ours, theirs = (
-        backbones.mobilenet(last_stride=2),
+        backbones.make_mobilenet(last_stride=2),
         torchvision().models.mobilenet_v2(weights=None).features,
     )
     values = list(ours.state_dict().values())
@@ -326,7 +326,7 @@ def test_the_trunk_is_torchvisions():
 )
 def test_map_sizes(last, authors, end):
     trunk, x, found = (
-        backbones.mobilenet(last_stride=last, authors=authors).eval(),
+        backbones.make_mobilenet(last_stride=last, authors=authors).eval(),
         images(1, 3, 256, 128),
         [],
     )
@@ -347,12 +347,12 @@ def test_map_sizes(last, authors, end):
 
 def test_a_stage_that_is_not_there_is_named():
     with pytest.raises(ValueError, match=r"no stage 'layer5'.*bn1, layer1, layer2, layer3, layer4"):
-        dualnorm.add_instance_norms(backbones.trunk("tiny"), ["layer1", "layer5"])
+        dualnorm.add_instance_norms(backbones.make_trunk("tiny"), ["layer1", "layer5"])
     with pytest.raises(ValueError, match=r"no stage 'layer1'.*stage1, .*stage9"):
-        dualnorm.add_instance_norms(backbones.mobilenet(), ["layer1"])
+        dualnorm.add_instance_norms(backbones.make_mobilenet(), ["layer1"])
     for wrong in ("conv1", "relu", "maxpool"):  # nothing to normalise there
         with pytest.raises(ValueError, match=wrong):
-            dualnorm.add_instance_norms(backbones.trunk("tiny"), [wrong])
-    stage = backbones.trunk("resnet18").layer1
+            dualnorm.add_instance_norms(backbones.make_trunk("tiny"), [wrong])
+    stage = backbones.make_trunk("resnet18").layer1
     norm_last_sum(stage)
     assert isinstance(stage[1], NormedSum) and not isinstance(stage[0], NormedSum)

@@ -10,7 +10,7 @@ from metabin_case import INNER, batch_of, toy
 from torch import nn
 
 from reidkit import augment, sampling
-from reidkit.backbones import mobilenet, trunk
+from reidkit.backbones import make_mobilenet, make_trunk
 from reidkit.datasets.record import ReIDData
 from reidkit.layers.heads import Output
 from reidkit.layers.norms import BatchInstanceNorm, clamp_gates, gates, swap_norms
@@ -112,9 +112,9 @@ def test_the_cycle():
 @pytest.mark.parametrize(
     "body, vectors, count",
     [
-        (lambda: trunk("resnet50"), 53, 26560),
-        (lambda: mobilenet(1.4), 52, 23968),
-        (lambda: mobilenet(1.4, authors=True), 53, 23822),
+        (lambda: make_trunk("resnet50"), 53, 26560),
+        (lambda: make_mobilenet(1.4), 52, 23968),
+        (lambda: make_mobilenet(1.4, authors=True), 53, 23822),
     ],
 )
 def test_gates_are_counted(body, vectors, count):
@@ -188,8 +188,8 @@ def test_the_base_step_moves_everything_but_the_gates():
         },
     )
     before = snapshot(model)
-    optimiser = torch.optim.SGD(model.parameters(), 0.1, weight_decay=0.1)
-    values = method.step(model, both, optimiser, 0.5)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, weight_decay=0.1)
+    values = method.step(model, both, optimizer, 0.5)
     moved = changed(before, model)
     assert (
         not {"bn1.gate", "bn2.gate"} & moved

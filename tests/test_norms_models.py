@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from reidkit.augment import normalise
-from reidkit.backbones import trunk
+from reidkit.augment import normalize
+from reidkit.backbones import make_trunk
 from reidkit.datasets import Exam, ReIDData
 from reidkit.layers.heads import BNNeck, Output
 from reidkit.layers.norms import IBN, BatchInstanceNorm, FeatureNorm, InstanceNorm, swap_norms
@@ -23,7 +23,7 @@ def maps(*shape, seed=0, mean=1.0):
 
 
 def test_a_resnet50_has_53_norms_and_26560_gates():
-    model = swap_norms(trunk("resnet50"), BatchInstanceNorm)
+    model = swap_norms(make_trunk("resnet50"), BatchInstanceNorm)
     gates = [module.gate for module in model.modules() if isinstance(module, BatchInstanceNorm)]
     assert (len(gates), sum(gate.numel() for gate in gates)) == (53, 26560)
     assert sum(isinstance(module, nn.BatchNorm2d) for module in model.modules()) == 53
@@ -31,7 +31,7 @@ def test_a_resnet50_has_53_norms_and_26560_gates():
 
 def test_ibn_a_by_rule():
     """The first norm of every block of layer1 to layer3: 13 in a ResNet-50, and as many parameters as before."""
-    model = trunk("resnet50")
+    model = make_trunk("resnet50")
     before = sum(value.numel() for value in model.parameters())
     swap_norms(
         model,
@@ -44,7 +44,7 @@ def test_ibn_a_by_rule():
 
 def trained(seed=0):
     torch.manual_seed(seed)
-    model = trunk("tiny")
+    model = make_trunk("tiny")
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -80,7 +80,7 @@ def test_a_swapped_layer_keeps_its_numbers():
 
 def test_swapping_needs_a_norm_and_keeps_a_shared_one():
     with pytest.raises(ValueError, match=r"none of the 12 BatchNorm2d.*bn1, layer1"):
-        swap_norms(trunk("tiny"), InstanceNorm, lambda name, norm: name.startswith("layer9"))
+        swap_norms(make_trunk("tiny"), InstanceNorm, lambda name, norm: name.startswith("layer9"))
     with pytest.raises(ValueError, match="none of the 0"):
         swap_norms(nn.Linear(2, 2), InstanceNorm)
     shared = nn.BatchNorm2d(3)
@@ -233,7 +233,7 @@ def by_hand(model, data, mirror):
     features = [None] * len(data)
     for camera in set(data.cameras.tolist()):
         places = [place for place in range(len(data)) if data.cameras[place] == camera]
-        images = normalise(data.images[places])
+        images = normalize(data.images[places])
         both = torch.cat([images, images.flip(3)]) if mirror else images
         maps = model.conv(both)
         centre, values = maps.mean((0, 2, 3), keepdim=True), maps.numel() / 5

@@ -71,8 +71,8 @@ def test_levels_are_pooled_and_joined():
         torch.equal(trunk(images), fourth)
         and model.neck.num_features == model.classifier.in_features == 720
     )
-    assert backbones.trunk("resnet50").widths(backbones.LEVELS) == [256, 512, 1024, 2048]
-    assert backbones.trunk("resnet18").widths(["layer4", "layer2"]) == [512, 128]
+    assert backbones.make_trunk("resnet50").widths(backbones.LEVELS) == [256, 512, 1024, 2048]
+    assert backbones.make_trunk("resnet18").widths(["layer4", "layer2"]) == [512, 128]
     with pytest.raises(ValueError, match="'layer5'; expected some of layer1"):
         make(7, levels=["layer2", "layer5"])
 

@@ -69,7 +69,7 @@ def test_the_gate_rate_keeps_the_travel():
 
 def test_rows_share_first_weights_and_batches():
     """What differs between two rows is the norm: the first convolution starts alike."""
-    journey = recipes.make_journey("world", TINY, seed=1)
+    journey = recipes.load_journey("world", TINY, seed=1)
     made = []
     for name in ("BN", "MetaBIN"):
         with torch.random.fork_rng():
@@ -129,7 +129,7 @@ def test_the_style_exam_has_stronger_cameras():
     exam = exams.style_exam((64, 32), places=1, people=6)
     from reidkit import world
 
-    usual = world.exam([("demo", 0)], 6, 4, 2, (64, 32), 0)
+    usual = world.make_exam([("demo", 0)], 6, 4, 2, (64, 32), 0)
 
     def between_cameras(data: ReIDData):
         means = data.pictures().float().mean((2, 3))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from reidkit.augment import normalise
+from reidkit.augment import normalize
 from reidkit.datasets import Exam, ReIDData
 from reidkit.retrieval import embed, evaluate_exam
 
@@ -43,7 +43,7 @@ def people(count=11, seed=0):
 
 def by_hand(model, images, mirror=False):
     pictures = torch.cat([images, images.flip(3)] if mirror else [images])
-    output = [model.eval()(normalise(picture[None])) for picture in pictures]
+    output = [model.eval()(normalize(picture[None])) for picture in pictures]
     total = (
         torch.cat([out.neck if model.has_neck else out.feature for out in output])
         .view(-1, len(images), 5)

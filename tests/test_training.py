@@ -58,7 +58,7 @@ def test_the_batch():
     assert torch.equal(batch.masks, clean.masks[batch.index]) and torch.equal(
         batch.attributes["tone"], clean.attributes["tone"][batch.index]
     )
-    torch.testing.assert_close(batch.images, augment.normalise(clean.images[batch.index]))
+    torch.testing.assert_close(batch.images, augment.normalize(clean.images[batch.index]))
 
 
 def test_masks_move_with_their_pictures():
@@ -84,7 +84,7 @@ def test_masks_move_with_their_pictures():
         and seen[0].masks.dtype == torch.uint8
     )
     torch.testing.assert_close(
-        seen[0].images, augment.normalise(data.images[seen[0].index].flip(3))
+        seen[0].images, augment.normalize(data.images[seen[0].index].flip(3))
     )
 
 
@@ -116,7 +116,7 @@ def test_what_needs_no_gradient_is_left_out_and_rates_scale():
     model.head.weight.requires_grad_(False)
     train(model, steps=3, freeze=None)
     assert torch.equal(model.head.weight, net().head.weight) and not model.head.weight.requires_grad
-    still = train(steps=3, freeze=None, rates={"trunk": 0.0}, optimiser="sgd")[0]
+    still = train(steps=3, freeze=None, rates={"trunk": 0.0}, optimizer="sgd")[0]
     assert torch.equal(still.trunk[0].weight, net().trunk[0].weight) and not torch.equal(
         still.head.weight, net().head.weight
     )
@@ -129,12 +129,12 @@ def test_weight_decay_spares_what_it_is_told_to():
         return {"zero": 0 * output.logits.sum()}
 
     before = net()
-    for optimiser in ("adam", "sgd"):
+    for optimizer in ("adam", "sgd"):
         after = train(
             functions=(nothing,),
             steps=3,
             freeze=None,
-            optimiser=optimiser,
+            optimizer=optimizer,
             weight_decay=0.1,
             undecayed=("weight",),
         )[0]
@@ -145,11 +145,11 @@ def test_weight_decay_spares_what_it_is_told_to():
 
 
 def test_a_method_with_its_own_step():
-    def step(model, batch, optimiser, progress):
-        optimiser.zero_grad()
+    def step(model, batch, optimizer, progress):
+        optimizer.zero_grad()
         loss = losses.cross_entropy(model(batch.images).logits, batch.ids).mean()
         (2 * loss).backward()
-        optimiser.step()
+        optimizer.step()
         return {"own": loss, "progress": progress}
 
     _, history = train(functions=(), step=step, steps=4)
@@ -176,7 +176,7 @@ def test_bfloat16_runs_and_losses_stay_float32():
     "changes, words",
     [
         ({"steps": 0}, "steps is 0"),
-        ({"optimiser": "lion"}, "lion"),
+        ({"optimizer": "lion"}, "lion"),
         ({"schedule": "flat"}, "flat"),
         ({"precision": "half"}, "half"),
         ({"people": 9}, "P=9 .* have 8"),

@@ -238,7 +238,7 @@ def test_an_interrupt_without_its_checkpoint_promises_none(tmp_path, monkeypatch
     not sys.platform.startswith("linux"), reason="what is mapped is read from /proc"
 )
 def test_nothing_restored_looks_into_the_file(tmp_path):
-    tensors = {"optimiser/0/step": torch.tensor(3.0), "model/weight": torch.zeros(5)}
+    tensors = {"optimizer/0/step": torch.tensor(3.0), "model/weight": torch.zeros(5)}
     checkpoints.save(tmp_path / "mapped.safetensors", tensors, {})
     restored, _ = checkpoints.load(tmp_path / "mapped.safetensors")
     assert "mapped.safetensors" not in pathlib.Path("/proc/self/maps").read_text()

@@ -302,7 +302,7 @@ def test_bad_arguments_say_what_was_expected():
         (lambda: world.make_cameras(world.make_place(), 0), "camera"),
         (lambda: world.sample(["train"], 2, 2, 2), "pairs"),
         (lambda: world.sample([("train", 0)], 0, 2, 2), "people"),
-        (lambda: world.exam([("train", 0)], 2, 2, 1), "2 or more"),
+        (lambda: world.make_exam([("train", 0)], 2, 2, 1), "2 or more"),
     ):
         with pytest.raises(ValueError, match=words):
             call()

@@ -48,7 +48,7 @@ def test_labels_of_a_set():
 
 
 def test_an_exam_asks_for_new_people_in_the_same_cameras():
-    exam, train = world.exam(PLACES, **SMALL), world.sample(PLACES, **SMALL)
+    exam, train = world.make_exam(PLACES, **SMALL), world.sample(PLACES, **SMALL)
     assert len(exam.query) == len(exam.gallery) == 12
     pairs = set(zip(exam.query.ids.tolist(), exam.query.cameras.tolist()))
     assert len(pairs) == 12  # one picture of each person in each camera
@@ -211,7 +211,7 @@ def test_dress_follows_the_season():
 def test_every_family_has_its_own_people():
     """Who chooses on validation places must not meet the people of the unseen ones: attributes agree by chance only."""
     exams = [
-        world.exam(
+        world.make_exam(
             [(family, 0)], people=60, cameras=1, pictures=2, size=(32, 32), cache=False
         ).query
         for family in ("train", "validation", "unseen")

@@ -89,7 +89,7 @@ teach.show(
 # Three things come with each picture: an **identity** (who), a **camera** (which one took it) and a **domain** (which place the camera stands in).
 
 # %% key="load" tags=["slide", "check"]
-journey = datasets.journey(run.data, run.preset, seed=run.seed, device=run.device)
+journey = datasets.load_journey(run.data, run.preset, seed=run.seed, device=run.device)
 print(journey.note)
 for name, part in [
     ("training", journey.train),

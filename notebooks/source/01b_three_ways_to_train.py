@@ -78,7 +78,7 @@ teach.show(
 # A network that knows nothing gives every class the same probability, so its loss is $\log C$. A curve that stays there means that the pipeline is broken, not that the task is hard.
 
 # %% key="load" tags=["check"]
-journey = datasets.journey(run.data, run.preset, seed=run.seed, device=run.device)
+journey = datasets.load_journey(run.data, run.preset, seed=run.seed, device=run.device)
 people = len(journey.train.ids.unique())
 print(
     f"{people} training people: chance loss {torch.tensor(float(people)).log():.2f}. Market-1501 has 751: {torch.tensor(751.0).log():.2f}."

@@ -39,7 +39,7 @@ import torch
 from torch import nn
 
 from reidkit import datasets, recipes, retrieval, teach, world
-from reidkit.augment import normalise
+from reidkit.augment import normalize
 from reidkit.layers import norms
 from reidkit.layers.statistics import reestimated_statistics
 from reidkit.measures import variance_shares
@@ -271,7 +271,7 @@ print({name: f"equal to 1e-5: {gap < 1e-5}" for name, gap in largest.items()})
 
 # %% key="train"
 p = dataclasses.replace(run.preset, steps=6 if small else 100)
-journey = datasets.journey(run.data, p, seed=run.seed, device=run.device)
+journey = datasets.load_journey(run.data, p, seed=run.seed, device=run.device)
 model, history = recipes.train_baseline(
     journey, p, seed=run.seed, device=run.device, cache="02-baseline"
 )
@@ -433,7 +433,7 @@ curves = {
         [c02.activations(model, pictures) for pictures in chains], light
     )
 }
-with reestimated_statistics(untrained, normalise(torch.cat(chains)[::4]), batch=256):
+with reestimated_statistics(untrained, normalize(torch.cat(chains)[::4]), batch=256):
     curves["not trained"] = c02.style_and_content(
         [c02.activations(untrained, pictures) for pictures in chains], light
     )
@@ -503,7 +503,7 @@ teach.ask(
 )
 
 # %% key="company" tags=["slide"]
-fresh = world.exam(
+fresh = world.make_exam(
     [("validation", place) for place in range(p.unseen_places)],
     p.exam_people,
     p.cameras,
@@ -513,7 +513,7 @@ fresh = world.exam(
     device=run.device,
 )  # new people in new places
 both = fresh.both()  # queries first
-images = normalise(both.pictures()).to(run.device)  # (N, 3, H, W)
+images = normalize(both.pictures()).to(run.device)  # (N, 3, H, W)
 mean_ap = lambda features: c02.scores(features, fresh)["by place"][1]  # a gallery for each place
 mixed = torch.randperm(len(both), generator=torch.Generator().manual_seed(run.seed))
 each = lambda labels: [
@@ -536,7 +536,7 @@ for label, company in batches.items():
         )
 
 # %% key="company-picture" tags=["slide"]
-pixels = normalise(both.pictures())  # (N, 3, H, W)
+pixels = normalize(both.pictures())  # (N, 3, H, W)
 for size in (2, 8, 32):
     means = torch.stack(
         [pixels[torch.randperm(len(pixels))[:size]].mean((0, 2, 3)) for _ in range(200)]
@@ -638,7 +638,7 @@ for where, exam in (("home", journey.home), ("new places", fresh)):
     adapted = torch.empty(len(everybody), model.neck.num_features, device=run.device)
     for place in everybody.domains.unique():
         here = everybody.domains == place
-        with reestimated_statistics(model, normalise(everybody[here].pictures())):  # no label used
+        with reestimated_statistics(model, normalize(everybody[here].pictures())):  # no label used
             adapted[here.to(run.device)] = retrieval.embed(
                 model, everybody[here], device=run.device
             )

@@ -36,7 +36,7 @@ import matplotlib.pyplot as plt
 import torch
 
 from reidkit import backbones, datasets, retrieval, teach
-from reidkit.augment import normalise
+from reidkit.augment import normalize
 from reidkit.layers import heads, norms
 from reidkit.methods import dualnorm, ibn
 from reidkit.recipes import exams
@@ -165,7 +165,7 @@ teach.show(
 
 # %% key="train" tags=["slide"]
 journey, p, live = (
-    datasets.journey(run.data, run.preset, seed=run.seed, device=run.device),
+    datasets.load_journey(run.data, run.preset, seed=run.seed, device=run.device),
     run.preset,
     {},
 )
@@ -354,7 +354,7 @@ shown = {}
 for padding in ("zeros", "replicate"):  # replicate: edge pixels repeated outwards
     stem[0].padding_mode = padding
     with torch.inference_mode():
-        whole, half = stem(normalise(picture)), stem(normalise(picture / 2))  # (1, 24, h, w)
+        whole, half = stem(normalize(picture)), stem(normalize(picture / 2))  # (1, 24, h, w)
     shown[padding] = (whole - half).abs().mean(1)[0]  # (h, w)
     print(
         f"padding by {padding:9}: largest change by half the tone {(whole - half).abs().max():.2f}"
@@ -431,7 +431,7 @@ for name, place in (
     ("DualNorm", dualnorm.add_instance_norms),
 ):
     with torch.device("meta"):
-        plain, net = backbones.trunk("resnet50"), place(backbones.trunk("resnet50"))
+        plain, net = backbones.make_trunk("resnet50"), place(backbones.make_trunk("resnet50"))
     print(f"ResNet-50 {name:9} {count(net):2} INs, {size(net) - size(plain):+,} parameters")
 for name in ("none", "IBN-a", "early", "the rule for ResNets"):
     cell = found[name]

@@ -306,8 +306,8 @@ print(
     f"{all((gate == 1).all() for gate in gates.values())}"
 )
 
-before, optimiser = c04.copies(model), torch.optim.Adam(model.parameters(), 1e-3)
-metabin.base_step(model, batch, optimiser, baseline.baseline_losses)  # 1
+before, optimizer = c04.copies(model), torch.optim.Adam(model.parameters(), 1e-3)
+metabin.base_step(model, batch, optimizer, baseline.baseline_losses)  # 1
 print("1 base step:          ", c04.still_or_moved(before, model))
 
 # %% key="iteration-inner" tags=["check"]
@@ -409,7 +409,7 @@ teach.show(
 # Two networks live, BN and MetaBIN (laptop: 80 steps instead of 250).
 
 # %% key="fit" tags=["slide"]
-journey = datasets.journey(run.data, run.preset, seed=run.seed, device=run.device)
+journey = datasets.load_journey(run.data, run.preset, seed=run.seed, device=run.device)
 teach.show_source(metabin.MetaBIN.episode)  # steps 2 to 6 as the package has them
 steps, live, models = {"smoke": 4, "laptop": 80}.get(run.preset.name), {}, {}
 for name in ["BN", "MetaBIN"]:

@@ -1,6 +1,6 @@
 """Records of pictures with their labels, readers of real data sets, and the data a chapter runs on."""
 
-from .journey import Journey, journey, parse
+from .journey import Journey, load_journey, parse
 from .readers import LAYOUTS, Layout, Splits, read
 from .record import Exam, ReIDData, read_picture
 
@@ -11,7 +11,7 @@ __all__ = [
     "Layout",
     "ReIDData",
     "Splits",
-    "journey",
+    "load_journey",
     "parse",
     "read",
     "read_picture",

@@ -28,7 +28,7 @@ def parse(spec):
     raise ValueError(f"DATA is {spec!r}; expected {FORMS}, PATH being the folder of your copy")
 
 
-def journey(spec, preset, seed=0, device="cpu"):
+def load_journey(spec, preset, seed=0, device="cpu"):
     """The data of a chapter -> Journey, all pictures of preset.size and in memory.
 
     "world": train and home are drawn in training places, away in unseen ones. "market1501:PATH": train and home are
@@ -43,7 +43,7 @@ def journey(spec, preset, seed=0, device="cpu"):
     from .. import world
 
     def drawn_exam(family, count):
-        return world.exam(
+        return world.make_exam(
             [(family, place) for place in range(count)],
             preset.exam_people,
             preset.cameras,

@@ -236,7 +236,7 @@ def gates(model):
 
 @torch.no_grad()
 def clamp_gates(model):
-    """Bring every gate of the model's BatchInstanceNorms back into [0, 1], in place: call it after each optimiser step."""
+    """Bring every gate of the model's BatchInstanceNorms back into [0, 1], in place: call it after each optimizer step."""
     for gate in gates(model).values():
         gate.clamp_(0, 1)
 

@@ -4,8 +4,7 @@ import torch
 from torch import nn
 
 from .. import losses
-from ..backbones import LEVELS
-from ..backbones import trunk as make_trunk
+from ..backbones import LEVELS, make_trunk
 from ..layers import pooling
 from ..layers.heads import BNNeck, Classifier, CosineClassifier, Output
 from ..layers.norms import IBN, BatchInstanceNorm, InstanceNorm, swap_norms
@@ -17,7 +16,7 @@ NORMS = {"in": InstanceNorm, "ibn": IBN, "bin": BatchInstanceNorm}
 class Baseline(nn.Module):
     """images (B, 3, H, W), normalised -> Output(feature (B, D), logits (B, classes), neck (B, D)).
 
-    trunk is a name for `backbones.trunk` or a module with `channels`; pool maps (B, C, h, w) to (B, D), where D is C
+    trunk is a name for `backbones.make_trunk` or a module with `channels`; pool maps (B, C, h, w) to (B, D), where D is C
     times pool.factor if it has one; neck False leaves the feature as it is; cosine True gives cosines as logits, for
     arcface_logits and its kin; levels: the stages of a `backbones.Trunk` whose maps are all pooled and joined (Yu et al.
     2017, "The devil is in the middle"), None for the last map alone.

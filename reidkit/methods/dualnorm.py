@@ -6,8 +6,7 @@ nothing adapted. Batch norms stay where they are: instance norms are added behin
 
 from torch import nn
 
-from ..backbones import MobileTrunk
-from ..backbones import trunk as make_trunk
+from ..backbones import MobileTrunk, make_trunk
 from ..layers.norms import InstanceNorm, swap_norms
 from ..layers.residual import norm_last_sum
 from .baseline import Baseline
@@ -55,7 +54,7 @@ def add_instance_norms(trunk, stages=None):
 
 
 def make(classes, trunk="tiny", stages=None, feature_norm=True):
-    """A DualNorm network -> Baseline. trunk: a name for `backbones.trunk`, which the authors end at stride 32 (their last
+    """A DualNorm network -> Baseline. trunk: a name for `backbones.make_trunk`, which the authors end at stride 32 (their last
     stride is 2), or a module; stages: see `add_instance_norms`; feature_norm False leaves the pooled feature as it is.
 
     The feature norm is a batch norm whose bias stays 0. In the authors' code its scale is learnt, which makes it the BNNeck

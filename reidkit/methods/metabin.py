@@ -75,8 +75,8 @@ class LearntBIN:
     gate_rate: float
     losses: callable = baseline_losses
 
-    def step(self, model, batch, optimiser, progress):
-        parts, slopes = base_step(model, batch, optimiser, self.losses)
+    def step(self, model, batch, optimizer, progress):
+        parts, slopes = base_step(model, batch, optimizer, self.losses)
         _descend(gates(model), slopes, self.gate_rate)
         return {**parts, "gate": _mean(gates(model))}
 
@@ -142,13 +142,13 @@ class MetaBIN:
         for number, episode in enumerate(meta, start):
             yield torch.cat([*(next(base) for _ in range(1 if number else self.first)), episode])
 
-    def step(self, model, batch, optimiser, progress):
+    def step(self, model, batch, optimizer, progress):
         count = len(getattr(batch, self.domains).unique())  # the meta batch holds every domain
         split = len(batch.ids) - count * self.domain_people * self.pictures
         size = split // (self.first if batch.step == 0 else 1)
         for begin in range(0, split, size):
             parts, _ = base_step(
-                model, rows(batch, slice(begin, begin + size)), optimiser, self.losses
+                model, rows(batch, slice(begin, begin + size)), optimizer, self.losses
             )
         return parts | self.episode(model, rows(batch, slice(split, None)), progress)
 
@@ -193,17 +193,17 @@ def trial(gate, slope, rate):
     return moved if slope.requires_grad else moved.detach().requires_grad_()
 
 
-def base_step(model, batch, optimiser, losses):
+def base_step(model, batch, optimizer, losses):
     """One step downhill of everything but the gates -> (loss parts, gradients of the gates, not followed)."""
     parts = losses(forward(model, batch.images), batch)
-    optimiser.zero_grad(set_to_none=True)
+    optimizer.zero_grad(set_to_none=True)
     total = sum(parts.values())
     total.backward()
     held = gates(model).values()
     slopes = [gate.grad for gate in held]
     for gate in held:
-        gate.grad = None  # the optimiser passes over it
-    optimiser.step()
+        gate.grad = None  # the optimizer passes over it
+    optimizer.step()
     return {"loss": total, **parts}, slopes
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .. import losses
-from ..backbones import trunk as make_trunk
+from ..backbones import make_trunk
 from ..layers import pooling
 from ..layers.heads import AttributeHeads, BNNeck, Classifier, Output, PairClassifier
 

@@ -22,8 +22,7 @@ from dataclasses import dataclass
 import torch
 
 from .. import augment, retrieval
-from ..datasets import journey as make_journey
-from ..datasets import read
+from ..datasets import load_journey, read
 from ..methods.baseline import Baseline, baseline_losses
 from ..methods.three_ways import WAYS, ThreeWays, way_losses
 from ..training import fit
@@ -38,7 +37,7 @@ class Preset:
 
     name: str
     size: tuple  # (height, width) of a picture
-    trunk: str  # see backbones.trunk
+    trunk: str  # see backbones.make_trunk
     rate: float  # learning rate; chosen on drawn validation places
     places: int  # places to train in
     people: int  # of each place
@@ -160,7 +159,7 @@ def examine(model, exams, mirror=False, per_camera=False):
 
 
 def baseline_row(preset, data, seed, device, weights=None):
-    journey = make_journey(data, preset, seed=seed, device=device)
+    journey = load_journey(data, preset, seed=seed, device=device)
     model, history = train_baseline(journey, preset, seed, device, weights=weights)
     row = examine(model, {"home": journey.home, "away": journey.away, **real_exams(preset)})
     return row | {
@@ -171,7 +170,7 @@ def baseline_row(preset, data, seed, device, weights=None):
 
 
 def ways_row(preset, data, seed, device):
-    journey, row = make_journey(data, preset, seed=seed, device=device), {}
+    journey, row = load_journey(data, preset, seed=seed, device=device), {}
     for way in ALL_WAYS:
         for exam, found in train_way(way, journey, preset, seed, device).scores.items():
             row |= {

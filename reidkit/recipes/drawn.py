@@ -178,7 +178,7 @@ def models_row(case, device="cpu", recipe=LAPTOP):
     is the same network with its first weights, which has taken batch norm statistics on drawn pictures and learnt nothing.
     """
     preset = replace(PRESETS["laptop"], size=recipe.size)
-    away = world.exam(
+    away = world.make_exam(
         [("unseen", place) for place in range(preset.unseen_places)],
         preset.exam_people,
         preset.cameras,
@@ -190,7 +190,7 @@ def models_row(case, device="cpu", recipe=LAPTOP):
     if case["model"] == "untrained":
         data, model = prepare(recipe, int(case["SEED"]), device)
         some = torch.arange(0, len(data), max(1, len(data) // 1024))  # of every place
-        with reestimated_statistics(model.to(device), augment.normalise(data.pictures(some)), 256):
+        with reestimated_statistics(model.to(device), augment.normalize(data.pictures(some)), 256):
             return scores(model, exams, recipe.mirror) | {
                 "pictures": len(some),
                 "STEPS": 0,

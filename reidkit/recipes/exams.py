@@ -17,7 +17,7 @@ def style_exam(size, seed=0, places=4, people=15, cameras=4, device="cpu"):
     A network that keeps the camera's style ("under-style-normalisation") fails here.
     """
     strong = replace(world.NORMAL, camera_shift=2.0)
-    return world.exam(
+    return world.make_exam(
         [("demo", place) for place in range(places)], people, cameras, 2, size, seed, strong, device
     )
 

@@ -14,8 +14,8 @@ import safetensors.torch
 import torch
 
 from .. import augment, files, measures, retrieval, runtime, world
-from ..backbones import trunk as make_trunk
-from ..datasets import journey as make_journey
+from ..backbones import make_trunk
+from ..datasets import load_journey
 from ..layers.norms import IBN, BatchInstanceNorm, InstanceNorm, gates, swap_norms
 from ..methods import dualnorm, ibn
 from ..methods.baseline import Baseline, baseline_losses
@@ -171,7 +171,7 @@ def train_norm(
 
 def validation_exam(preset, device="cpu"):
     """Drawn validation places, the only ones that may choose."""
-    return world.exam(
+    return world.make_exam(
         [("validation", place) for place in range(4)],
         25,
         preset.cameras,
@@ -184,7 +184,7 @@ def validation_exam(preset, device="cpu"):
 def row_of(table, preset, case, data="world", device="cpu"):
     """One line of a table: its training, its exams in percent, and for "norms" the probes and the gates."""
     row, seed = TABLES[table][case["row"]], int(case["SEED"])
-    journey = make_journey(data, preset, seed=seed, device=device)
+    journey = load_journey(data, preset, seed=seed, device=device)
     model, history = train_norm(row, journey, preset, seed, device, cache=None, progress=False)
     if table == "gates":
         exams = {"validation": validation_exam(preset, device)}
@@ -240,7 +240,7 @@ def write_features(out, preset, seed=0, device="cpu", people=12):
     ids, cameras, domains (N,): new people of three training places (domains 0 to 2) and of three unseen ones (3 to 5), `people` of
     each; "features NAME" (N, D), unit length; "gates NAME LAYER" (C,) of both networks that have gates.
     """
-    journey = make_journey("world", preset, seed=seed, device=device)
+    journey = load_journey("world", preset, seed=seed, device=device)
     sides = []
     for shift, exam in ((0, journey.home), (3, journey.away)):
         both = exam.both()

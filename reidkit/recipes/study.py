@@ -116,7 +116,7 @@ def cases(seeds, knobs=None):
 
 def _exams(recipe, device):
     """The two that may choose: drawn validation places, and PKU-Reid's development half where it is at hand."""
-    validation = world.exam(
+    validation = world.make_exam(
         [("validation", place) for place in range(4)], 25, 4, 2, recipe.size, device=device
     )
     real = real_exams(

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from ..augment import normalise
+from ..augment import normalize
 from ..layers.statistics import interleaved, reestimated_statistics
 from .metrics import evaluate
 
@@ -16,7 +16,7 @@ def embed(model, data, *, mirror=False, batch=256, device=None, progress=False):
 
     A model returns an Output; its `neck` is the feature where there is one (Luo et al. 2019: distances after BNNeck),
     else its `feature`. mirror=True adds the feature of the mirrored picture before the norm is taken. Pictures are
-    normalised as in training (augment.normalise). device=None is where the model is; a name moves the model there. The
+    normalised as in training (augment.normalize). device=None is where the model is; a name moves the model there. The
     model's training mode, layer by layer, is as before when this returns or fails.
     """
     return F.normalize(
@@ -46,7 +46,7 @@ def outputs(model, data, pick, *, mirror=False, batch=256, device=None, progress
         for start in tqdm(
             range(0, len(data), batch), desc=f"embed {data.name}", disable=not progress, leave=False
         ):
-            images = normalise(
+            images = normalize(
                 data.pictures(slice(start, start + batch)).to(device)
             )  # (B, 3, H, W)
             feature = pick(model(images))  # (B, D)
@@ -105,7 +105,7 @@ def embed_by_camera(model, data, *, mirror=False, batch=256, device=None, progre
 def _batches(data, chosen, mirror, batch):
     """The chosen pictures, decoded and normalised piece by piece."""
     for part in interleaved(chosen, batch):
-        images = normalise(data.pictures(part))  # (b, 3, H, W)
+        images = normalize(data.pictures(part))  # (b, 3, H, W)
         yield torch.cat([images, images.flip(3)]) if mirror else images
 
 

@@ -10,7 +10,7 @@ from .people import ATTRIBUTES, COLOURS, People, describe, make_people
 from .places import EASY, FAMILIES, HARD, NORMAL, STYLE, Knobs, Place, make_place
 from .poses import Poses, make_poses
 from .render import Rendering, render, restyle
-from .sets import VERSION, exam, sample
+from .sets import VERSION, make_exam, sample
 
 __all__ = [
     "ATTRIBUTES",
@@ -28,7 +28,7 @@ __all__ = [
     "Poses",
     "Rendering",
     "describe",
-    "exam",
+    "make_exam",
     "make_cameras",
     "make_people",
     "make_place",

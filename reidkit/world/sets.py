@@ -48,7 +48,7 @@ def sample(
     return _kept(recipe, lambda: _draw(recipe, knobs, device), cache)
 
 
-def exam(
+def make_exam(
     places, people, cameras, pictures, size=(64, 32), seed=0, knobs=NORMAL, device="cpu", cache=True
 ):
     """A retrieval exam in these places: query, one picture of each person in each camera; gallery, the others (pictures

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ... import files, retrieval, world
-from ...augment import normalise
+from ...augment import normalize
 from ...layers.norms import InstanceNorm
 from ...measures import divergence
 from ..figures import grid
@@ -38,7 +38,7 @@ def thumbnails(people, seed):
     """People of one drawn place at 16 x 8 pixels -> (x (N, 384), y (N,)) to learn from, and the same of other pictures."""
     data = world.sample([("demo", 1)], people, cameras=3, pictures=8, seed=seed).relabelled()
     x, new = (
-        F.avg_pool2d(normalise(data.pictures()), 4).flatten(1),
+        F.avg_pool2d(normalize(data.pictures()), 4).flatten(1),
         torch.arange(len(data)) % 8 >= 6,
     )
     return (x[~new], data.ids[~new]), (x[new], data.ids[new])
@@ -207,7 +207,7 @@ def activations(model, pictures, batch=256):
     """uint8 (N, 3, H, W) -> [maps (N, C, h, w) of each of LAYERS], the model in evaluation mode."""
     trunk, found = model.trunk, []
     for part in pictures.split(batch):
-        x = normalise(part)
+        x = normalize(part)
         found.append([x, trunk.relu(trunk.bn1(trunk.conv1(x))), *trunk.maps(x, LAYERS[2:])])
     return [torch.cat(maps) for maps in zip(*found)]
 

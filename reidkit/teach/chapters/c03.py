@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ...augment import normalise
+from ...augment import normalize
 from ...layers.norms import IBN, InstanceNorm
 from ...layers.residual import NormedSum
 from ...recipes.exams import TONES
@@ -483,7 +483,7 @@ def tone_explorer(models, exam):
     def distances(pictures, border):
         found = {}
         for name, both in copies.items():
-            output = both[border](normalise(pictures))
+            output = both[border](normalize(pictures))
             unit = F.normalize(
                 output.feature if output.neck is None else output.neck, dim=1
             )  # (3, D)

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 
 from ... import files, losses, sampling, weights, world
-from ...augment import normalise
+from ...augment import normalize
 from ...layers.norms import BatchInstanceNorm, gates, swap_norms
 from ...layers.statistics import held_statistics
 from ...methods import metabin
@@ -313,7 +313,7 @@ def iteration_data(seed=0, people=2, pictures=4):
     order = torch.argsort(data.ids, stable=True)
     data = data[order]
     return Batch(
-        normalise(data.pictures().float()),
+        normalize(data.pictures().float()),
         data.ids,
         data.cameras,
         data.domains,
@@ -336,7 +336,7 @@ def rehearsals(model, data, method, factor, count=6, seed=5):
     for _ in range(count):
         index = next(batches)[-size:]
         batch = Batch(
-            normalise(data.pictures(index).float()).to(device),
+            normalize(data.pictures(index).float()).to(device),
             *(value[index].to(device) for value in (data.ids, data.cameras, domains)),
             index,
             {},
@@ -393,7 +393,7 @@ def pushes(model, data, people, one_camera, count=12, seed=3):
     with held_statistics(model):
         for _ in range(count):
             index = next(batches)
-            output = metabin.forward(model, normalise(data.pictures(index).float()).to(device))
+            output = metabin.forward(model, normalize(data.pictures(index).float()).to(device))
             loss = losses.batch_hard_triplet(output.feature, data.ids[index].to(device)).mean()
             found.append(_flat(torch.autograd.grad(loss, list(gates(model).values()))).sum())
     model.eval()

@@ -57,7 +57,9 @@ def real_exam(run, size):
 
 def drawn_exam(people, pictures, size, seed=0, device="cpu"):
     """One drawn validation place in PKU-Reid's form: two cameras, the first searched in the second -> Exam."""
-    data = world.exam([("validation", 0)], people, 2, pictures, size, seed, device=device).both()
+    data = world.make_exam(
+        [("validation", 0)], people, 2, pictures, size, seed, device=device
+    ).both()
     return Exam(data[data.cameras == 0], data[data.cameras == 1], "drawn, two cameras")
 
 

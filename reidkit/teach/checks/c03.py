@@ -165,7 +165,7 @@ def _var(values):
 
 @exercise("03-unused")
 def unused(answer):
-    from ...backbones import trunk as make_trunk
+    from ...backbones import make_trunk
     from ...methods.dualnorm import add_instance_norms
 
     torch.manual_seed(5)
