@@ -42,7 +42,7 @@ TABLES = (
     "reidkit.recipes losses --seeds 0 1 2 --jobs 2 --threads 1 --out data/results/04_losses.csv",
     "reidkit.recipes norm-features --threads 2 --out data/results/04_features.safetensors",
     "reidkit.recipes study --seeds 0 1 2 --jobs 2 --threads 1 --out data/results/11_study.csv",
-    "reidkit.teach.chapters.c11",
+    "reidkit.chapters.real_people.figures",
     "reidkit.recipes features --threads 2 --out data/results/11_features.safetensors",
     "reidkit.recipes models --seeds 0 1 2 3 4 --threads 2 --out data/results/11_models.csv",
     "reidkit.recipes drawn-laptop --threads 2 --out data/weights/drawn-laptop.safetensors",

@@ -17,7 +17,8 @@ from . import sampling
 from .augment import normalize
 from .checkpoints import Run, fill, model_tensors, remove_leftovers, say
 from .files import cache_dir, digest
-from .fingerprints import describe, package_digest
+from .code_digest import modules_digest
+from .fingerprints import describe
 from .runtime import device_name, pick_device
 
 CHOICES = {
@@ -359,7 +360,7 @@ def _store(cache, settings, model, data, functions, device):
     remove_leftovers(folder)
     place = device.type, device_name(device) if device.type == "cuda" else torch.get_num_threads()
     key = digest(
-        package_digest(),
+        modules_digest([__name__]),
         torch.__version__,
         place,
         data.fingerprint(),

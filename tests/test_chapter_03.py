@@ -9,7 +9,7 @@ from reidkit.augment import normalize
 from reidkit.methods.baseline import Baseline
 from reidkit.recipes import exams
 from reidkit.recipes.norms import TABLES, network
-from reidkit.teach.chapters import c03
+from reidkit.chapters.dualnorm import figures as c03
 from reidkit.teach.figures import pixels
 from reidkit.teach.recorded import Recorded
 

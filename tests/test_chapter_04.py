@@ -12,7 +12,7 @@ from reidkit.layers.norms import gates
 from reidkit.methods.metabin import MetaBIN, base_step
 from reidkit.recipes.norms import TABLES, network
 from reidkit.teach import figures, widgets
-from reidkit.teach.chapters import c04, c04_planes
+from reidkit.chapters.metabin import figures as c04, planes as c04_planes
 from reidkit.teach.recorded import Recorded
 
 

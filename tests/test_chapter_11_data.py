@@ -4,7 +4,7 @@ import nbformat
 import pytest
 
 from reidkit.teach import build, rerun
-from reidkit.teach.chapters import c11
+from reidkit.chapters.real_people import figures as c11
 
 
 @pytest.mark.parametrize(

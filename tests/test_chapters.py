@@ -11,8 +11,8 @@ from widget_frames import frames
 
 from reidkit import world
 from reidkit.datasets.record import Exam
-from reidkit.teach import source
-from reidkit.teach.chapters import c00, c01, c01b, c11
+from reidkit.teach import rooms, source
+from reidkit.chapters.start_here import figures as c00, c01, c01b, c11
 from reidkit.teach.start import Run
 
 WRONG = {  # exercise -> [(answer, a word of the verdict)]
@@ -124,15 +124,15 @@ WRONG = {  # exercise -> [(answer, a word of the verdict)]
     "01b-rescue": [
         ("def f(): return {'rate': 0.1}", "keys"),
         (
-            "def f():\n    from reidkit.teach.chapters import c01b\n    return dict(c01b.COLLAPSED)",
+            "def f():\n    from reidkit.chapters.three_ways_to_train import figures as c01b\n    return dict(c01b.COLLAPSED)",
             "at least one",
         ),
         (
-            "def f():\n    from reidkit.teach.chapters import c01b\n    return {**c01b.COLLAPSED, 'mining': 'soft'}",
+            "def f():\n    from reidkit.chapters.three_ways_to_train import figures as c01b\n    return {**c01b.COLLAPSED, 'mining': 'soft'}",
             "hard",
         ),
         (
-            "def f():\n    from reidkit.teach.chapters import c01b\n    return {**c01b.COLLAPSED, 'rate': 0.1}",
+            "def f():\n    from reidkit.chapters.three_ways_to_train import figures as c01b\n    return {**c01b.COLLAPSED, 'rate': 0.1}",
             "one point",
         ),
     ],
@@ -215,11 +215,8 @@ for path in sorted(
 
 
 def checks(number):
-    return {
-        value.key: value
-        for value in vars(importlib.import_module(f"reidkit.teach.checks.c{number}")).values()
-        if hasattr(value, "key")
-    }
+    module = rooms.load_part(number, "checks")
+    return {value.key: value for value in vars(module).values() if hasattr(value, "key")}
 
 
 def defined(code):

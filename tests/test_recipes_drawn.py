@@ -16,7 +16,7 @@ from reidkit.recipes import drawn, study, tables
 from reidkit.recipes.__main__ import main
 from reidkit.retrieval import embed
 from reidkit.retrieval.model_file import load_model
-from reidkit.teach.chapters import c11
+from reidkit.chapters.real_people import figures as c11
 
 TINY = replace(
     drawn.LAPTOP, places=2, people=4, cameras=2, steps=2, batch_people=4, batch_pictures=2

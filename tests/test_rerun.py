@@ -84,7 +84,7 @@ def rows_of(table):
 
 def test_grid_collects_rows_failures_and_a_picture(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
-        rerun.fingerprints, "package_digest", lambda without: "fixed"
+        rerun, "modules_digest", lambda names: "fixed"
     )  # somebody may be editing the package while this runs
     demo, before = write_demo(tmp_path), dict(os.environ)
     words = [
@@ -135,7 +135,7 @@ def test_grid_collects_rows_failures_and_a_picture(tmp_path, monkeypatch, capsys
 def test_survives_a_kill(tmp_path):
     demo, table = write_demo(tmp_path), tmp_path / "runs" / "90_demo.csv"
     code = (
-        "import sys; from reidkit.teach import rerun; rerun.fingerprints.package_digest = lambda without: 'fixed'; "
+        "import sys; from reidkit.teach import rerun; rerun.modules_digest = lambda names: 'fixed'; "
         "sys.exit(rerun.main(sys.argv[1:]))"
     )
     words = [
@@ -167,7 +167,7 @@ def test_survives_a_kill(tmp_path):
 
 def test_other_sources_make_other_runs(tmp_path, monkeypatch):
     ran = []
-    monkeypatch.setattr(rerun.fingerprints, "package_digest", lambda without: "fixed")
+    monkeypatch.setattr(rerun, "modules_digest", lambda names: "fixed")
 
     def fake(chapter, parameters, target, *rest):
         ran.append(parameters)

@@ -8,7 +8,7 @@ import torch
 
 pytest.importorskip("IPython")
 from reidkit import teach  # noqa: E402
-from reidkit.teach.recorded import t_interval  # noqa: E402
+from reidkit.stats import t_interval  # noqa: E402
 
 CLAIM, RECORD = "application/x-reidkit-claim+json", "application/x-reidkit-record+json"
 

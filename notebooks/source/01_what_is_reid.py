@@ -40,7 +40,7 @@ import torch
 
 from reidkit import datasets, recipes, retrieval, teach, world
 from reidkit.methods import baseline
-from reidkit.teach.checks import c01 as check
+from reidkit.chapters.what_is_reid import checks as check
 
 run = teach.start("01", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 
@@ -405,7 +405,7 @@ teach.show(
 # Now by hand. The first widget is the **ranking explorer**: choose a query, drop cameras from the gallery, watch AP move. The second is the **world explorer**: push the imaging chain, turn the person, hide part of her, and read how similar the network finds the result to the untouched picture. Which slider hurts most?
 
 # %% key="ranking-explorer" tags=["widget", "slide"]
-from reidkit.teach.chapters import c01
+from reidkit.chapters.what_is_reid import figures as c01
 
 explore_ranking, controls = c01.ranking_explorer(journey.away, *features["away"])
 teach.explore(

@@ -38,8 +38,8 @@ import torch
 
 from reidkit import datasets, losses, recipes, teach
 from reidkit.methods import three_ways
-from reidkit.teach.chapters import c01b
-from reidkit.teach.checks import c01b as check
+from reidkit.chapters.three_ways_to_train import figures as c01b
+from reidkit.chapters.three_ways_to_train import checks as check
 
 run = teach.start("01b", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 ways = WAYS.split()

@@ -41,8 +41,8 @@ from reidkit.layers import heads, norms
 from reidkit.methods import dualnorm, ibn
 from reidkit.recipes import exams
 from reidkit.recipes import norms as recipe
-from reidkit.teach.chapters import c03
-from reidkit.teach.checks import c03 as check
+from reidkit.chapters.dualnorm import figures as c03
+from reidkit.chapters.dualnorm import checks as check
 
 run = teach.start("03", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 

@@ -40,8 +40,8 @@ from reidkit.layers.statistics import held_statistics
 from reidkit.methods import baseline, metabin
 from reidkit.recipes import exams
 from reidkit.recipes import norms as recipe
-from reidkit.teach.chapters import c04, c04_planes
-from reidkit.teach.checks import c04 as check
+from reidkit.chapters.metabin import figures as c04, planes as c04_planes
+from reidkit.chapters.metabin import checks as check
 
 run = teach.start("04", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 

@@ -43,8 +43,8 @@ from reidkit import retrieval, teach
 from reidkit.datasets.record import read_picture
 from reidkit.layers import norms
 from reidkit.retrieval import embed_folder, model_file
-from reidkit.teach.chapters import c11
-from reidkit.teach.checks import c11 as check
+from reidkit.chapters.real_people import figures as c11
+from reidkit.chapters.real_people import checks as check
 
 run = teach.start("11", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 

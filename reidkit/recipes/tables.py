@@ -10,7 +10,7 @@ import torch
 from joblib import Parallel, delayed
 
 from .. import files, runtime
-from ..fingerprints import package_digest
+from ..code_digest import modules_digest
 
 
 def record(out, cases, make_row, given, inputs=(), watch=False, jobs=1):
@@ -24,7 +24,7 @@ def record(out, cases, make_row, given, inputs=(), watch=False, jobs=1):
     """
     threads = torch.get_num_threads()
     stamp = files.digest(
-        package_digest(frozenset({"teach"})), given, list(inputs), torch.__version__, threads
+        modules_digest([_module_of(make_row)]), given, list(inputs), torch.__version__, threads
     )
     cases = [{name: str(value) for name, value in case.items()} for case in cases]
     kept = [row for row in read_table(out) if row.get("stamp") == stamp]
@@ -55,6 +55,13 @@ def record(out, cases, make_row, given, inputs=(), watch=False, jobs=1):
             + ", ".join(f"{key} {value}" for key, value in found.items() if key.endswith("_rank1"))
         )
     return list(rows.values())
+
+
+def _module_of(function):
+    """The module that a row's maker is defined in, whatever wraps it."""
+    while hasattr(function, "func"):
+        function = function.func
+    return function.__module__
 
 
 def _name(case):

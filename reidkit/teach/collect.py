@@ -7,7 +7,7 @@ import pathlib
 
 from .. import files
 from .figures import pixels, png
-from .recorded import t_interval
+from ..stats import t_interval
 from .start import STYLE
 
 RECORD = "application/x-reidkit-record+json"

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .display import emit
 from .messages import say
+from .rooms import load_words
 
 LIMIT = 60_000  # bytes a picture may have, so that a notebook stays under 1 MB
 PAPER, INK = (255, 255, 255), (26, 26, 26)  # opaque: readable on light and on dark themes
@@ -79,23 +80,47 @@ def need_alt(alt):
     return alt.strip()
 
 
-def show(picture, alt, caption, name=None, width=None, smooth=False):
-    """Show one figure or picture with its alt text, and below it the caption, a "What you see" sentence.
+def show(picture, name=None, *, alt=None, caption=None, width=None, smooth=False, **values):
+    """Show one figure or picture with its alt text, and below it the caption: a "What you see" sentence.
 
-    picture: a matplotlib figure (closed afterwards) or what `pixels` takes; small ones grow by a whole factor.
-    width: pixels on the page. Raises ValueError where the alt text is missing or shorter than 20 characters.
+    Args:
+        picture: a matplotlib figure (closed afterwards) or what `pixels` takes; small ones grow by a whole factor.
+        name: "02-shares": alt text and caption are those of `shares` in the figures.toml of chapter 02's room.
+        alt: alt text of a picture that no room describes; at least 20 characters.
+        caption: its caption.
+        width: pixels on the page.
+        smooth: enlarge a small picture smoothly instead of pixel by pixel.
+        **values: fill the {blanks} of alt text and caption.
+    Raises:
+        ValueError: the alt text is missing or too short.
+        KeyError: no room describes a figure of this name, or a blank has no value.
     """
-    alt = need_alt(alt)
+    alt, caption = words_of(name, alt, caption, values)
     array = pixels(picture)
     if hasattr(picture, "canvas"):
         from matplotlib import pyplot
 
         pyplot.close(picture)
     else:
-        array = enlarge(array, max(1, min(256 // array.shape[0], 640 // array.shape[1])), smooth)
-    metadata = {"alt": alt} | ({"width": width} if width else {})
+        factor = min(256 // array.shape[0], 640 // array.shape[1])
+        array = enlarge(array, max(1, factor), smooth)
+    metadata = {"alt": alt}
+    if width:
+        metadata["width"] = width
     emit(f"[{name or 'figure'}] {alt}", metadata={"image/png": metadata}, png=png(array))
     emit(caption, markdown=f"*{caption}*" if "*" not in caption else caption)
+
+
+def words_of(name, alt=None, caption=None, values=None):
+    """(alt text, caption) of a figure: as given, else those that its chapter's room has under this name, blanks filled in."""
+    if alt is None:
+        described = load_words(name) if name else {}
+        alt = described.get("alt")
+        caption = described.get("caption", "")
+    alt = need_alt(alt)
+    if values:
+        return alt.format(**values), caption.format(**values)
+    return alt, caption
 
 
 def _images(images):

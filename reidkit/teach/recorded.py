@@ -4,44 +4,9 @@ import csv
 import math
 import statistics
 
-from .. import files
+from .. import files, stats
 from .display import emit, number, table
 from .messages import say
-
-# Two-sided 95 % points of Student's t for 1 to 30 degrees of freedom; beyond, 1.96 + 2.5 / df is right to 0.002.
-T95 = (
-    12.706,
-    4.303,
-    3.182,
-    2.776,
-    2.571,
-    2.447,
-    2.365,
-    2.306,
-    2.262,
-    2.228,
-    2.201,
-    2.179,
-    2.160,
-    2.145,
-    2.131,
-    2.120,
-    2.110,
-    2.101,
-    2.093,
-    2.086,
-    2.080,
-    2.074,
-    2.069,
-    2.064,
-    2.060,
-    2.056,
-    2.052,
-    2.048,
-    2.045,
-    2.042,
-)
-
 
 def plain(value, name="value"):
     """A one-element tensor, number, word or truth value -> what JSON and CSV hold; not finite: "nan", "inf"."""
@@ -64,42 +29,57 @@ def record(**values):
     )
 
 
-def t_interval(values):
-    """95 % t interval of the mean -> (low, high), or (None, None) for fewer than two values."""
-    if len(values) < 2:
-        return None, None
-    df = len(values) - 1
-    half = (
-        (T95[df - 1] if df <= 30 else 1.96 + 2.5 / df)
-        * statistics.stdev(values)
-        / math.sqrt(len(values))
-    )
-    return statistics.mean(values) - half, statistics.mean(values) + half
-
-
 class Recorded:
-    """Rows of a recorded table; each row is one run. `column` is what `claim` speaks of."""
+    """Rows of a recorded table, each of them one run.
+
+    Args:
+        name: of the table in data/results.
+        rows: dicts of text, as they stand in the file.
+        column: what `claim` speaks of.
+    """
 
     def __init__(self, name, rows, column=None):
-        self.name, self.rows, self.column = name, rows, column
+        self.name = name
+        self.rows = rows
+        self.column = column
+
+    def where(self, **filters):
+        """The rows whose columns equal the filters, as a table of their own (which may be empty)."""
+        wanted = {name: str(value) for name, value in filters.items()}
+        rows = [row for row in self.rows if wanted.items() <= row.items()]
+        return Recorded(self.name, rows, self.column)
 
     def values(self, column=None):
-        """The numbers of a column, one a run, in the order of the table."""
-        column = column or self.column
-        if column not in self.rows[0]:
-            raise KeyError(
-                say(
-                    "recorded column", column=column, table=self.name, known=", ".join(self.rows[0])
-                )
-            )
+        """The numbers of a column, one per run, in the order of the table."""
+        column = self._known(column)
         return [float(row[column]) for row in self.rows if row[column] != ""]
+
+    def by_seed(self, column=None):
+        """{seed: number} of a column, for differences that are paired by seed (`stats.paired`)."""
+        column = self._known(column)
+        return {row["SEED"]: float(row[column]) for row in self.rows if row.get(column, "") != ""}
+
+    def estimate(self, column=None):
+        """Mean and 95 % t interval of a column over the runs -> stats.Estimate."""
+        return stats.estimate(self.values(column))
+
+    def differences(self, other, column=None):
+        """This table minus another, run by run of the seeds that both have -> list of numbers."""
+        return stats.paired(self.by_seed(column), other.by_seed(column))
+
+    def change(self, other, column=None):
+        """Mean and 95 % t interval of the differences to another table, paired by seed -> stats.Estimate."""
+        return stats.estimate(self.differences(other, column))
 
     def mean(self, column=None):
         return statistics.mean(self.values(column))
 
-    def interval(self, column=None):
-        """95 % t interval over the runs -> (low, high); (None, None) with one run."""
-        return t_interval(self.values(column))
+    def _known(self, column):
+        column = column or self.column
+        if column not in self.rows[0]:
+            known = ", ".join(self.rows[0])
+            raise KeyError(say("recorded column", column=column, table=self.name, known=known))
+        return column
 
     @property
     def seeds(self):
@@ -107,20 +87,11 @@ class Recorded:
 
     def provenance(self):
         """One line: when, at which commit, on what, with which versions, how many seeds."""
-
-        def one(column):
-            return (
-                " / ".join(sorted({row[column] for row in self.rows if row.get(column)}))
-                or "unknown"
-            )
-
-        about = {name: one(name) for name in ("date", "commit", "device", "python", "torch")}
+        about = {}
+        for name in ("date", "commit", "device", "python", "torch"):
+            values = sorted({row[name] for row in self.rows if row.get(name)})
+            about[name] = " / ".join(values) or "unknown"
         return say("provenance", table=self.name, seeds=len(self.seeds), **about)
-
-    def summary(self, column=None):
-        """{"mean", "low", "high", "n"} of a column, for a claim."""
-        low, high = self.interval(column)
-        return {"mean": self.mean(column), "low": low, "high": high, "n": len(self.values(column))}
 
     def table(self, columns, by=(), title=None):
         """Show mean and 95 % interval over seeds of each column, one line for each value of the `by` columns."""
@@ -128,20 +99,21 @@ class Recorded:
         groups = {}
         for row in self.rows:
             groups.setdefault(tuple(row[key] for key in by), []).append(row)
-        rows = []
+        lines = []
         for key, members in groups.items():
             part = Recorded(self.name, members)
-            spreads = [spread(part.summary(column)) for column in columns]
-            rows.append([*key, *spreads, len(part.seeds) or len(members)])
-        text, markup = table([*by, *columns, "seeds"], rows, title or "")
-        emit(f"{text}\n{self.provenance()}", f"{markup}<p><small>{self.provenance()}</small></p>")
+            spreads = [spread(part.estimate(column)) for column in columns]
+            lines.append([*key, *spreads, len(part.seeds) or len(members)])
+        text, markup = table([*by, *columns, "seeds"], lines, title or "")
+        provenance = self.provenance()
+        emit(f"{text}\n{provenance}", f"{markup}<p><small>{provenance}</small></p>")
 
 
-def spread(summary):
+def spread(estimate):
     """ "0.61 [0.58, 0.64]", or the mean alone where one run gives no interval."""
-    if summary["low"] is None:
-        return number(summary["mean"])
-    return f"{number(summary['mean'])} [{number(summary['low'])}, {number(summary['high'])}]"
+    if estimate.low is None:
+        return number(estimate.mean)
+    return f"{number(estimate.mean)} [{number(estimate.low)}, {number(estimate.high)}]"
 
 
 def recorded(name, column=None, **filters):

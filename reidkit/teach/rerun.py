@@ -18,7 +18,8 @@ import tempfile
 import time
 from unittest import mock
 
-from .. import files, fingerprints, runtime
+from .. import files, runtime
+from ..code_digest import modules_digest
 from . import collect, source
 from .messages import say
 from .start import check_parameter, nearest
@@ -167,7 +168,7 @@ def run_grid(
     defaults = {name: parameter["default"].strip("\"'") for name, parameter in known.items()}
     if "THREADS" in known:
         tasks = [{"THREADS": threads} | task for task in tasks]
-    code = fingerprints.package_digest(without=frozenset({"teach"}))  # other code, other runs
+    code = modules_digest(source.modules_of(chapter))  # other code, other runs
     stamp = files.digest(chapter.stamp, code, runtime.versions(("torch", "numpy")))
     folder = pathlib.Path(out).resolve() / chapter.name
     targets = [folder / _file_name(task, files.digest(stamp, task, threads)) for task in tasks]

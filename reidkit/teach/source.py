@@ -11,7 +11,8 @@ import hashlib
 import pathlib
 import re
 
-from .. import files
+from .. import code_digest, files
+from . import rooms
 
 FORMAT = 2  # raise it when the builder changes what it writes
 FIXED = {"editable": False, "deletable": False}  # hints and solutions are read, not edited
@@ -39,7 +40,8 @@ class Chapter:
     name: str  # "01_what_is_reid", the file's stem
     header: dict  # title, minutes_study, minutes_compute, prerequisites, and least_checks, least_exercises where lower
     cells: list  # source cells in order, the id of each being its key
-    stamp: str  # hash of what the notebook is made from; see stamp()
+    stamp: str  # hash of the code that the notebook is made from; see stamps()
+    words: str  # hash of its text
 
     @property
     def exercises(self):
@@ -58,7 +60,7 @@ def tags(cell):
 
 
 def folder():
-    return files.project_root() / "notebooks" / "source"
+    return rooms.source_folder()
 
 
 def chapters(where=None):
@@ -66,25 +68,61 @@ def chapters(where=None):
     return [read(path) for path in sorted(pathlib.Path(where or folder()).glob("[0-9]*.py"))]
 
 
-def stamp(text, number):
-    """What makes a built notebook stale: another chapter text, other checks or drawings of its own, another recorded table,
-    another form of notebook. A change elsewhere in the package does not: nbval and the checks tell whether it changed what
-    the chapter shows."""
-    own = [
-        path
-        for folder in ("checks", "chapters")
-        for path in sorted(pathlib.Path(__file__).parent.glob(f"{folder}/c{number}[._]*py"))
-    ]
-    own += [
-        files.results_dir() / f"{name}.csv"
-        for name in sorted(set(re.findall(r'recorded\("(\w+)"', text)))
-    ]
-    parts = [
-        str(FORMAT),
-        text,
-        *(path.read_text(encoding="utf-8") if path.is_file() else "" for path in own),
-    ]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+def stamps(cells, number):
+    """What makes a built notebook stale, and what makes only its words stale -> (code, words).
+
+    code: the syntax trees of the code cells, tags and order of the cells, the room's modules and figures.toml, the recorded
+    tables that they name, the form of a notebook. Whoever changes one of these runs the chapter again. A change elsewhere in
+    the package is for nbval and the checks to notice.
+    words: the text of all cells. Changed prose enters the built notebook without a run (`build.refresh`).
+    """
+    parts = [str(FORMAT)]
+    for cell in cells:
+        parts += [cell.id, *tags(cell), code_of(cell.source) if cell.cell_type == "code" else ""]
+    parts += _room(number)
+    parts += _recorded_tables(cells, number)
+    code = _short_hash("\0".join(parts))
+    words = _short_hash("\0".join(cell.source for cell in cells))
+    return code, words
+
+
+def code_of(text):
+    """A name for what a cell does; of a cell that is not plain Python (a magic), for its text."""
+    try:
+        return code_digest.code_digest(text)
+    except SyntaxError:
+        return _short_hash(text)
+
+
+def _room(number):
+    """Names for the modules of a chapter's room, and its captions; [] for a chapter that has none (in tests)."""
+    try:
+        folder = rooms.room_folder(number)
+    except KeyError:
+        return []
+    captions = folder / "figures.toml"
+    parts = [code_digest.folder_digest(folder)]
+    return parts + ([captions.read_text(encoding="utf-8")] if captions.is_file() else [])
+
+
+def _recorded_tables(cells, number):
+    """SHA-256 of every file of data/results that the chapter or its room names."""
+    texts = [cell.source for cell in cells]
+    if _room(number):
+        texts += [path.read_text(encoding="utf-8") for path in rooms.room_folder(number).glob("*.py")]
+    words = set(re.findall(r"\w+", "\n".join(texts)))
+    paths = sorted(files.results_dir().glob("[0-9]*.*"))
+    return [f"{path.name} {files.sha256_file(path)}" for path in paths if path.stem in words]
+
+
+def _short_hash(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def modules_of(chapter):
+    """The package's modules that a chapter's code imports, its room among them."""
+    code = [cell.source for cell in chapter.cells if cell.cell_type == "code"]
+    return code_digest.modules_in(re.sub(r"(?m)^\s*[%!].*$", "", "\n".join(code)))
 
 
 def read(path):
@@ -105,7 +143,7 @@ def read(path):
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
         raise ValueError(f"{path.name}: these keys stand twice: {', '.join(twice)}")
-    chapter = Chapter(header["chapter"], path.stem, header, cells, stamp(text, header["chapter"]))
+    chapter = Chapter(header["chapter"], path.stem, header, cells, *stamps(cells, header["chapter"]))
     for name in chapter.exercises:
         lost = [key for key in (name, f"{name}-hint1", f"{name}-solution") if key not in keys]
         if lost:
@@ -157,6 +195,7 @@ def notebook(chapter, form="gallery"):
         "title": chapter.header["title"],
         "form": form,
         "stamp": chapter.stamp,
+        "words": chapter.words,
     }
     made = nbformat.v4.new_notebook(
         cells=cells,
@@ -168,7 +207,7 @@ def notebook(chapter, form="gallery"):
 
 
 def source_hash(text):
-    return hashlib.sha256(text.strip().encode()).hexdigest()[:16]
+    return _short_hash(text.strip())
 
 
 def _folded(cells):

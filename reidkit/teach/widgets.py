@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from .display import emit, number
-from .figures import grid, need_alt, pixels, png
+from .figures import grid, pixels, png, words_of
 from .messages import say
 
 
@@ -149,7 +149,7 @@ def _folded(summary, picture, alt):
     )
 
 
-def explore(draw, controls, film, alt, name=None):
+def explore(draw, controls, film, name=None, *, alt=None, **values):
     """A picture with controls, drawn by `draw(state)` or `draw(state, artists)` -> Frame(picture, text).
 
     controls: dict name -> slider(...), choice(...) or switch(...); film: 3 to 5 states, dicts of what differs from the
@@ -157,7 +157,7 @@ def explore(draw, controls, film, alt, name=None):
     the builder and the rerun tool) or a missing ipywidgets: the plain picture instead of controls, and every state of
     `states(controls)` is drawn once, so that a position that raises is found without a hand on the slider.
     """
-    alt = need_alt(alt)
+    alt, _ = words_of(name, alt, values=values)
     if not 3 <= len(film) <= 5:
         raise ValueError(say("film length", count=len(film)))
     drawing, first = _Drawing(draw), {key: control.value for key, control in controls.items()}

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ..exercises import exercise, expect
+from ...teach.exercises import exercise, expect
 
 
 def _by_axes(x, axes, eps=1e-5):

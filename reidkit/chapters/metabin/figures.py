@@ -1,6 +1,6 @@
 """Chapter 04: MetaBIN. Recorded features and gates, differences by seed, and the pictures of the chapter.
 
-The points on a plane that its losses push about are in `c04_planes`.
+The points on a plane that its losses push about are in `planes`.
 """
 
 import copy
@@ -16,7 +16,8 @@ from ...layers.norms import BatchInstanceNorm, gates, swap_norms
 from ...layers.statistics import held_statistics
 from ...methods import metabin
 from ...training import Batch
-from ..recorded import Recorded, t_interval
+from ...stats import t_interval
+from ...teach.recorded import Recorded
 
 NAMES = ("BN", "IN", "BIN", "MetaBIN")  # whose features were recorded
 MARKS = "o^sDvPX*"

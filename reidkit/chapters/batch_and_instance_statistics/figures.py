@@ -13,9 +13,9 @@ from ... import files, retrieval, world
 from ...augment import normalize
 from ...layers.norms import InstanceNorm
 from ...measures import divergence
-from ..figures import grid
-from ..recorded import recorded as read_table
-from ..widgets import Frame, slider
+from ...teach.figures import grid
+from ...teach.recorded import recorded as read_table
+from ...teach.widgets import Frame, slider
 
 LAYERS = ("pixels", "stem", "layer1", "layer2", "layer3", "layer4")
 DEPTH, WIDTH, SATURATED = (

@@ -1,6 +1,6 @@
 """Chapter 11: real people. Its exams, probes, pictures and the knob explorer.
 
-    REIDKIT_DATA_ROOT=/folder/of/data/sets python -m reidkit.teach.chapters.c11
+    REIDKIT_DATA_ROOT=/folder/of/data/sets python -m reidkit.chapters.real_people.figures
 
 writes data/results/11_outline.safetensors, the outline of real people (the development half of PKU-Reid): a deviation
 for each pixel, no picture.
@@ -15,8 +15,9 @@ import torch
 from ... import datasets, files, recipes, retrieval, weights, world
 from ...datasets.record import Exam
 from ...recipes import study
-from ..recorded import Recorded, t_interval
-from ..widgets import Frame, choice
+from ...stats import t_interval
+from ...teach.recorded import Recorded
+from ...teach.widgets import Frame, choice
 
 EXAMS = {
     "validation": ("drawn people", "o"),

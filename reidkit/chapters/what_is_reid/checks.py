@@ -2,7 +2,7 @@
 
 import torch
 
-from ..exercises import exercise, expect
+from ...teach.exercises import exercise, expect
 
 
 @exercise("01-keep")

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from ... import losses
 from ...methods import metabin
-from ..exercises import exercise, expect
+from ...teach.exercises import exercise, expect
 
 POINTS = torch.tensor([[0.0, 0], [3, 4], [1, 0], [0, 2]]) + 0.1
 UNEVEN = torch.tensor([[0.1, 1], [2, 0.3], [3, 3.5], [4, 1], [0.2, 5]])  # places 7, 7, 7, 2, 2

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from ... import files, world
-from ..figures import grid
-from ..widgets import Frame, choice, slider
+from ...teach.figures import grid
+from ...teach.widgets import Frame, choice, slider
 
 # what stands in the map: row of boxes, chapters in it, what each repairs or explains
 MAP = (

@@ -13,9 +13,10 @@ from ...layers.norms import IBN, InstanceNorm
 from ...layers.residual import NormedSum
 from ...recipes.exams import TONES
 from ...recipes.norms import TABLES, network
-from ..figures import grid, pixels
-from ..recorded import Recorded, t_interval
-from ..widgets import Frame, choice, slider, switch
+from ...teach.figures import grid, pixels
+from ...stats import t_interval
+from ...teach.recorded import Recorded
+from ...teach.widgets import Frame, choice, slider, switch
 
 PLACES = (
     "none",

@@ -4,8 +4,8 @@ import torch
 
 from ... import losses, measures
 from ...methods import metabin
-from ..widgets import Frame, choice, slider
-from .c04 import MARKS
+from ...teach.widgets import Frame, choice, slider
+from .figures import MARKS
 
 PLACES, PEOPLE, PICTURES = 3, 3, 3  # of the plane; three people in each place
 LOSSES = {

@@ -7,8 +7,8 @@ import torch
 
 from ... import retrieval, world
 from ...datasets.record import ReIDData
-from ..figures import grid, strip
-from ..widgets import Frame, choice, slider
+from ...teach.figures import grid, strip
+from ...teach.widgets import Frame, choice, slider
 
 
 def ranking_explorer(exam, query_features, gallery_features, top=8):

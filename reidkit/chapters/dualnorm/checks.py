@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from ..exercises import exercise, expect
+from ...teach.exercises import exercise, expect
 
 
 def _stirred(model):

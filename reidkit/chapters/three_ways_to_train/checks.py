@@ -2,7 +2,7 @@
 
 import torch
 
-from ..exercises import exercise, expect
+from ...teach.exercises import exercise, expect
 
 
 @exercise("01b-contrastive")
@@ -74,22 +74,22 @@ def batch_hard(answer):
 
 @exercise("01b-rescue")
 def rescue(answer):
-    from ..chapters import c01b
+    from . import figures
 
     settings = answer()
     expect(
-        isinstance(settings, dict) and set(settings) == set(c01b.COLLAPSED),
-        f"return a dict with the keys {', '.join(c01b.COLLAPSED)}",
+        isinstance(settings, dict) and set(settings) == set(figures.COLLAPSED),
+        f"return a dict with the keys {', '.join(figures.COLLAPSED)}",
     )
     expect(
-        settings != c01b.COLLAPSED,
+        settings != figures.COLLAPSED,
         "these are the settings of the collapsed run: change at least one",
     )
     expect(
         settings["mining"] in ("hard", "weighted"),
         f"mining is {settings['mining']!r}; expected 'hard' or 'weighted'",
     )
-    rows = c01b.collapse_lab(None, **settings)
+    rows = figures.collapse_lab(None, **settings)
     expect(
         rows["distance"][-1] > 0.1,
         f"still one point: the mean distance ends at {rows['distance'][-1]:.3f}",

@@ -1,0 +1,115 @@
+"""How the course draws: one look for each norm and method from the first chapter to the last, dots
+with whiskers.
+
+Nothing depends on colour alone: every look has a marker and a line style of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..stats import Estimate
+
+PAPER_LINE = {"color": "0.4", "linewidth": 0.9, "linestyle": ":", "marker": "none"}
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour (of the course's cycle), marker and line style of one thing that is compared."""
+
+    color: str
+    marker: str
+    linestyle: str
+
+    def keywords(self, filled: bool = True) -> dict:
+        """For matplotlib's `plot` and `errorbar`; `filled` False leaves the marker white inside."""
+        face = self.color if filled else "white"
+        return {
+            "color": self.color,
+            "marker": self.marker,
+            "linestyle": self.linestyle,
+            "markerfacecolor": face,
+        }
+
+
+# A norm or method keeps its look through the whole course.
+LOOKS = {
+    "BN": Look("C0", "o", "-"),
+    "BIN": Look("C1", "s", "--"),
+    "IN": Look("C2", "^", "-."),
+    "MetaBIN": Look("C3", "D", ":"),
+    "half and half": Look("C4", "v", "-"),
+    "DualNorm": Look("C5", "P", "--"),
+    "IBN-a": Look("C6", "X", "-."),
+    "IBN-b": Look("C6", "*", ":"),
+}
+
+# Where a model is examined: the same people's places, places never seen, two exams of one question
+# each.
+EXAM_LOOKS = {
+    "home": Look("C0", "o", "-"),
+    "away": Look("C1", "s", "--"),
+    "tone": Look("C2", "^", "-."),
+    "style": Look("C3", "D", ":"),
+}
+
+
+def make_figure(
+    rows: int = 1, columns: int = 1, size: tuple[float, float] | None = None, **options
+):
+    """A figure and its axes: pyplot.subplots with matplotlib imported only now.
+
+    Args:
+        rows: of axes.
+        columns: of axes.
+        size: (width, height) in inches.
+        **options: of pyplot.subplots.
+    Returns:
+        (figure, axes): one axes, or an array of them.
+    """
+    from matplotlib import pyplot
+
+    return pyplot.subplots(rows, columns, figsize=size, **options)
+
+
+def dot(axes, estimate: Estimate, y: float, look: Look, *, filled: bool = True, **options) -> None:
+    """A dot at height y with its interval as whiskers.
+
+    Args:
+        axes: to draw on.
+        estimate: mean and interval; without an interval, the dot alone.
+        y: height.
+        look: colour and marker.
+        filled: False leaves the dot white inside (say, where an interval holds 0).
+        **options: of `errorbar`, such as label.
+    """
+    keywords = look.keywords(filled) | {"linestyle": "none", "capsize": 3} | options
+    axes.errorbar(estimate.mean, y, xerr=estimate.whiskers, **keywords)
+
+
+def line(
+    axes, places: Sequence[float], estimates: Sequence[Estimate], look: Look, **options
+) -> None:
+    """A line through means with their intervals as whiskers.
+
+    Args:
+        axes: to draw on.
+        places: x of each estimate.
+        estimates: as many.
+        look: colour, marker and line style.
+        **options: of `errorbar`, such as label.
+    """
+    means = [estimate.mean for estimate in estimates]
+    down = [estimate.mean - estimate.lowest for estimate in estimates]
+    up = [estimate.highest - estimate.mean for estimate in estimates]
+    keywords = look.keywords() | {"capsize": 3} | options
+    axes.errorbar(places, means, yerr=[down, up], **keywords)
+
+
+def name_rows(axes, names: Sequence[str], **options) -> None:
+    """Names of rows on the y axis, the first on top: row i stands at y = len(names) - 1 - i."""
+    axes.set(
+        yticks=range(len(names)),
+        yticklabels=list(reversed(names)),
+        ylim=(-0.6, len(names) - 0.4),
+        **options,
+    )

@@ -1,0 +1,88 @@
+"""Where a chapter keeps what it alone needs: its room, `reidkit/chapters/NAME/`.
+
+NAME is what follows the number in the name of the chapter's source (`notebooks/source/03_dualnorm.py` -> `dualnorm`), so
+that a chapter can get another number by renaming one file. A room holds any of
+
+    experiments.py  what the chapter measures, beyond the package
+    figures.py      pictures of what was measured
+    widgets.py      draw functions for `teach.explore`
+    checks.py       checks of the exercises
+    figures.toml    alt text and caption of every figure: prose, which a translation overlays
+"""
+
+import functools
+import importlib
+import pathlib
+import tomllib
+from types import ModuleType
+
+from .. import chapters, files
+from .messages import say
+
+PARTS = ("experiments", "figures", "widgets", "checks")
+
+
+def source_folder() -> pathlib.Path:
+    """The folder of the chapters' sources."""
+    return files.project_root() / "notebooks" / "source"
+
+
+def room_of(number: str) -> str:
+    """The name of a chapter's room.
+
+    Args:
+        number: of the chapter, such as "03" or "01b".
+    Raises:
+        KeyError: no source has this number.
+    """
+    sources = sorted(source_folder().glob(f"{number}_*.py"))
+    if not sources:
+        known = ", ".join(path.stem for path in sorted(source_folder().glob("[0-9]*.py")))
+        raise KeyError(say("no chapter", number=number, known=known))
+    return sources[0].stem.partition("_")[2]
+
+
+def room_folder(number: str) -> pathlib.Path:
+    """The folder of a chapter's room; it need not exist."""
+    return pathlib.Path(chapters.__file__).parent / room_of(number)
+
+
+def load_part(number: str, part: str) -> ModuleType | None:
+    """One module of a chapter's room; None where the chapter has no such file.
+
+    Args:
+        number: of the chapter.
+        part: one of PARTS.
+    """
+    if not (room_folder(number) / f"{part}.py").is_file():
+        return None
+    return importlib.import_module(f"{chapters.__name__}.{room_of(number)}.{part}")
+
+
+def load_words(name: str) -> dict[str, str]:
+    """Alt text and caption of a figure, from the figures.toml of its chapter's room.
+
+    Args:
+        name: of the figure: the chapter's number, a dash and a key of figures.toml ("02-shares").
+    Returns:
+        {"alt": ..., "caption": ...}, with {blanks} still in them.
+    Raises:
+        KeyError: there is no such figure; the message lists those there are.
+    """
+    number, _, key = name.partition("-")
+    table = _read_table(room_folder(number) / "figures.toml")
+    if key not in table:
+        raise KeyError(say("no figure", name=name, known=", ".join(table) or "none"))
+    return table[key]
+
+
+def _read_table(path: pathlib.Path) -> dict:
+    if not path.is_file():
+        return {}
+    return _parse_table(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache
+def _parse_table(path: pathlib.Path, changed: int) -> dict:
+    """`changed` makes an edited file a new one to the cache."""
+    return tomllib.loads(path.read_text(encoding="utf-8"))
