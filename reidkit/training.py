@@ -16,8 +16,8 @@ from tqdm import tqdm
 from . import sampling
 from .augment import normalize
 from .checkpoints import Run, fill, model_tensors, remove_leftovers, say
-from .files import cache_dir, digest
 from .code_digest import modules_digest
+from .files import cache_dir, digest
 from .fingerprints import describe
 from .runtime import device_name, pick_device
 

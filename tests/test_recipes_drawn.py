@@ -9,6 +9,7 @@ import torch
 from training_case import own_cache  # noqa: F401 a fixture
 
 from reidkit import backbones, files, world
+from reidkit.chapters.real_people import figures as c11
 from reidkit.layers import pooling
 from reidkit.layers.norms import IBN, BatchInstanceNorm, InstanceNorm
 from reidkit.methods.baseline import make
@@ -16,7 +17,6 @@ from reidkit.recipes import drawn, study, tables
 from reidkit.recipes.__main__ import main
 from reidkit.retrieval import embed
 from reidkit.retrieval.model_file import load_model
-from reidkit.chapters.real_people import figures as c11
 
 TINY = replace(
     drawn.LAPTOP, places=2, people=4, cameras=2, steps=2, batch_people=4, batch_pictures=2

@@ -130,7 +130,7 @@ def test_data_folder_becomes_a_full_path(tmp_path, monkeypatch):
 def test_show_gives_one_small_opaque_png_with_alt_and_closes_the_figure(shown):
     figure, axes = pyplot.subplots()
     axes.imshow(np.random.default_rng(0).random((300, 300, 3)))
-    teach.show(figure, ALT, "What you see: noise.", name="noise", width=400)
+    teach.show(figure, alt=ALT, caption="What you see: noise.", name="noise", width=400)
     (picture, metadata), (caption, _) = shown
     assert len(picture["image/png"]) <= figures.LIMIT
     assert metadata == {"image/png": {"alt": ALT, "width": 400}} and ALT in picture["text/plain"]
@@ -147,12 +147,12 @@ def test_same_figure_gives_the_same_bytes(shown):
         figure, axes = pyplot.subplots()
         axes.plot([1, 2, 3], label="a")
         axes.legend()
-        teach.show(figure, ALT, "caption")
+        teach.show(figure, alt=ALT, caption="caption")
     assert shown[0][0]["image/png"] == shown[2][0]["image/png"]
 
 
 def test_small_arrays_are_enlarged_by_a_whole_factor_with_hard_edges(shown):
-    teach.show(people(1)[0], ALT, "caption")
+    teach.show(people(1)[0], alt=ALT, caption="caption")
     shown_array = np.asarray(Image.open(io.BytesIO(shown[0][0]["image/png"])).convert("RGB"))
     assert shown_array.shape == (256, 128, 3)
     assert (shown_array[:4, :4] == shown_array[0, 0]).all()
@@ -161,7 +161,7 @@ def test_small_arrays_are_enlarged_by_a_whole_factor_with_hard_edges(shown):
 @pytest.mark.parametrize("alt", ["", None, "too short"])
 def test_alt_text_is_required(alt):
     with pytest.raises(ValueError, match="20 characters"):
-        teach.show(people(1)[0], alt, "caption")
+        teach.show(people(1)[0], alt=alt, caption="caption")
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_controls_that_make_no_sense_are_refused(make):
 
 def test_static_explore_shows_picture_readout_and_filmstrip(shown, monkeypatch):
     monkeypatch.setenv("REIDKIT_STATIC", "1")
-    assert teach.explore(draw, CONTROLS, FILM, ALT, name="demo") is None
+    assert teach.explore(draw, CONTROLS, FILM, alt=ALT, name="demo") is None
     (picture, metadata), (rest, _) = shown
     assert metadata["image/png"]["alt"] == ALT and picture["image/png"].startswith(b"\x89PNG")
     assert "n is 4" in rest["text/plain"] and "n is 4" in rest["text/html"]
@@ -299,10 +299,10 @@ def test_static_explore_finds_a_position_that_raises(shown, monkeypatch):
 
     monkeypatch.setenv("REIDKIT_STATIC", "1")
     with pytest.raises(ZeroDivisionError):
-        teach.explore(breaks, CONTROLS, FILM, ALT)
+        teach.explore(breaks, CONTROLS, FILM, alt=ALT)
     with pytest.raises(ZeroDivisionError):  # and a broken first frame, live or not
         monkeypatch.delenv("REIDKIT_STATIC")
-        teach.explore(lambda state: 1 / 0, CONTROLS, FILM, ALT)
+        teach.explore(lambda state: 1 / 0, CONTROLS, FILM, alt=ALT)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_static_explore_finds_a_position_that_raises(shown, monkeypatch):
 )
 def test_explore_refuses_a_wrong_filmstrip(film, words):
     with pytest.raises(ValueError, match=words):
-        teach.explore(draw, CONTROLS, film, ALT)
+        teach.explore(draw, CONTROLS, film, alt=ALT)
 
 
 @pytest.fixture
@@ -333,7 +333,7 @@ def parts(box):
 
 
 def test_live_explore_redraws_and_reads_out(live):
-    teach.explore(draw, CONTROLS, FILM, ALT)
+    teach.explore(draw, CONTROLS, FILM, alt=ALT)
     (n, x, kind, on), readout, image = parts(live[0])
     assert (
         sum("image/png" in str(output)[:20] for output in live) == 0
@@ -364,7 +364,7 @@ def test_live_explore_waits_with_a_slow_drawing_and_reuses_artists(live):
         time.sleep(0.11)
         return draw(state)
 
-    teach.explore(slow, CONTROLS, FILM, ALT)
+    teach.explore(slow, CONTROLS, FILM, alt=ALT)
     (n, *_), _, _ = parts(live[0])
     assert not n.continuous_update and all(artists is kept[0] for artists in kept)
 
@@ -373,7 +373,7 @@ def test_live_explore_reports_an_error_and_raises_it(live):
     def breaks(state):
         return draw(state) if state["n"] < 6 else 1 / 0
 
-    teach.explore(breaks, CONTROLS, [{}, {"n": 0}, {"n": 2}], ALT)
+    teach.explore(breaks, CONTROLS, [{}, {"n": 0}, {"n": 2}], alt=ALT)
     (n, *_), readout, image = parts(live[0])
     with pytest.raises(ZeroDivisionError):
         n.value = 10
@@ -385,7 +385,7 @@ def test_next_example_is_a_seeded_row(live, monkeypatch):
     rows = []
     for _ in range(2):
         live.clear()
-        teach.explore(draw, CONTROLS, FILM, ALT)
+        teach.explore(draw, CONTROLS, FILM, alt=ALT)
         (n, x, kind, on, button), readout, _ = parts(live[0])
         row = []
         for _ in range(5):

@@ -293,7 +293,7 @@ teach.claim(
     holds=lambda gap: gap == 0,
     unit="grey levels",
     run=run,
-    presets=("smoke", "laptop", "gpu"),
+    at=(("smoke", "laptop", "gpu"), ("world",)),
 )
 teach.claim(
     "Another imaging chain leaves the body-part mask as it is",
@@ -301,7 +301,7 @@ teach.claim(
     holds=lambda n: n == 0,
     unit="pixels",
     run=run,
-    presets=("smoke", "laptop", "gpu"),
+    at=(("smoke", "laptop", "gpu"), ("world",)),
 )
 teach.record(between_places=between_places.item(), between_people=between_people.item())
 

@@ -599,8 +599,7 @@ teach.claim(
     holds=lambda gap: gap >= -1e-9,
     unit="AP",
     run=run,
-    presets=("smoke", "laptop", "gpu"),
-    data=("world", "market1501", "pku-reid"),
+    at=(("smoke", "laptop", "gpu"), ("world", "market1501", "pku-reid")),
 )
 
 # %% key="record" tags=["skip"]

@@ -630,8 +630,7 @@ if real is not None:
         measured=100 * (live["real", "per camera"].map - live["real", "as trained"].map),
         unit="points of mAP",
         run=run,
-        presets=("smoke", "laptop", "gpu"),
-        data=("pku-reid",),
+        at=(("smoke", "laptop", "gpu"), ("pku-reid",)),
     )
 
 # %% key="record" tags=["skip"]

@@ -7,6 +7,8 @@ from .messages import say
 from .recorded import plain, spread
 
 SIGNS = {"held": "✓", "not held": "✗", "not tested here": "–"}
+BORDERS = {"held": "solid", "not held": "double", "not tested here": "dotted"}
+AGREEMENT = {None: "paper unclear", True: "paper yes", False: "paper no"}
 
 
 def claim(
@@ -15,88 +17,97 @@ def claim(
     holds=None,
     unit="",
     run=None,
-    presets=("laptop",),
-    data=("world",),
     recorded=None,
+    at=(("laptop",), ("world",)),
 ):
-    """State a sentence with what was measured: "held", "not held" or "not tested here"; whatever was
-    measured, it does not raise, and a number that is not finite is "not held".
+    """State a sentence with what was measured: "held", "not held" or "not tested here".
 
-    measured: a number from this run; None judges the mean of `recorded` instead, which no preset changes.
-    holds: number -> bool.
-    run: from teach.start; with another preset or data source than the named ones a measured claim is shown, not judged.
-    recorded: teach.recorded("table", "column"): the same number over recorded seeds.
+    Whatever was measured, it does not raise, and a number that is not finite is "not held".
+
+    Args:
+        sentence: what is claimed.
+        measured: a number from this run; None judges the mean of `recorded` instead, which no
+            preset changes.
+        holds: number -> bool.
+        unit: of the number.
+        run: from teach.start; at another preset or data source than `at` says, a measured claim is
+            shown, not judged.
+        recorded: teach.recorded("table", "column"): the same number over recorded seeds.
+        at: (presets, data sources) at which a measured claim is judged.
+    Raises:
+        ValueError: there is neither a measured nor a recorded number.
     """
-    past = None if recorded is None else recorded.summary()
-    if measured is None and past is None:
+    if measured is None and recorded is None:
         raise ValueError(say("claim nothing", sentence=sentence))
-    judged = (
-        past["mean"]
-        if measured is None
-        else measured.item()
-        if hasattr(measured, "item")
-        else measured
-    )
+    past = None if recorded is None else recorded.estimate()
+    judged = past.mean if measured is None else measured
+    if hasattr(judged, "item"):
+        judged = judged.item()
     value = plain(judged, "measured")  # for the record: a word where it is not finite
-    bound = measured is None or run is None or (run.preset.name in presets and run.source in data)
-    state = (
-        "not tested here"
-        if not bound
-        else "held"
-        if value == judged and bool(holds(judged))
-        else "not held"
-    )
+    presets, sources = at
+    here = run is None or (run.preset.name in presets and run.source in sources)
+    if measured is not None and not here:
+        state = "not tested here"
+    elif value == judged and bool(holds(judged)):
+        state = "held"
+    else:
+        state = "not held"
     lines = [say("claim", sign=SIGNS[state], sentence=sentence, state=state)]
     if measured is not None:
         lines.append(say("claim measured", value=number(value), unit=unit).rstrip())
-    if not bound:
-        lines.append(say("claim bound", presets=" or ".join(presets), data=" or ".join(data)))
+    if state == "not tested here":
+        lines.append(say("claim bound", presets=" or ".join(presets), data=" or ".join(sources)))
     if past:
-        lines.append(
-            say(
-                "claim recorded",
-                spread=spread(past),
-                unit=unit,
-                n=past["n"],
-                source=recorded.provenance(),
-            )
-        )
-    border = {"held": "solid", "not held": "double", "not tested here": "dotted"}[state]
-    markup = f"<strong>{html.escape(lines[0])}</strong>" + "".join(
-        f"<br>{html.escape(line)}" for line in lines[1:]
-    )
-    said = {
+        lines.append(_about_the_past(past, unit, recorded))
+    content = {
         "sentence": sentence,
         "state": state,
         "measured": None if measured is None else value,
         "unit": unit,
+        "recorded": past and _as_json(past),
     }
-    emit(
-        "\n   ".join(lines),
-        f'<div style="border-left: 4px {border}; padding: 0.2em 0.8em">{markup}</div>',
-        claim=said | {"recorded": past},
-    )
+    emit("\n   ".join(lines), _framed(lines, state), claim=content)
+
+
+def _about_the_past(past, unit, recorded):
+    source = recorded.provenance()
+    return say("claim recorded", spread=spread(past), unit=unit, n=past.count, source=source)
+
+
+def _as_json(past):
+    return {"mean": past.mean, "low": past.low, "high": past.high, "n": past.count}
+
+
+def _framed(lines, state):
+    """The lines in HTML, the first one strong, with the state's border on the left."""
+    rest = "".join(f"<br>{html.escape(line)}" for line in lines[1:])
+    style = f"border-left: 4px {BORDERS[state]}; padding: 0.2em 0.8em"
+    return f'<div style="{style}"><strong>{html.escape(lines[0])}</strong>{rest}</div>'
 
 
 def compare_with_paper(rows, title="", tolerance=None):
-    """A paper's numbers beside ours: what, paper, source, ours, agree? and a remark; shown and never failing.
+    """A paper's numbers beside ours: what, paper, source, ours, agree? and a remark; shown and
+    never failing.
 
-    rows: (what, paper's value, source, ours[, agree[, remark]]). agree is True, False, None (cannot be compared) or a
-    function (paper, ours) -> bool; left out, two numbers agree within `tolerance`; without one they cannot be compared.
+    Args:
+        rows: (what, paper's value, source, ours[, agree[, remark]]). agree is True, False, None
+            (cannot be compared) or a function (paper, ours) -> bool; left out, two numbers agree
+            within `tolerance`.
+        title: of the table.
+        tolerance: how far apart two numbers may be; without one they cannot be compared.
     """
     lines = []
-    for row in rows:
-        what, paper, source, ours, *rest = row
+    for what, paper, source, ours, *rest in rows:
         agree = rest[0] if rest else _within(paper, ours, tolerance)
-        agree = agree(paper, ours) if callable(agree) else agree
-        words = say("paper unclear" if agree is None else "paper yes" if agree else "paper no")
-        lines.append(
-            [what, number(paper), source, number(ours), words, rest[1] if len(rest) > 1 else ""]
-        )
+        if callable(agree):
+            agree = agree(paper, ours)
+        remark = rest[1] if len(rest) > 1 else ""
+        lines.append([what, number(paper), source, number(ours), say(AGREEMENT[agree]), remark])
     emit(*table(say("paper headers").split("|"), lines, title))
 
 
 def _within(paper, ours, tolerance):
-    if tolerance is None or not all(isinstance(value, (int, float)) for value in (paper, ours)):
+    are_numbers = all(isinstance(value, (int, float)) for value in (paper, ours))
+    if tolerance is None or not are_numbers:
         return None
     return abs(paper - ours) <= tolerance

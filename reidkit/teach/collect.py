@@ -6,8 +6,8 @@ import json
 import pathlib
 
 from .. import files
-from .figures import pixels, png
 from ..stats import t_interval
+from .figures import pixels, png
 from .start import STYLE
 
 RECORD = "application/x-reidkit-record+json"

@@ -1,4 +1,6 @@
-"""Pictures of a notebook: small PNGs with alt text and a caption, montages, ranked strips; nothing by colour alone."""
+"""Pictures of a notebook: small PNGs with alt text and a caption, montages, ranked strips; nothing
+by colour alone.
+"""
 
 import io
 import textwrap
@@ -21,7 +23,9 @@ SMOOTH, HARD = Image.Resampling.LANCZOS, Image.Resampling.NEAREST
 
 
 def pixels(picture):
-    """A matplotlib figure, or an array or tensor (H, W), (H, W, 3) or (3, H, W), uint8 or 0..1 -> uint8 (H, W, 3)."""
+    """A matplotlib figure, or an array or tensor (H, W), (H, W, 3) or (3, H, W), uint8 or 0..1 ->
+    uint8 (H, W, 3).
+    """
     if hasattr(
         picture, "canvas"
     ):  # a matplotlib figure; its artists may be reused for the next frame
@@ -46,13 +50,16 @@ def pixels(picture):
 
 
 def enlarge(array, factor, smooth=True):
-    """uint8 (H, W, 3) -> (H * factor, W * factor, 3): smooth to look at people, hard-edged to look at pixels."""
+    """uint8 (H, W, 3) -> (H * factor, W * factor, 3): smooth to look at people, hard-edged to look
+    at pixels.
+    """
     size = (array.shape[1] * factor, array.shape[0] * factor)
     return np.asarray(Image.fromarray(array).resize(size, SMOOTH if smooth else HARD))
 
 
 def png(array, limit=LIMIT):
-    """uint8 (H, W, 3) -> PNG of at most `limit` bytes: all colours if they fit, else fewer, then a smaller picture.
+    """uint8 (H, W, 3) -> PNG of at most `limit` bytes: all colours if they fit, else fewer, then a
+    smaller picture.
 
     limit None: quick and as large as it comes, for a live widget.
     """
@@ -81,11 +88,14 @@ def need_alt(alt):
 
 
 def show(picture, name=None, *, alt=None, caption=None, width=None, smooth=False, **values):
-    """Show one figure or picture with its alt text, and below it the caption: a "What you see" sentence.
+    """Show one figure or picture with its alt text, and below it the caption: a "What you see"
+    sentence.
 
     Args:
-        picture: a matplotlib figure (closed afterwards) or what `pixels` takes; small ones grow by a whole factor.
-        name: "02-shares": alt text and caption are those of `shares` in the figures.toml of chapter 02's room.
+        picture: a matplotlib figure (closed afterwards) or what `pixels` takes; small ones grow by
+            a whole factor.
+        name: "02-shares": alt text and caption are those of `shares` in the figures.toml of chapter
+            02's room.
         alt: alt text of a picture that no room describes; at least 20 characters.
         caption: its caption.
         width: pixels on the page.
@@ -112,7 +122,9 @@ def show(picture, name=None, *, alt=None, caption=None, width=None, smooth=False
 
 
 def words_of(name, alt=None, caption=None, values=None):
-    """(alt text, caption) of a figure: as given, else those that its chapter's room has under this name, blanks filled in."""
+    """(alt text, caption) of a figure: as given, else those that its chapter's room has under this
+    name, blanks filled in.
+    """
     if alt is None:
         described = load_words(name) if name else {}
         alt = described.get("alt")
@@ -138,7 +150,9 @@ def _same_count(pictures, labels, marks):
 
 
 def _mark(draw, box, right):
-    """Right: solid frame and tick. Wrong: dashed frame and cross. The sign stands on white, lower right."""
+    """Right: solid frame and tick. Wrong: dashed frame and cross. The sign stands on white, lower
+    right.
+    """
     x0, y0, x1, y1 = box
     colour = RIGHT if right else WRONG
     if right:
@@ -158,10 +172,12 @@ def _mark(draw, box, right):
 
 
 def grid(images, columns=8, labels=None, height=128, smooth=True, right=None):
-    """Montage of pictures uint8 (N, 3, H, W) -> uint8 (H', W', 3), a label (str, several lines allowed) under each.
+    """Montage of pictures uint8 (N, 3, H, W) -> uint8 (H', W', 3), a label (str, several lines
+    allowed) under each.
 
-    right: True or False draws the mark of a right or wrong match, None leaves a picture alone. Labels wider than a
-    picture are wrapped between words. `height`: the least height of a picture, which grows by a whole factor.
+    right: True or False draws the mark of a right or wrong match, None leaves a picture alone.
+    Labels wider than a picture are wrapped between words. `height`: the least height of a picture,
+    which grows by a whole factor.
     """
     stack = _images(images)
     factor = max(1, -(-height // stack.shape[1]))
@@ -194,9 +210,11 @@ def grid(images, columns=8, labels=None, height=128, smooth=True, right=None):
 
 
 def strip(query, gallery, right, captions=None, height=128, smooth=True):
-    """Ranked strip -> uint8 (H', W', 3): the query, then the gallery in rank order, with rank and tick or cross.
+    """Ranked strip -> uint8 (H', W', 3): the query, then the gallery in rank order, with rank and
+    tick or cross.
 
-    query uint8 (3, H, W) or (1, 3, H, W), gallery uint8 (N, 3, H, W), right N booleans, captions N strings or None.
+    query uint8 (3, H, W) or (1, 3, H, W), gallery uint8 (N, 3, H, W), right N booleans, captions N
+    strings or None.
     """
     query, gallery = torch.as_tensor(query), torch.as_tensor(gallery)
     captions = [""] * len(gallery) if captions is None else list(captions)

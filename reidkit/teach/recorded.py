@@ -1,4 +1,6 @@
-"""Numbers that outlive a run: `record` hands them to the rerun tool, `recorded` reads its tables back."""
+"""Numbers that outlive a run: `record` hands them to the rerun tool, `recorded` reads its tables
+back.
+"""
 
 import csv
 import math
@@ -8,8 +10,11 @@ from .. import files, stats
 from .display import emit, number, table
 from .messages import say
 
+
 def plain(value, name="value"):
-    """A one-element tensor, number, word or truth value -> what JSON and CSV hold; not finite: "nan", "inf"."""
+    """A one-element tensor, number, word or truth value -> what JSON and CSV hold; not finite:
+    "nan", "inf".
+    """
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
@@ -19,7 +24,9 @@ def plain(value, name="value"):
 
 
 def record(**values):
-    """Hand named numbers (or words) to the rerun tool, which collects them over all runs into one table."""
+    """Hand named numbers (or words) to the rerun tool, which collects them over all runs into one
+    table.
+    """
     values = {key: plain(value, key) for key, value in values.items()}
     emit(
         say(
@@ -68,11 +75,17 @@ class Recorded:
         return stats.paired(self.by_seed(column), other.by_seed(column))
 
     def change(self, other, column=None):
-        """Mean and 95 % t interval of the differences to another table, paired by seed -> stats.Estimate."""
+        """Mean and 95 % t interval of the differences to another table, paired by seed ->
+        stats.Estimate.
+        """
         return stats.estimate(self.differences(other, column))
 
     def mean(self, column=None):
         return statistics.mean(self.values(column))
+
+    def interval(self, column=None):
+        """95 % t interval over the runs -> (low, high); (None, None) with one run."""
+        return stats.t_interval(self.values(column))
 
     def _known(self, column):
         column = column or self.column
@@ -94,7 +107,9 @@ class Recorded:
         return say("provenance", table=self.name, seeds=len(self.seeds), **about)
 
     def table(self, columns, by=(), title=None):
-        """Show mean and 95 % interval over seeds of each column, one line for each value of the `by` columns."""
+        """Show mean and 95 % interval over seeds of each column, one line for each value of the
+        `by` columns.
+        """
         by = [by] if isinstance(by, str) else list(by)
         groups = {}
         for row in self.rows:
@@ -117,9 +132,11 @@ def spread(estimate):
 
 
 def recorded(name, column=None, **filters):
-    """Read data/results/NAME.csv -> Recorded, keeping finished runs whose columns equal the filters.
+    """Read data/results/NAME.csv -> Recorded, keeping finished runs whose columns equal the
+    filters.
 
-    Raises FileNotFoundError with the tables there are, KeyError for an unknown filter, ValueError where no row is left.
+    Raises FileNotFoundError with the tables there are, KeyError for an unknown filter, ValueError
+    where no row is left.
     """
     path = files.results_dir() / f"{name}.csv"
     if not path.is_file():

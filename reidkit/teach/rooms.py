@@ -1,7 +1,8 @@
 """Where a chapter keeps what it alone needs: its room, `reidkit/chapters/NAME/`.
 
-NAME is what follows the number in the name of the chapter's source (`notebooks/source/03_dualnorm.py` -> `dualnorm`), so
-that a chapter can get another number by renaming one file. A room holds any of
+NAME is what follows the number in the name of the chapter's source
+(`notebooks/source/03_dualnorm.py` -> `dualnorm`), so that a chapter can get another number by
+renaming one file. A room holds any of
 
     experiments.py  what the chapter measures, beyond the package
     figures.py      pictures of what was measured

@@ -1,7 +1,9 @@
-"""Chapters as they are written (notebooks/source/NN_name.py, py:percent) and the forms of a notebook made from them.
+"""Chapters as they are written (notebooks/source/NN_name.py, py:percent) and the forms of a
+notebook made from them.
 
-A cell begins `# %% key="map-by-hand" tags=["check"]` (`# %% [markdown] key=...` for text); the key becomes the cell's id.
-An exercise X is a run of cells: X (card), X-stub (code, ends in its check), X-hint1..3, X-solution (code, no check), X-why.
+A cell begins `# %% key="map-by-hand" tags=["check"]` (`# %% [markdown] key=...` for text); the key
+becomes the cell's id. An exercise X is a run of cells: X (card), X-stub (code, ends in its check),
+X-hint1..3, X-solution (code, no check), X-why.
 """
 
 import ast
@@ -71,10 +73,11 @@ def chapters(where=None):
 def stamps(cells, number):
     """What makes a built notebook stale, and what makes only its words stale -> (code, words).
 
-    code: the syntax trees of the code cells, tags and order of the cells, the room's modules and figures.toml, the recorded
-    tables that they name, the form of a notebook. Whoever changes one of these runs the chapter again. A change elsewhere in
-    the package is for nbval and the checks to notice.
-    words: the text of all cells. Changed prose enters the built notebook without a run (`build.refresh`).
+    code: the syntax trees of the code cells, tags and order of the cells, the room's modules and
+    figures.toml, the recorded tables that they name, the form of a notebook. Whoever changes one of
+    these runs the chapter again. A change elsewhere in the package is for nbval and the checks to
+    notice. words: the text of all cells. Changed prose enters the built notebook without a run
+    (`build.refresh`).
     """
     parts = [str(FORMAT)]
     for cell in cells:
@@ -95,7 +98,9 @@ def code_of(text):
 
 
 def _room(number):
-    """Names for the modules of a chapter's room, and its captions; [] for a chapter that has none (in tests)."""
+    """Names for the modules of a chapter's room, and its captions; [] for a chapter that has none
+    (in tests).
+    """
     try:
         folder = rooms.room_folder(number)
     except KeyError:
@@ -109,7 +114,9 @@ def _recorded_tables(cells, number):
     """SHA-256 of every file of data/results that the chapter or its room names."""
     texts = [cell.source for cell in cells]
     if _room(number):
-        texts += [path.read_text(encoding="utf-8") for path in rooms.room_folder(number).glob("*.py")]
+        texts += [
+            path.read_text(encoding="utf-8") for path in rooms.room_folder(number).glob("*.py")
+        ]
     words = set(re.findall(r"\w+", "\n".join(texts)))
     paths = sorted(files.results_dir().glob("[0-9]*.*"))
     return [f"{path.name} {files.sha256_file(path)}" for path in paths if path.stem in words]
@@ -126,7 +133,9 @@ def modules_of(chapter):
 
 
 def read(path):
-    """Parse one chapter; ValueError names the file and the cell whose header, key or exercise group is at fault."""
+    """Parse one chapter; ValueError names the file and the cell whose header, key or exercise group
+    is at fault.
+    """
     import jupytext  # 1.5 s: only builders and boards need it
 
     path = pathlib.Path(path)
@@ -143,7 +152,9 @@ def read(path):
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
         raise ValueError(f"{path.name}: these keys stand twice: {', '.join(twice)}")
-    chapter = Chapter(header["chapter"], path.stem, header, cells, *stamps(cells, header["chapter"]))
+    chapter = Chapter(
+        header["chapter"], path.stem, header, cells, *stamps(cells, header["chapter"])
+    )
     for name in chapter.exercises:
         lost = [key for key in (name, f"{name}-hint1", f"{name}-solution") if key not in keys]
         if lost:
@@ -173,8 +184,9 @@ def _keyed(cell, file):
 
 
 def notebook(chapter, form="gallery"):
-    """The chapter as a notebook that nobody has run: "gallery" (stubs, hints folded), "work" (gallery, for the student's
-    answers) or "solution" (the solution's code and the stub's check in the place of the stub)."""
+    """The chapter as a notebook that nobody has run: "gallery" (stubs, hints folded), "work"
+    (gallery, for the student's answers) or "solution" (the solution's code and the stub's check in
+    the place of the stub)."""
     import nbformat
 
     if form not in ("gallery", "work", "solution"):

@@ -13,8 +13,8 @@ from ...layers.norms import IBN, InstanceNorm
 from ...layers.residual import NormedSum
 from ...recipes.exams import TONES
 from ...recipes.norms import TABLES, network
-from ...teach.figures import grid, pixels
 from ...stats import t_interval
+from ...teach.figures import grid, pixels
 from ...teach.recorded import Recorded
 from ...teach.widgets import Frame, choice, slider, switch
 

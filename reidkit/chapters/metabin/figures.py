@@ -15,9 +15,9 @@ from ...augment import normalize
 from ...layers.norms import BatchInstanceNorm, gates, swap_norms
 from ...layers.statistics import held_statistics
 from ...methods import metabin
-from ...training import Batch
 from ...stats import t_interval
 from ...teach.recorded import Recorded
+from ...training import Batch
 
 NAMES = ("BN", "IN", "BIN", "MetaBIN")  # whose features were recorded
 MARKS = "o^sDvPX*"

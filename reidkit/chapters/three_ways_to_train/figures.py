@@ -4,9 +4,9 @@ import torch
 
 from ... import losses, world
 from ...methods.three_ways import WAYS
-from ...training import fit
 from ...teach.display import emit, table
 from ...teach.widgets import Frame, choice, slider
+from ...training import fit
 
 MARGIN, PEOPLE, PICTURES, STEPS = 0.3, 8, 4, 100
 COLLAPSED = {"rate": 0.05, "warmup": 0, "mining": "hard", "identity": False}

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from reidkit import world
+from reidkit.chapters.metabin import figures as c04
+from reidkit.chapters.metabin import planes as c04_planes
 from reidkit.layers.norms import gates
 from reidkit.methods.metabin import MetaBIN, base_step
 from reidkit.recipes.norms import TABLES, network
 from reidkit.teach import figures, widgets
-from reidkit.chapters.metabin import figures as c04, planes as c04_planes
 from reidkit.teach.recorded import Recorded
 
 

@@ -80,7 +80,7 @@ WRONG = {
             "behind a ReLU",
         ),
         (
-            "def f(trunk):\n    from reidkit.layers.residual import NormedSum\n    for s in (trunk.layer1, trunk.layer2, make_trunk.layer3):\n"
+            "def f(trunk):\n    from reidkit.layers.residual import NormedSum\n    for s in (trunk.layer1, trunk.layer2, trunk.layer3):\n"
             "        for i in range(len(s)):\n            s[i] = NormedSum(s[i])\n    return trunk",
             "has 2",
         ),

@@ -6,10 +6,10 @@ import torch
 from widget_frames import frames
 
 from reidkit.augment import normalize
+from reidkit.chapters.dualnorm import figures as c03
 from reidkit.methods.baseline import Baseline
 from reidkit.recipes import exams
 from reidkit.recipes.norms import TABLES, network
-from reidkit.chapters.dualnorm import figures as c03
 from reidkit.teach.figures import pixels
 from reidkit.teach.recorded import Recorded
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from reidkit.chapters.batch_and_instance_statistics import figures as c02
 from reidkit.datasets.record import Exam, ReIDData
 from reidkit.methods.baseline import Baseline
 from reidkit.teach import widgets
-from reidkit.chapters.batch_and_instance_statistics import figures as c02
 
 
 def test_the_explorer_shows_what_each_norm_forgets():

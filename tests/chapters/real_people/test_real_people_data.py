@@ -3,8 +3,8 @@
 import nbformat
 import pytest
 
-from reidkit.teach import build, rerun
 from reidkit.chapters.real_people import figures as c11
+from reidkit.teach import build, rerun
 
 
 @pytest.mark.parametrize(
