@@ -34,8 +34,9 @@ def checks(number):
     return {value.key: value for value in vars(module).values() if hasattr(value, "key")}
 
 
-def defined(code):
-    names = {"torch": torch}
+def defined(code, number):
+    """What a cell of this chapter defines; it knows torch and the modules of the chapter's room."""
+    names = {"torch": torch} | {part: rooms.load_part(number, part) for part in rooms.PARTS}
     before = set(names)
     exec(code, names)
     return next(value for name, value in names.items() if name not in before and callable(value))
@@ -50,7 +51,8 @@ def no_progress(monkeypatch):
     "key, code, word", [(key, *answer) for key, answers in WRONG.items() for answer in answers]
 )
 def test_a_wrong_answer_fails_and_learns_why(key, code, word, capsys):
-    verdict = checks(key.partition("-")[0])[key](defined(code))
+    number = key.partition("-")[0]
+    verdict = checks(number)[key](defined(code, number))
     said = capsys.readouterr().out
     assert verdict.state == "wrong", said
     assert word in said and said.count("\n") == 1
@@ -61,13 +63,13 @@ def test_the_solution_passes_and_the_stub_does_not(key, capsys):
     number, _, name = key.partition("-")
     chapter = CHAPTERS[number]
     check = checks(number)[key]
-    assert check(defined(chapter.cell(f"{name}-solution").source)).state == "well done", (
+    assert check(defined(chapter.cell(f"{name}-solution").source, number)).state == "well done", (
         capsys.readouterr().out
     )
     stub = chapter.cell(f"{name}-stub").source.replace(
         source.check_lines(chapter.cell(f"{name}-stub").source), ""
     )
-    assert check(defined(stub)).state in ("not yet", "wrong")
+    assert check(defined(stub, number)).state in ("not yet", "wrong")
 
     def raising(*_, **__):
         raise RuntimeError("planted")

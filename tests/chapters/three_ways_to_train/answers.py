@@ -37,15 +37,15 @@ WRONG = {  # exercise -> [(answer, a word of the verdict)]
     "01b-rescue": [
         ("def f(): return {'rate': 0.1}", "keys"),
         (
-            "def f():\n    from reidkit.chapters.three_ways_to_train import figures as c01b\n    return dict(c01b.COLLAPSED)",
+            "def f():\n    from reidkit.chapters.three_ways_to_train import figures as c01b\n    return dict(figures.COLLAPSED)",
             "at least one",
         ),
         (
-            "def f():\n    from reidkit.chapters.three_ways_to_train import figures as c01b\n    return {**c01b.COLLAPSED, 'mining': 'soft'}",
+            "def f():\n    from reidkit.chapters.three_ways_to_train import figures as c01b\n    return {**figures.COLLAPSED, 'mining': 'soft'}",
             "hard",
         ),
         (
-            "def f():\n    from reidkit.chapters.three_ways_to_train import figures as c01b\n    return {**c01b.COLLAPSED, 'rate': 0.1}",
+            "def f():\n    from reidkit.chapters.three_ways_to_train import figures as c01b\n    return {**figures.COLLAPSED, 'rate': 0.1}",
             "one point",
         ),
     ],
