@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .. import losses
+from ..augment import normalize
 from ..backbones import make_trunk
 from ..layers import pooling
 from ..layers.heads import AttributeHeads, BNNeck, Classifier, Output, PairClassifier
@@ -31,7 +32,7 @@ class ThreeWays(nn.Module):
         self.attributes = AttributeHeads(self.trunk.channels, attributes)
 
     def forward(self, images):
-        feature = pooling.avg(self.trunk(images))  # (B, D)
+        feature = pooling.avg(self.trunk(normalize(images)))  # (B, D)
         neck = self.neck(feature)
         return Output(
             feature,

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from ..augment import normalize
 from ..layers.statistics import interleaved, reestimated_statistics
 from .metrics import evaluate
 
@@ -46,9 +45,7 @@ def outputs(model, data, pick, *, mirror=False, batch=256, device=None, progress
         for start in tqdm(
             range(0, len(data), batch), desc=f"embed {data.name}", disable=not progress, leave=False
         ):
-            images = normalize(
-                data.pictures(slice(start, start + batch)).to(device)
-            )  # (B, 3, H, W)
+            images = data.pictures(slice(start, start + batch)).to(device).float()  # (B, 3, H, W)
             feature = pick(model(images))  # (B, D)
             features.append(feature + pick(model(images.flip(3))) if mirror else feature)
     return torch.cat(features)
@@ -105,7 +102,7 @@ def embed_by_camera(model, data, *, mirror=False, batch=256, device=None, progre
 def _batches(data, chosen, mirror, batch):
     """The chosen pictures, decoded and normalised piece by piece."""
     for part in interleaved(chosen, batch):
-        images = normalize(data.pictures(part))  # (b, 3, H, W)
+        images = data.pictures(part).float()  # (b, 3, H, W)
         yield torch.cat([images, images.flip(3)]) if mirror else images
 
 
