@@ -14,7 +14,16 @@ import torch
 from .files import digest
 
 ELSEWHERE = frozenset(
-    {"teach", "world", "datasets", "retrieval", "recipes", "measures.py"}
+    {
+        "teach",
+        "world",
+        "datasets",
+        "pictures.py",
+        "record.py",
+        "retrieval",
+        "recipes",
+        "measures.py",
+    }
 )  # no part in `fit`
 NO_CODE = {
     "__dict__",

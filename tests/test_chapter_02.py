@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from reidkit.datasets.record import Exam, ReIDData
 from reidkit.methods.baseline import Baseline
+from reidkit.record import Exam, ReIDData
 from reidkit.teach import widgets
 from reidkit.teach.chapters import c02
 

@@ -10,7 +10,7 @@ import torch
 from widget_frames import frames
 
 from reidkit import world
-from reidkit.datasets.record import Exam
+from reidkit.record import Exam
 from reidkit.teach import source
 from reidkit.teach.chapters import c00, c01, c01b, c11
 from reidkit.teach.start import Run

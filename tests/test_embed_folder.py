@@ -13,8 +13,8 @@ from PIL import Image
 from test_model_file import RECIPE, SPEC, trained
 
 from reidkit import files
-from reidkit.datasets import ReIDData
-from reidkit.datasets.record import read_picture
+from reidkit.pictures import read_picture
+from reidkit.record import ReIDData
 from reidkit.retrieval import embed, embed_by_camera
 from reidkit.retrieval import embed_folder as module
 from reidkit.retrieval.embed_folder import embed_folder, main

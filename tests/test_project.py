@@ -314,8 +314,9 @@ def test_files_and_functions_are_short(path):
 
 FLOORS = [
     ("files", "runtime", "fingerprints"),
-    ("datasets.record",),
-    ("world", "datasets"),
+    ("pictures", "record"),
+    ("world",),
+    ("datasets",),
     ("sampling", "augment", "layers", "losses"),
     ("_vision", "backbones", "weights"),
     ("methods",),

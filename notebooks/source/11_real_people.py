@@ -40,8 +40,8 @@ import matplotlib.pyplot as plt
 import torch
 
 from reidkit import retrieval, teach
-from reidkit.datasets.record import read_picture
 from reidkit.layers import norms
+from reidkit.pictures import read_picture
 from reidkit.retrieval import embed_folder, model_file
 from reidkit.teach.chapters import c11
 from reidkit.teach.checks import c11 as check

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from .. import world
+from ..record import Exam, ReIDData
 from .readers import read
-from .record import Exam, ReIDData
 
 FORMS = "'world', 'market1501:PATH' or 'pku-reid:PATH'"
 
@@ -40,7 +41,6 @@ def load_journey(spec, preset, seed=0, device="cpu"):
     splits = (
         read(name, path, preset.size) if path else None
     )  # a wrong path fails before anything is drawn
-    from .. import world
 
     def drawn_exam(family, count):
         return world.make_exam(

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from .record import Exam, ReIDData
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}  # all else (Thumbs.db, readme.txt) is no picture
-HIDDEN = (".", "__MACOSX")  # what macOS leaves in archives looks like pictures
+from ..pictures import picture_names
+from ..record import Exam, ReIDData
 
 
 @dataclass(frozen=True)
@@ -140,17 +138,9 @@ def _find_root(name, layout, path):
 def _read_split(name, layout, split, root, size):
     folder, camera = layout.splits[split]
     folder = root / folder
-    deep = (
-        "*/" * layout.pattern.count("/") + "*"
-    )  # only as deep as names go: a wrong path may be a whole disk
-    pictures = (
-        path.relative_to(folder) for path in folder.glob(deep) if path.suffix.lower() in SUFFIXES
-    )
-    names = sorted(
-        path.as_posix()
-        for path in pictures
-        if not any(part.startswith(HIDDEN) for part in path.parts)
-    )
+    # only as deep as names go: a wrong path may be a whole disk
+    deep = "*/" * layout.pattern.count("/") + "*"
+    names = picture_names(folder, folder.glob(deep))
     names = [(path, re.fullmatch(layout.pattern, path)) for path in names]
     bad = [path for path, match in names if not match]
     if bad:

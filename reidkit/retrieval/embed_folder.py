@@ -19,9 +19,9 @@ import torch
 from tqdm import tqdm
 
 from .. import runtime
-from ..datasets.readers import HIDDEN, SUFFIXES
-from ..datasets.record import ReIDData, read_picture
 from ..files import atomic_path
+from ..pictures import SUFFIXES, picture_names, read_picture
+from ..record import ReIDData
 from .embed import embed, embed_by_camera
 from .model_file import DRAWN_LAPTOP, drawn_laptop, load_model
 
@@ -50,7 +50,7 @@ def embed_folder(loaded, folder, *, cameras=None, batch=256, device=None, progre
     folder or one without pictures; ValueError where none can be read, and for a camera pattern that does not fit.
     """
     root, pictures, skipped = pathlib.Path(folder).expanduser(), {}, {}
-    names = picture_names(root)
+    names = _names_in(root)
     seen = dict.fromkeys(names, "") if cameras is None else camera_names(names, cameras)
     for name in tqdm(names, "read pictures", disable=not progress, leave=False):
         try:
@@ -84,16 +84,10 @@ def embed_folder(loaded, folder, *, cameras=None, batch=256, device=None, progre
     return Embedded(features.cpu(), tuple(pictures), skipped, seen)
 
 
-def picture_names(root):
+def _names_in(root):
     """Pictures in a folder and the folders in it: sorted relative paths with slashes. FileNotFoundError for none."""
-    found = (
-        path.relative_to(root)
-        for path in root.rglob("*")
-        if path.suffix.lower() in PICTURES and path.is_file()
-    )
-    names = sorted(
-        path.as_posix() for path in found if not any(part.startswith(HIDDEN) for part in path.parts)
-    )
+    names = picture_names(root, root.rglob("*"), PICTURES)
+    names = [name for name in names if (root / name).is_file()]
     if not names:
         raise FileNotFoundError(
             f"{str(root)!r} {'holds no picture' if root.is_dir() else 'is no folder'}; expected a "

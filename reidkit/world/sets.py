@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 
 from .. import files
-from ..datasets.record import Exam, ReIDData
+from ..record import Exam, ReIDData
 from .cameras import make_cameras
 from .hashing import hash32
 from .people import make_people

@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 
 from ... import datasets, files, recipes, retrieval, weights, world
-from ...datasets.record import Exam
 from ...recipes import study
+from ...record import Exam
 from ..recorded import Recorded, t_interval
 from ..widgets import Frame, choice
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy
 import torch
-from PIL import Image
 
-from ..files import digest
+from .files import digest
+from .pictures import read_picture
 
 
 @dataclass(frozen=True)
@@ -191,24 +191,6 @@ def _describe(value):
         if isinstance(value, torch.Tensor)
         else type(value).__name__
     )
-
-
-def read_picture(path, size):
-    """One picture file -> uint8 (3, H, W), bilinear to `size` (H, W). ValueError names a file that cannot be read."""
-    try:
-        with Image.open(path) as picture:
-            picture = picture.convert("RGB").resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-    ) as error:  # all four are seen with damaged files
-        raise ValueError(
-            f"picture {str(path)!r} cannot be read ({error}); copy it again from its source "
-            "or remove it"
-        ) from None
-    return torch.from_numpy(numpy.array(picture)).permute(2, 0, 1)  # (H, W, 3) -> (3, H, W)
 
 
 @dataclass(frozen=True)
