@@ -42,7 +42,8 @@ import torch
 from reidkit import retrieval, teach
 from reidkit.layers import norms
 from reidkit.pictures import read_picture
-from reidkit.retrieval import embed_folder, model_file
+from reidkit.retrieval import model_file
+from reidkit.retrieval.folder import embed_folder
 from reidkit.teach.chapters import c11
 from reidkit.teach.checks import c11 as check
 
@@ -477,7 +478,7 @@ teach.explore(
 # Put pictures of people into a folder, one person each, head to foot: your own, or of people who **agreed**. Name it as `FOLDER` above, or on the command line:
 #
 # ```
-# python -m reidkit.retrieval.embed drawn-laptop FOLDER --out features.npz
+# python -m reidkit.retrieval drawn-laptop FOLDER --out features.npz
 # ```
 #
 # `--cameras '_c(\d)'` takes the camera from a picture's name and gives statistics per camera. Nothing leaves your machine. Without a folder, the chapter draws an album.
@@ -485,9 +486,8 @@ teach.explore(
 # %% key="embed-own" tags=["slide"]
 album = tempfile.TemporaryDirectory(prefix="reidkit-album-")
 folder = FOLDER or c11.draw_album(album.name, run.seed)
-mine = embed_folder.embed_folder(
-    loaded, folder, device=run.device
-)  # .features (N, D) of length 1, .names, .skipped
+# .features (N, D) of length 1, .names, .skipped
+mine = embed_folder(loaded, folder, device=run.device)
 print(
     f"{len(mine.names)} pictures, {mine.features.shape[1]} numbers each; {len(mine.skipped)} could not be read"
 )

@@ -142,9 +142,3 @@ def evaluate_exam(
         ap=ap,
         ranks=ranks,
     )
-
-
-if __name__ == "__main__":
-    from .embed_folder import main
-
-    main()

@@ -1,29 +1,15 @@
-"""Embed a folder of pictures with a trained model, and write the features as one .npz file.
+"""The pictures in a folder to features: what `python -m reidkit.retrieval` runs."""
 
-    python -m reidkit.retrieval.embed drawn-laptop FOLDER --out features.npz
-
-WEIGHTS is a file of retrieval.model_file.save_model, or "drawn-laptop" for the course's own. The .npz holds features
-(N, D) float32 of unit norm, names (N,) relative to FOLDER, cameras (N,), empty texts without --cameras; skipped:
-pictures that cannot be read; weights: SHA-256 of the model; spec and recipe as JSON. numpy.load reads it, no pickle.
-"""
-
-import argparse
-import json
 import pathlib
 import re
-import sys
 from dataclasses import dataclass
 
-import numpy
 import torch
 from tqdm import tqdm
 
-from .. import runtime
-from ..files import atomic_path
 from ..pictures import SUFFIXES, picture_names, read_picture
 from ..record import ReIDData
 from .embed import embed, embed_by_camera
-from .model_file import DRAWN_LAPTOP, drawn_laptop, load_model
 
 PICTURES = SUFFIXES | {".webp"}
 
@@ -111,71 +97,3 @@ def camera_names(names, pattern):
             f"{', '.join(map(repr, bad[:3]))}. Change the pattern, or move those pictures elsewhere"
         )
     return found
-
-
-def main(words=None):
-    """Run the command; `words` as in sys.argv[1:]. What a user can mend ends in one sentence and status 2."""
-    parser = argparse.ArgumentParser(
-        prog="python -m reidkit.retrieval.embed",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "weights", metavar="WEIGHTS", help=f"a model file (.safetensors), or {DRAWN_LAPTOP}"
-    )
-    parser.add_argument(
-        "folder",
-        metavar="FOLDER",
-        help="its pictures, and those in the folders in it, are embedded",
-    )
-    parser.add_argument("--out", required=True, help="the file that is written (.npz)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:NUMBER")
-    parser.add_argument("--batch", type=int, default=256, help="pictures at once")
-    parser.add_argument(
-        "--cameras",
-        metavar="REGEX",
-        help="one group finds the camera in the relative path, such as "
-        "'_c(\\d)': batch norm statistics are then re-estimated for each camera. This is transductive: "
-        "a picture's feature depends on which other pictures of its camera are in the folder",
-    )
-    asked = parser.parse_args(words)
-    if not asked.out.endswith(".npz"):
-        parser.error(
-            f"--out is {asked.out!r}; expected the name of a file that ends in .npz. Name another"
-        )
-    try:
-        loaded = drawn_laptop() if asked.weights == DRAWN_LAPTOP else load_model(asked.weights)
-        device = runtime.pick_device(asked.device)
-        with (
-            atomic_path(asked.out) as path,
-            open(path, "wb") as stream,
-        ):  # opened first, so that a bad path shows
-            found = embed_folder(
-                loaded,
-                asked.folder,
-                cameras=asked.cameras,
-                batch=asked.batch,
-                device=device,
-                progress=True,
-            )
-            texts = {
-                "names": found.names,
-                "skipped": list(found.skipped),
-                "cameras": found.cameras,
-                "weights": loaded.sha256,
-                "spec": json.dumps(loaded.spec),
-                "recipe": json.dumps(loaded.recipe),
-            }
-            numpy.savez(
-                stream,
-                features=found.features,
-                **{key: numpy.array(texts[key], str) for key in texts},
-            )
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
-    for name, why in found.skipped.items():
-        print(f"skipped {name!r}: {why}", file=sys.stderr)
-    pictures, width = found.features.shape
-    print(
-        f"{asked.out}: {width} numbers for each of {pictures} pictures; {len(found.skipped)} skipped"
-    )
