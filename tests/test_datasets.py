@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from reidkit import datasets
-from reidkit.datasets import Exam, load_journey, parse, read, readers
+from reidkit.datasets import load_journey, parse, read, readers
+from reidkit.record import Exam
 
 MARKET = {
     "bounding_box_train": [

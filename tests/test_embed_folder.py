@@ -13,11 +13,11 @@ from PIL import Image
 from test_model_file import RECIPE, SPEC, trained
 
 from reidkit import files
-from reidkit.datasets import ReIDData
-from reidkit.datasets.record import read_picture
+from reidkit.pictures import read_picture
+from reidkit.record import ReIDData
+from reidkit.retrieval import __main__ as command
 from reidkit.retrieval import embed, embed_by_camera
-from reidkit.retrieval import embed_folder as module
-from reidkit.retrieval.embed_folder import embed_folder, main
+from reidkit.retrieval.folder import embed_folder
 from reidkit.retrieval.model_file import load_model, save_model
 
 NAMES = [
@@ -167,7 +167,7 @@ def test_folders_without_pictures(tmp_path, weights):
 def said(capsys, *words):
     """What the command says when it gives up."""
     with pytest.raises(SystemExit) as ended:
-        main([str(word) for word in words])
+        command.main([str(word) for word in words])
     assert ended.value.code == 2
     return capsys.readouterr().err.splitlines()[-1]
 
@@ -177,7 +177,7 @@ def test_the_command_in_a_process_of_its_own(folder, weights, tmp_path):
     out = tmp_path / "new" / "features.npz"
     words = [weights, folder, "--out", out, "--device", "cpu"]
     ended = subprocess.run(
-        [sys.executable, "-m", "reidkit.retrieval.embed", *words],
+        [sys.executable, "-m", "reidkit.retrieval", *words],
         capture_output=True,
         text=True,
         cwd=files.project_root(),
@@ -208,18 +208,18 @@ def test_the_command_in_a_process_of_its_own(folder, weights, tmp_path):
 
 def test_options_of_the_command(folder, weights, tmp_path, capsys, monkeypatch):
     out, loaded = tmp_path / "f.npz", load_model(weights)
-    main([str(weights), str(folder), "--out", str(out), "--batch", "3"])
+    command.main([str(weights), str(folder), "--out", str(out), "--batch", "3"])
     with numpy.load(out) as found:
         assert found["skipped"].tolist() == []
         assert numpy.allclose(found["features"], embed_folder(loaded, folder).features, atol=1e-5)
-    main([str(weights), str(folder), "--out", str(out), "--cameras", r"_c(\d)\."])
+    command.main([str(weights), str(folder), "--out", str(out), "--cameras", r"_c(\d)\."])
     with numpy.load(out) as found:
         assert found["cameras"].tolist() == ["1", "2", "1", "1", "2"]
         assert numpy.allclose(
             found["features"], embed_folder(loaded, folder, cameras=r"_c(\d)\.").features, atol=1e-5
         )
-    monkeypatch.setattr(module, "drawn_laptop", lambda: loaded)
-    main(["drawn-laptop", str(folder), "--out", str(out)])
+    monkeypatch.setattr(command, "drawn_laptop", lambda: loaded)
+    command.main(["drawn-laptop", str(folder), "--out", str(out)])
     assert "576 numbers for each of 5 pictures; 0 skipped" in capsys.readouterr().out
 
 
@@ -237,7 +237,7 @@ def test_what_the_command_cannot_do(folder, weights, tmp_path, capsys):
 
 
 def test_what_cannot_be_written_shows_before_the_work(folder, weights, capsys, monkeypatch):
-    monkeypatch.setattr(module, "embed_folder", lambda *_, **__: pytest.fail("worked for nothing"))
+    monkeypatch.setattr(command, "embed_folder", lambda *_, **__: pytest.fail("worked for nothing"))
     assert str(weights) in said(
         capsys, weights, folder, "--out", weights / "f.npz"
     )  # a file is no folder
@@ -245,7 +245,7 @@ def test_what_cannot_be_written_shows_before_the_work(folder, weights, capsys, m
 
 def test_help_says_what_transductive_means(capsys):
     with pytest.raises(SystemExit):
-        main(["--help"])
+        command.main(["--help"])
     assert "transductive: a picture's feature depends on which other" in " ".join(
         capsys.readouterr().out.split()
     )

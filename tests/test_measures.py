@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from reidkit.datasets.record import ReIDData
 from reidkit.measures import divergence, probe, probes, variance_shares
+from reidkit.record import ReIDData
 
 
 def activations(count, shift=0.0, scale=1.0, seed=0):

@@ -11,7 +11,6 @@ from torch import nn
 
 from reidkit import augment, sampling
 from reidkit.backbones import make_mobilenet, make_trunk
-from reidkit.datasets.record import ReIDData
 from reidkit.layers.heads import Output
 from reidkit.layers.norms import BatchInstanceNorm, clamp_gates, gates, swap_norms
 from reidkit.layers.statistics import held_statistics
@@ -25,6 +24,7 @@ from reidkit.methods.metabin import (
     shuffle_loss,
     trial,
 )
+from reidkit.record import ReIDData
 from reidkit.training import fit
 
 POINTS = torch.tensor([[0.0, 0], [3, 4], [1, 0], [0, 2]])

@@ -9,8 +9,8 @@ import safetensors.torch
 import torch
 
 from reidkit import files
-from reidkit.datasets import ReIDData
 from reidkit.methods import baseline
+from reidkit.record import ReIDData
 from reidkit.retrieval import embed
 from reidkit.retrieval.model_file import build, drawn_laptop, load_model, save_model
 from reidkit.weights import record_hash

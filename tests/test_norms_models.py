@@ -8,10 +8,10 @@ from torch import nn
 
 from reidkit.augment import normalize
 from reidkit.backbones import make_trunk
-from reidkit.datasets import Exam, ReIDData
 from reidkit.layers.heads import BNNeck, Output
 from reidkit.layers.norms import IBN, BatchInstanceNorm, FeatureNorm, InstanceNorm, swap_norms
 from reidkit.layers.statistics import interleaved, reestimated_statistics
+from reidkit.record import Exam, ReIDData
 from reidkit.retrieval import embed, embed_by_camera, evaluate, evaluate_exam
 
 

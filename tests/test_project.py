@@ -1,4 +1,7 @@
-"""What the project promises about itself: one list of dependencies, commands that exist, sizes, floors, lightness, hygiene."""
+"""What the project promises about itself: one list of dependencies, commands that exist, sizes, lightness, hygiene.
+
+Floors and circles of imports: test_floors.py.
+"""
 
 import ast
 import importlib.util
@@ -308,88 +311,6 @@ def test_files_and_functions_are_short(path):
         if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 50
     ]
     assert not long, long
-
-
-# ---- floors
-
-FLOORS = [
-    ("files", "runtime", "fingerprints"),
-    ("datasets.record",),
-    ("world", "datasets"),
-    ("sampling", "augment", "layers", "losses"),
-    ("_vision", "backbones", "weights"),
-    ("methods",),
-    ("training", "checkpoints", "retrieval", "measures"),
-    ("recipes",),
-    ("teach",),
-]
-WING_ONLY = {
-    "ipywidgets",
-    "matplotlib",
-    "umap",
-    "IPython",
-    "jupytext",
-    "nbformat",
-    "nbclient",
-    "nbconvert",
-    "papermill",
-}
-
-
-def floor(module):
-    """The floor of "world.body": that of its longest known beginning."""
-    parts = module.split(".")
-    for length in range(len(parts), 0, -1):
-        for number, names in enumerate(FLOORS):
-            if ".".join(parts[:length]) in names:
-                return number
-    pytest.fail(f"reidkit.{module} stands on no floor; add it to FLOORS")
-
-
-def imports(path):
-    """Full names of what a file imports, anywhere in it; relative ones resolved, `from . import x` as the module x."""
-    here = list(path.relative_to(ROOT).with_suffix("").parts)
-    package = here[:-1]  # the folder is the package, for __init__.py too
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            origin = ".".join([*base, *(node.module or "").split(".")]).strip(".")
-            for alias in node.names:
-                inside = ROOT / origin.replace(".", "/")
-                is_module = (inside / f"{alias.name}.py").is_file() or (
-                    inside / alias.name
-                ).is_dir()
-                yield f"{origin}.{alias.name}" if is_module else origin
-
-
-def test_a_file_imports_only_from_floors_below():
-    wrong = []
-    for path in PACKAGE:
-        module = ".".join(path.relative_to(ROOT / "reidkit").with_suffix("").parts).removesuffix(
-            ".__init__"
-        )
-        if module == "__init__":
-            continue
-        for name in set(imports(path)):
-            if name.startswith("reidkit.") and floor(name.removeprefix("reidkit.")) > floor(module):
-                wrong.append(f"{module} imports {name}")
-            if name.split(".")[0] in WING_ONLY and not module.startswith("teach"):
-                wrong.append(f"{module} imports {name}")
-    assert not wrong, wrong
-
-
-def test_floors_see_a_climb(tmp_path, monkeypatch):
-    (tmp_path / "reidkit" / "world").mkdir(parents=True)
-    (tmp_path / "reidkit" / "recipes.py").write_text("", encoding="utf-8")
-    path = tmp_path / "reidkit" / "world" / "body.py"
-    path.write_text(
-        "from .. import recipes\nfrom ..recipes import PRESETS\nimport torch\n", encoding="utf-8"
-    )
-    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
-    assert list(imports(path)) == ["reidkit.recipes", "reidkit.recipes", "torch"]
-    assert floor("recipes") > floor("world.body")
 
 
 # ---- lightness

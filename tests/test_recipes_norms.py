@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from reidkit import recipes, retrieval
-from reidkit.datasets.record import ReIDData
 from reidkit.layers.heads import Output
 from reidkit.layers.norms import IBN, BatchInstanceNorm, InstanceNorm, gates
 from reidkit.layers.residual import NormedSum
 from reidkit.recipes import exams, norms, tables
 from reidkit.recipes.__main__ import main
+from reidkit.record import ReIDData
 
 TINY = dataclasses.replace(
     recipes.PRESETS["smoke"], steps=4, people=8, cameras=2, unseen_places=2, exam_people=4

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from reidkit.augment import normalize
-from reidkit.datasets import Exam, ReIDData
+from reidkit.record import Exam, ReIDData
 from reidkit.retrieval import embed, evaluate_exam
 
 

@@ -8,10 +8,10 @@ import torch
 from training_case import own_cache, same  # noqa: F401 a fixture
 
 from reidkit import recipes
-from reidkit.datasets.record import Exam, ReIDData
 from reidkit.layers.heads import Output
 from reidkit.recipes import tables
 from reidkit.recipes.__main__ import main
+from reidkit.record import Exam, ReIDData
 
 TINY = dataclasses.replace(
     recipes.PRESETS["smoke"], steps=2, places=1, people=8, cameras=2, unseen_places=1, exam_people=4

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from reidkit import augment, losses
-from reidkit.datasets.record import ReIDData
 from reidkit.layers.heads import Output
+from reidkit.record import ReIDData
 from reidkit.training import fit
 
 STEPS = 60

@@ -35,8 +35,8 @@ THREADS: int = 2  # CPU threads; the same number gives the same digits on one ma
 import torch
 
 from reidkit import teach, world
-from reidkit.chapters.start_here import figures as c00
 from reidkit.chapters.start_here import checks as check
+from reidkit.chapters.start_here import figures as c00
 
 run = teach.start("00", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 

@@ -39,8 +39,8 @@ import numpy as np
 import torch
 
 from reidkit import datasets, recipes, retrieval, teach, world
-from reidkit.methods import baseline
 from reidkit.chapters.what_is_reid import checks as check
+from reidkit.methods import baseline
 
 run = teach.start("01", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 

@@ -37,9 +37,9 @@ import matplotlib.pyplot as plt
 import torch
 
 from reidkit import datasets, losses, recipes, teach
-from reidkit.methods import three_ways
-from reidkit.chapters.three_ways_to_train import figures as c01b
 from reidkit.chapters.three_ways_to_train import checks as check
+from reidkit.chapters.three_ways_to_train import figures as c01b
+from reidkit.methods import three_ways
 
 run = teach.start("01b", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 ways = WAYS.split()

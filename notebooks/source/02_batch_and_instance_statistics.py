@@ -40,12 +40,12 @@ from torch import nn
 
 from reidkit import datasets, recipes, retrieval, teach, world
 from reidkit.augment import normalize
+from reidkit.chapters.batch_and_instance_statistics import checks as check
+from reidkit.chapters.batch_and_instance_statistics import figures as c02
 from reidkit.layers import norms
 from reidkit.layers.statistics import reestimated_statistics
 from reidkit.measures import variance_shares
 from reidkit.methods.baseline import Baseline
-from reidkit.chapters.batch_and_instance_statistics import figures as c02
-from reidkit.chapters.batch_and_instance_statistics import checks as check
 
 run = teach.start("02", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 small = run.preset.name == "smoke"

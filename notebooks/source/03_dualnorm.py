@@ -37,12 +37,12 @@ import torch
 
 from reidkit import backbones, datasets, retrieval, teach
 from reidkit.augment import normalize
+from reidkit.chapters.dualnorm import checks as check
+from reidkit.chapters.dualnorm import figures as c03
 from reidkit.layers import heads, norms
 from reidkit.methods import dualnorm, ibn
 from reidkit.recipes import exams
 from reidkit.recipes import norms as recipe
-from reidkit.chapters.dualnorm import figures as c03
-from reidkit.chapters.dualnorm import checks as check
 
 run = teach.start("03", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 

@@ -35,13 +35,14 @@ THREADS: int = 2  # CPU threads; the same number gives the same digits on one ma
 import torch
 
 from reidkit import datasets, losses, retrieval, teach
+from reidkit.chapters.metabin import checks as check
+from reidkit.chapters.metabin import figures as c04
+from reidkit.chapters.metabin import planes as c04_planes
 from reidkit.layers import norms
 from reidkit.layers.statistics import held_statistics
 from reidkit.methods import baseline, metabin
 from reidkit.recipes import exams
 from reidkit.recipes import norms as recipe
-from reidkit.chapters.metabin import figures as c04, planes as c04_planes
-from reidkit.chapters.metabin import checks as check
 
 run = teach.start("04", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 

@@ -40,11 +40,12 @@ import matplotlib.pyplot as plt
 import torch
 
 from reidkit import retrieval, teach
-from reidkit.datasets.record import read_picture
-from reidkit.layers import norms
-from reidkit.retrieval import embed_folder, model_file
-from reidkit.chapters.real_people import figures as c11
 from reidkit.chapters.real_people import checks as check
+from reidkit.chapters.real_people import figures as c11
+from reidkit.layers import norms
+from reidkit.pictures import read_picture
+from reidkit.retrieval import model_file
+from reidkit.retrieval.folder import embed_folder
 
 run = teach.start("11", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 
@@ -477,7 +478,7 @@ teach.explore(
 # Put pictures of people into a folder, one person each, head to foot: your own, or of people who **agreed**. Name it as `FOLDER` above, or on the command line:
 #
 # ```
-# python -m reidkit.retrieval.embed drawn-laptop FOLDER --out features.npz
+# python -m reidkit.retrieval drawn-laptop FOLDER --out features.npz
 # ```
 #
 # `--cameras '_c(\d)'` takes the camera from a picture's name and gives statistics per camera. Nothing leaves your machine. Without a folder, the chapter draws an album.
@@ -485,9 +486,8 @@ teach.explore(
 # %% key="embed-own" tags=["slide"]
 album = tempfile.TemporaryDirectory(prefix="reidkit-album-")
 folder = FOLDER or c11.draw_album(album.name, run.seed)
-mine = embed_folder.embed_folder(
-    loaded, folder, device=run.device
-)  # .features (N, D) of length 1, .names, .skipped
+# .features (N, D) of length 1, .names, .skipped
+mine = embed_folder(loaded, folder, device=run.device)
 print(
     f"{len(mine.names)} pictures, {mine.features.shape[1]} numbers each; {len(mine.skipped)} could not be read"
 )

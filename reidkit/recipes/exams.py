@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from .. import world
-from ..datasets.record import Exam, ReIDData
+from ..record import Exam, ReIDData
 
 COLOURS = ("skin", "hair", "hat_colour", "upper", "upper2", "lower", "legs", "shoes", "bag_colour")
 TONES = tuple(2 ** (-step / 2) for step in range(4))  # reflectances 1, 0.71, 0.5, 0.35

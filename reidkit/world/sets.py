@@ -10,7 +10,7 @@ import torch
 
 from .. import files
 from ..code_digest import folder_digest
-from ..datasets.record import Exam, ReIDData
+from ..record import Exam, ReIDData
 from .cameras import make_cameras
 from .hashing import hash32
 from .people import make_people

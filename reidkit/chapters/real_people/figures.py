@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 
 from ... import datasets, files, recipes, retrieval, weights, world
-from ...datasets.record import Exam
 from ...recipes import study
+from ...record import Exam
 from ...stats import t_interval
 from ...teach.recorded import Recorded
 from ...teach.widgets import Frame, choice

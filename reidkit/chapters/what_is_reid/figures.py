@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from ... import retrieval, world
-from ...datasets.record import ReIDData
+from ...record import ReIDData
 from ...teach.figures import grid, strip
 from ...teach.widgets import Frame, choice, slider
 

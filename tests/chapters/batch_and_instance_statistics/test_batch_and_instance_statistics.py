@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from reidkit.chapters.batch_and_instance_statistics import figures as c02
-from reidkit.datasets.record import Exam, ReIDData
 from reidkit.methods.baseline import Baseline
+from reidkit.record import Exam, ReIDData
 from reidkit.teach import widgets
 
 

@@ -7,7 +7,7 @@ from widget_frames import frames
 
 from reidkit import world
 from reidkit.chapters.what_is_reid import figures as c01
-from reidkit.datasets.record import Exam
+from reidkit.record import Exam
 from reidkit.teach.start import Run
 
 

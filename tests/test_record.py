@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from reidkit.datasets import ReIDData
+from reidkit.record import ReIDData
 
 
 def record(count=6, name="six"):
