@@ -1,5 +1,8 @@
-"""What a run stands on: device, threads, versions and commit, asked for in one place and recorded with every result."""
+"""What a run stands on: device, threads, versions and commit, asked for in one place and recorded
+with every result.
+"""
 
+import datetime
 import os
 import platform
 import subprocess
@@ -12,9 +15,11 @@ from .files import project_root
 
 
 def pick_device(name="auto"):
-    """ "auto" is the GPU where there is one, else the CPU; "cpu", "cuda" and "cuda:1" are tried before they are used.
+    """ "auto" is the GPU where there is one, else the CPU; "cpu", "cuda" and "cuda:1" are tried
+    before they are used.
 
-    ValueError for what is not here, and for other kinds of device (such as "mps", which cannot count in float64).
+    ValueError for what is not here, and for other kinds of device (such as "mps", which cannot
+    count in float64).
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -34,7 +39,9 @@ def pick_device(name="auto"):
 
 
 def set_threads(count=0):
-    """Threads of torch on the CPU; 0 keeps torch's choice. Returns the number in force. Same seed and same count: same digits."""
+    """Threads of torch on the CPU; 0 keeps torch's choice. Returns the number in force. Same seed
+    and same count: same digits.
+    """
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= 1024:
         raise ValueError(
             f"threads is {count!r}; expected a whole number from 0 (torch's choice) to 1024"
@@ -56,8 +63,8 @@ def versions(packages=("torch", "torchvision", "numpy", "jupyterlab", "ipywidget
 
 
 def git_commit():
-    """Short commit of the clone, with "+" where tracked files other than recorded results differ from it; "unknown" outside
-    a clone."""
+    """Short commit of the clone, with "+" where tracked files other than recorded results differ
+    from it; "unknown" outside a clone."""
 
     def git(*words):
         return subprocess.run(
@@ -81,3 +88,23 @@ def device_name(device):
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{os.cpu_count()} x {platform.machine()} CPU, {torch.get_num_threads()} threads, {sys.platform}"
+
+
+def today() -> str:
+    """The date in UTC, as 2026-01-31."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def provenance(device="cpu") -> dict:
+    """What a result stands on: device, threads, commit, date and versions, to be kept beside it.
+
+    Args:
+        device: that the result was computed on.
+    """
+    return {
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "commit": git_commit(),
+        "date": today(),
+        **versions(("torch", "numpy")),
+    }

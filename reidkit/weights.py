@@ -1,14 +1,12 @@
 """Outside weights, loaded safely: safetensors, or torch files read with weights_only (a pickle can run any code)."""
 
-import json
-import pathlib
 import pickle
 
 import safetensors
 import safetensors.torch
 import torch
 
-from .files import sha256_file, write_atomic
+from .store import check_file
 
 
 def load_trunk(model, path, sha256=None, size=None):
@@ -30,43 +28,6 @@ def load_trunk(model, path, sha256=None, size=None):
         )
     model.load_state_dict(state, strict=False)
     return model
-
-
-def check_file(path, sha256=None, size=None):
-    """The path, after a look at the file's size in bytes and its SHA-256 (hex, or its beginning), where they are given.
-
-    FileNotFoundError, or ValueError naming what differs.
-    """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no weights at {str(path)!r}; give the path of a .safetensors file, for a trunk "
-            "also .pth"
-        )
-    if size is not None and path.stat().st_size != size:
-        raise ValueError(
-            f"{path.name} has {path.stat().st_size} bytes, expected {size}: damaged, or another file"
-        )
-    if sha256 is not None and not (found := sha256_file(path)).startswith(sha256.lower()):
-        raise ValueError(
-            f"{path.name} has SHA-256 {found}, expected {sha256}: damaged, or another file"
-        )
-    return path
-
-
-def record_hash(path):
-    """Note a file's size in bytes and SHA-256 in hashes.json beside it, file name -> {size, sha256}; returns them."""
-    path = check_file(path)
-    entry = {"size": path.stat().st_size, "sha256": sha256_file(path)}
-    text = json.dumps({**hashes(path), path.name: entry}, indent=1, sort_keys=True)
-    write_atomic(path.with_name("hashes.json"), text + "\n")
-    return entry
-
-
-def hashes(path):
-    """What hashes.json beside a file says: {file name: {size, sha256}}; {} where there is none."""
-    table = path.with_name("hashes.json")
-    return json.loads(table.read_text(encoding="utf-8")) if table.is_file() else {}
 
 
 def misfit(state, own):

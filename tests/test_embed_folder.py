@@ -218,7 +218,7 @@ def test_options_of_the_command(folder, weights, tmp_path, capsys, monkeypatch):
         assert numpy.allclose(
             found["features"], embed_folder(loaded, folder, cameras=r"_c(\d)\.").features, atol=1e-5
         )
-    monkeypatch.setattr(command, "drawn_laptop", lambda: loaded)
+    monkeypatch.setattr(command, "load_drawn_laptop", lambda: loaded)
     command.main(["drawn-laptop", str(folder), "--out", str(out)])
     assert "576 numbers for each of 5 pictures; 0 skipped" in capsys.readouterr().out
 

@@ -12,8 +12,8 @@ from reidkit import files
 from reidkit.methods import baseline
 from reidkit.record import ReIDData
 from reidkit.retrieval import embed
-from reidkit.retrieval.model_file import build, drawn_laptop, load_model, save_model
-from reidkit.weights import record_hash
+from reidkit.retrieval.model_file import build_model, load_drawn_laptop, load_model, save_model
+from reidkit.store import record_hash
 
 SPEC = {
     "size": [32, 16],
@@ -156,7 +156,7 @@ def without(key):
 def test_a_spec_that_says_something_else(saved, spec, said):
     model, path = saved
     said = rf"no model can be built from spec {re.escape(repr(spec))} \(.*{said}.*\); expected size \[height, width\]"
-    for call in (lambda: build(spec), lambda: save_model(path, model, spec, {})):
+    for call in (lambda: build_model(spec), lambda: save_model(path, model, spec, {})):
         with pytest.raises(ValueError, match=said):
             call()
     rewrite(path, spec=json.dumps(spec))
@@ -236,20 +236,20 @@ def test_the_committed_model(tmp_path, monkeypatch):
     with pytest.raises(
         FileNotFoundError, match="recipes drawn-laptop --out data/weights/drawn-laptop.safetensors"
     ):
-        drawn_laptop()
+        load_drawn_laptop()
     save_model(path, trained(), SPEC, RECIPE)
     with pytest.raises(
         FileNotFoundError, match="expected a model at .* and its SHA-256 in hashes.json"
     ):
-        drawn_laptop()
+        load_drawn_laptop()
     assert record_hash(path) == {"size": path.stat().st_size, "sha256": files.sha256_file(path)}
-    loaded = drawn_laptop()
+    loaded = load_drawn_laptop()
     assert loaded.recipe == RECIPE and loaded == replace(load_model(path), model=loaded.model)
     other = path.with_name("other.safetensors")
     other.write_bytes(b"x")
     record_hash(other)  # beside, not instead
     assert sorted(json.loads((path.parent / "hashes.json").read_text())) == [path.name, other.name]
-    drawn_laptop()
+    load_drawn_laptop()
     save_model(path, trained(), SPEC, {**RECIPE, "seed": 4})
     with pytest.raises(ValueError, match="SHA-256"):
-        drawn_laptop()
+        load_drawn_laptop()

@@ -9,7 +9,7 @@ import torch
 from training_case import both, net, own_cache, people, same, train  # noqa: F401 a fixture
 
 from reidkit import augment, losses
-from reidkit.training import fit, rate_at
+from reidkit.training import Method, Plan, fit, lr_at
 
 
 def test_it_learns_and_leaves_the_callers_random_numbers_alone():
@@ -20,7 +20,7 @@ def test_it_learns_and_leaves_the_callers_random_numbers_alone():
     assert torch.equal(torch.rand(1), expected)
     assert len(history) == 60 and not model.training and not history.loaded and history.seconds > 0
     first, last = history[0], history[-1]
-    assert set(first) == {"step", "rate", "loss", "identity", "triplet", "pictures_per_second"}
+    assert set(first) == {"step", "lr", "loss", "identity", "triplet", "pictures_per_second"}
     assert first["loss"] == pytest.approx(first["identity"] + first["triplet"], rel=1e-6)
     assert (
         sum(history.column("identity")[-5:]) < 0.8 * sum(history.column("identity")[:5])
@@ -43,7 +43,8 @@ def test_the_batch():
     data = dataclasses.replace(
         people(), ids=people().ids.where(people().ids > 5, -1)
     )  # the first person becomes junk
-    fit(net(), data, look, steps=2, people=4, pictures=3, progress=False)
+    plan = Plan(steps=2, people=4, pictures=3)
+    fit(Method(look), data, plan, model=net(), progress=False)
     batch = seen[1]
     assert (
         batch.step == 1
@@ -51,14 +52,12 @@ def test_the_batch():
         and batch.ids.max() < 7
         and len(batch.ids.unique()) == 4
     )
-    clean = data[data.ids >= 0].relabelled()
-    assert torch.equal(batch.ids, clean.ids[batch.index]) and torch.equal(
-        batch.cameras, clean.cameras[batch.index]
-    )
-    assert torch.equal(batch.masks, clean.masks[batch.index]) and torch.equal(
-        batch.attributes["tone"], clean.attributes["tone"][batch.index]
-    )
-    torch.testing.assert_close(batch.images, augment.normalize(clean.images[batch.index]))
+    whole = data.relabelled()  # index counts within the record as it was handed over
+    assert torch.equal(batch.ids, whole.ids[batch.index])
+    assert torch.equal(batch.cameras, whole.cameras[batch.index])
+    assert torch.equal(batch.masks, whole.masks[batch.index])
+    assert torch.equal(batch.attributes["tone"], whole.attributes["tone"][batch.index])
+    assert torch.equal(batch.images, whole.images[batch.index].float())
 
 
 def test_masks_move_with_their_pictures():
@@ -68,35 +67,28 @@ def test_masks_move_with_their_pictures():
         seen.append(batch)
         return {"zero": output.logits.sum() * 0}
 
-    fit(
-        net(),
-        people(),
-        look,
-        steps=1,
-        people=4,
-        pictures=3,
-        progress=False,
-        augment=partial(augment.flip, probability=1.0),
-    )
+    mirror = partial(augment.flip, probability=1.0)
+    plan = Plan(steps=1, people=4, pictures=3, augment=mirror)
+    fit(Method(look), people(), plan, model=net(), progress=False)
     data = people()
-    assert (
-        torch.equal(seen[0].masks, data.masks[seen[0].index].flip(2))
-        and seen[0].masks.dtype == torch.uint8
-    )
-    torch.testing.assert_close(
-        seen[0].images, augment.normalize(data.images[seen[0].index].flip(3))
-    )
+    batch = seen[0]
+    assert torch.equal(batch.masks, data.masks[batch.index].flip(2))
+    assert batch.masks.dtype == torch.uint8
+    assert torch.equal(batch.images, data.images[batch.index].flip(3).float())
 
 
 def test_schedules():
-    rates = [rate_at(step, 120, 1.0, 10, "cosine") for step in range(120)]
+    cosine = Plan(steps=120, lr=1.0, warmup=10)
+    rates = [lr_at(step, cosine) for step in range(120)]
     assert rates[0] == pytest.approx(0.1) and rates[5] == pytest.approx(0.55) and rates[10] == 1.0
     assert rates[65] == pytest.approx(0.5) and rates[119] < 0.001
-    steps = [rate_at(step, 120, 1.0, 0, "step") for step in (0, 39, 40, 69, 70)]
+    falling = Plan(steps=120, lr=1.0, warmup=0, schedule="step")
+    steps = [lr_at(step, falling) for step in (0, 39, 40, 69, 70)]
     assert steps == pytest.approx([1, 1, 0.1, 0.1, 0.01])
-    assert rate_at(50, 60, 1.0, 10, "constant") == 1.0
+    assert lr_at(50, Plan(steps=60, lr=1.0, warmup=10, schedule="constant")) == 1.0
     _, history = train(steps=20, warmup=4)
-    assert history.column("rate") == [rate_at(step, 20, 0.01, 4, "cosine") for step in range(20)]
+    plan = Plan(steps=20, lr=0.01, warmup=4)
+    assert history.column("lr") == [lr_at(step, plan) for step in range(20)]
 
 
 def test_frozen_means_bit_identical_buffers_too_and_then_it_moves():
@@ -114,9 +106,9 @@ def test_frozen_means_bit_identical_buffers_too_and_then_it_moves():
 def test_what_needs_no_gradient_is_left_out_and_rates_scale():
     model = net()
     model.head.weight.requires_grad_(False)
-    train(model, steps=3, freeze=None)
+    train(model, steps=3, freeze={})
     assert torch.equal(model.head.weight, net().head.weight) and not model.head.weight.requires_grad
-    still = train(steps=3, freeze=None, rates={"trunk": 0.0}, optimizer="sgd")[0]
+    still = train(steps=3, freeze={}, lr_factors={"trunk": 0.0}, optimizer="sgd")[0]
     assert torch.equal(still.trunk[0].weight, net().trunk[0].weight) and not torch.equal(
         still.head.weight, net().head.weight
     )
@@ -131,9 +123,9 @@ def test_weight_decay_spares_what_it_is_told_to():
     before = net()
     for optimizer in ("adam", "sgd"):
         after = train(
-            functions=(nothing,),
+            losses=nothing,
             steps=3,
-            freeze=None,
+            freeze={},
             optimizer=optimizer,
             weight_decay=0.1,
             undecayed=("weight",),
@@ -145,14 +137,15 @@ def test_weight_decay_spares_what_it_is_told_to():
 
 
 def test_a_method_with_its_own_step():
-    def step(model, batch, optimizer, progress):
+    def step(model, batches, optimizers, progress):
+        batch, optimizer = batches["train"], optimizers["main"]
         optimizer.zero_grad()
         loss = losses.cross_entropy(model(batch.images).logits, batch.ids).mean()
         (2 * loss).backward()
         optimizer.step()
         return {"own": loss, "progress": progress}
 
-    _, history = train(functions=(), step=step, steps=4)
+    _, history = train(losses=None, step=step, steps=4)
     assert (
         history.column("progress") == [0, 0.25, 0.5, 0.75]
         and history[0]["loss"] == history[0]["own"] + history[0]["progress"]
@@ -166,7 +159,7 @@ def test_bfloat16_runs_and_losses_stay_float32():
         kinds.add(losses.cross_entropy(output.logits, batch.ids).dtype)
         return both(output, batch)
 
-    _, history = train(functions=(look,), steps=4, precision="bfloat16")
+    _, history = train(losses=look, steps=4, precision="bfloat16")
     assert kinds == {torch.float32} and all(
         math.isfinite(value) for value in history.column("loss")
     )
@@ -181,14 +174,14 @@ def test_bfloat16_runs_and_losses_stay_float32():
         ({"precision": "half"}, "half"),
         ({"people": 9}, "P=9 .* have 8"),
         ({"device": "abacus"}, "abacus"),
-        ({"step": both}, "not both"),
+        ({"losses": None}, "needs losses"),
     ],
 )
 def test_wrong_arguments_are_named(changes, words):
     with pytest.raises(ValueError, match=words):
         train(**changes)
     with pytest.raises(AttributeError, match="torso"):
-        train(rates={"torso": 0.1})
+        train(lr_factors={"torso": 0.1})
 
 
 def test_a_loss_that_is_not_finite_names_step_and_part(tmp_path):
@@ -199,6 +192,6 @@ def test_a_loss_that_is_not_finite_names_step_and_part(tmp_path):
         }
 
     model = net()
-    with pytest.raises(FloatingPointError, match="step 3: loss part 'broken'.*lower rate"):
-        train(model, functions=(breaks,), cache="breaks")
+    with pytest.raises(FloatingPointError, match="step 3: loss part 'broken'.*lower lr"):
+        train(model, losses=breaks, keep="breaks")
     assert same(model, net()) and all(value.requires_grad for value in model.parameters())

@@ -15,8 +15,9 @@ import torch
 import training_case
 from training_case import Net, both, net, own_cache, same, train  # noqa: F401 a fixture
 
-from reidkit import augment, checkpoints, losses, sampling, training
+from reidkit import augment, losses, sampling, store
 from reidkit.fingerprints import describe
+from reidkit.training import Method, Plan, batches, checkpoints, loop
 
 
 def kept(tmp_path):
@@ -24,11 +25,11 @@ def kept(tmp_path):
 
 
 def test_second_call_loads(tmp_path, capsys):
-    first, history = train(cache="kept")
+    first, history = train(keep="kept")
     assert len(kept(tmp_path)) == 2 and all(
         name.startswith("kept-") for name in kept(tmp_path)
     )  # no partial one is left
-    again, loaded = train(cache="kept")
+    again, loaded = train(keep="kept")
     assert (
         loaded.loaded
         and same(first, again)
@@ -39,15 +40,15 @@ def test_second_call_loads(tmp_path, capsys):
     assert (
         json.loads(next((tmp_path / "fits").glob("*.json")).read_text())["settings"]["steps"] == 60
     )
-    train(cache="other name")
+    train(keep="other name")
     assert len(kept(tmp_path)) == 4
 
 
 def test_cache_off_trains_afresh_and_keeps_nothing(tmp_path, monkeypatch):
-    train(cache="off", steps=2)
+    train(keep="off", steps=2)
     monkeypatch.setenv("REIDKIT_CACHE", "off")
     before = kept(tmp_path)
-    assert not train(cache="off", steps=2)[1].loaded and not train(cache="off2", steps=2)[1].loaded
+    assert not train(keep="off", steps=2)[1].loaded and not train(keep="off2", steps=2)[1].loaded
     assert kept(tmp_path) == before
 
 
@@ -66,29 +67,29 @@ def names_a_global(output, batch):
 
 
 def test_never_a_stale_result(monkeypatch):
-    def loaded(functions=(both,), model=None, **changes):
-        return train(model, functions, cache="stale", **{"steps": 2} | changes)[1].loaded
+    def loaded(losses=both, model=None, **changes):
+        return train(model, losses, keep="stale", **{"steps": 2} | changes)[1].loaded
 
     assert not loaded() and loaded()
     for changes in (
         {"steps": 3},
-        {"rate": 0.02},
+        {"lr": 0.02},
         {"seed": 1},
         {"augment": augment.flip},
         {"schedule": "step"},
-        {"freeze": None},
+        {"freeze": {}},
         {"augment": partial(augment.flip, probability=0.1)},
         {"sampler": sampling.by_domain},
         {"weight_decay": 0.0},
         {"model": net(1)},
-        {"functions": (scaled(1.0),)},
-        {"functions": (scaled(2.0),)},
-        {"functions": (names_a_global,)},
+        {"losses": scaled(1.0)},
+        {"losses": scaled(2.0)},
+        {"losses": names_a_global},
     ):
         assert not loaded(**changes), changes
-    assert loaded(functions=(scaled(2.0),)) and loaded(functions=(names_a_global,))
+    assert loaded(losses=scaled(2.0)) and loaded(losses=names_a_global)
     monkeypatch.setattr(sys.modules[__name__], "SCALE", 3.0)
-    assert not loaded(functions=(names_a_global,))
+    assert not loaded(losses=names_a_global)
     wet = net()
     wet.trunk[3].p = 0.5  # no weight differs, the model does
     assert not loaded(model=wet)
@@ -156,14 +157,14 @@ def test_describe_sees_what_matters():
 
 
 def test_a_damaged_result_is_named_and_trained_again(tmp_path, capsys):
-    first, _ = train(cache="hurt", steps=3)
+    first, _ = train(keep="hurt", steps=3)
     path = next((tmp_path / "fits").glob("*.safetensors"))
     whole = path.read_bytes()
     for damage in (whole[:-40], whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:], b""):
         path.write_bytes(damage)
-        again, history = train(cache="hurt", steps=3)
+        again, history = train(keep="hurt", steps=3)
         assert not history.loaded and same(first, again) and "is damaged" in capsys.readouterr().err
-        assert train(cache="hurt", steps=3)[1].loaded
+        assert train(keep="hurt", steps=3)[1].loaded
 
 
 def test_leftovers_are_removed_when_they_are_old(tmp_path):
@@ -175,7 +176,7 @@ def test_leftovers_are_removed_when_they_are_old(tmp_path):
     for path in (old, new):
         path.write_bytes(b"x")
     os.utime(old, (time.time() - 7200,) * 2)
-    train(cache="z", steps=1)
+    train(keep="z", steps=1)
     assert not old.exists() and new.exists()
 
 
@@ -183,12 +184,12 @@ class Full:
     """A disk that takes no file whose name ends like this."""
 
     def __init__(self, monkeypatch, ending):
-        self.put, self.ending = checkpoints.safetensors.torch.save_file, ending
-        monkeypatch.setattr(checkpoints.safetensors.torch, "save_file", self)
+        self.put, self.ending = store.safetensors.torch.save_file, ending
+        monkeypatch.setattr(store.safetensors.torch, "save_file", self)
 
     def __call__(self, tensors, path, **rest):
         if self.ending in path.name:
-            raise checkpoints.safetensors.SafetensorError(
+            raise store.safetensors.SafetensorError(
                 "I/O error: No space left on device (os error 28)"
             )
         self.put(tensors, path, **rest)
@@ -197,7 +198,7 @@ class Full:
 def test_a_full_disk_costs_no_training(tmp_path, monkeypatch, capsys):
     whole, _ = train(steps=5)
     Full(monkeypatch, ".safetensors")
-    model, history = train(cache="full", steps=5)
+    model, history = train(keep="full", steps=5)
     said = capsys.readouterr().err.splitlines()
     assert same(model, whole) and len(history) == 5 and not history.loaded and not model.training
     assert len(said) == 6 and all(
@@ -216,7 +217,7 @@ def test_a_disk_error_of_the_system_is_caught_too(monkeypatch, capsys):
     monkeypatch.setattr(checkpoints, "write_atomic", full)
     whole, _ = train(steps=2)
     assert (
-        same(train(cache="full", steps=2)[0], whole)
+        same(train(keep="full", steps=2)[0], whole)
         and "No space left on device" in capsys.readouterr().err
     )
 
@@ -227,7 +228,7 @@ def test_an_interrupt_without_its_checkpoint_promises_none(tmp_path, monkeypatch
     stop.touch()
     Full(monkeypatch, ".partial.")
     with pytest.raises(KeyboardInterrupt):
-        train(functions=(stoppable,), steps=20, cache="c", checkpoint_every=1e9)
+        train(losses=stoppable, steps=20, keep="c", checkpoint_every=1e9)
     assert (
         "stopped after step 11 of 20; an older checkpoint is kept, if there is one"
         in capsys.readouterr().err
@@ -239,18 +240,20 @@ def test_an_interrupt_without_its_checkpoint_promises_none(tmp_path, monkeypatch
 )
 def test_nothing_restored_looks_into_the_file(tmp_path):
     tensors = {"optimizer/0/step": torch.tensor(3.0), "model/weight": torch.zeros(5)}
-    checkpoints.save(tmp_path / "mapped.safetensors", tensors, {})
-    restored, _ = checkpoints.load(tmp_path / "mapped.safetensors")
+    store.save(tmp_path / "mapped.safetensors", tensors, {})
+    restored, _ = store.load(tmp_path / "mapped.safetensors")
     assert "mapped.safetensors" not in pathlib.Path("/proc/self/maps").read_text()
     assert all(torch.equal(value, restored[name]) for name, value in tensors.items())
 
 
 def test_the_kind_of_device_is_in_the_key():
-    model, data = net(), training_case.people()
-    one, other = (
-        training._store("x", {}, model, data, (), torch.device(kind)) for kind in ("cpu", "mps")
+    prepared = batches.prepare(training_case.people())
+    plan = Plan(steps=1)
+    one, again, other = (
+        loop._result_path("x", Method(both), prepared, plan, net(), torch.device(kind))
+        for kind in ("cpu", "cpu", "mps")
     )
-    assert one != other and one == training._store("x", {}, model, data, (), torch.device("cpu"))
+    assert one == again != other
 
 
 # resume
@@ -270,8 +273,8 @@ def test_interrupt_keeps_a_checkpoint_and_the_same_call_goes_on(
 ):
     stop = tmp_path / "stop"
     monkeypatch.setenv("STOP_FILE", str(stop))
-    call = partial(train, functions=(stoppable,), steps=30, cache=cache, checkpoint_every=1e9)
-    whole, _ = train(functions=(stoppable,), steps=30)
+    call = partial(train, losses=stoppable, steps=30, keep=cache, checkpoint_every=1e9)
+    whole, _ = train(losses=stoppable, steps=30)
     stop.touch()
     model, before = net(), signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
@@ -292,13 +295,13 @@ def test_interrupt_keeps_a_checkpoint_and_the_same_call_goes_on(
 def test_a_damaged_checkpoint_is_named_and_costs_only_time(tmp_path, monkeypatch, capsys):
     stop = tmp_path / "stop"
     monkeypatch.setenv("STOP_FILE", str(stop))
-    whole, _ = train(functions=(stoppable,), steps=20)
+    whole, _ = train(losses=stoppable, steps=20)
     stop.touch()
     with pytest.raises(KeyboardInterrupt):
-        train(functions=(stoppable,), steps=20, cache="c")
+        train(losses=stoppable, steps=20, keep="c")
     path = next((tmp_path / "fits").glob("*.partial.safetensors"))
     path.write_bytes(path.read_bytes()[:-8])
-    assert same(train(functions=(stoppable,), steps=20, cache="c")[0], whole)
+    assert same(train(losses=stoppable, steps=20, keep="c")[0], whole)
     assert "is damaged" in capsys.readouterr().err
 
 

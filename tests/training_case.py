@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from reidkit import augment, losses
+from reidkit import augment, losses, sampling
 from reidkit.layers.heads import Output
 from reidkit.record import ReIDData
-from reidkit.training import fit
+from reidkit.training import Method, Plan, fit
 
 STEPS = 60
 
@@ -64,20 +64,22 @@ def both(output, batch):
     }
 
 
-def train(model=None, functions=(both,), **changes):
-    settings = dict(
-        steps=STEPS,
-        people=4,
-        pictures=3,
-        rate=0.01,
-        augment=augment.standard,
-        progress=False,
-        checkpoint_every=0.0,
-        freeze={"head": 5},
-    )
+def train(model=None, losses=both, step=None, sampler=sampling.by_identity, **changes):
+    """(trained model, history); `changes`: fields of the plan, and keep and device of fit."""
+    rest = {name: changes.pop(name) for name in ("keep", "device") if name in changes}
+    settings = {
+        "steps": STEPS,
+        "people": 4,
+        "pictures": 3,
+        "lr": 0.01,
+        "augment": augment.standard,
+        "checkpoint_every": 0.0,
+        "freeze": {"head": 5},
+    }
+    method = Method(losses=losses, step=step, sampler=sampler)
     model = net() if model is None else model
-    history = fit(model, people(), *functions, **settings | changes)
-    return model, history
+    plan = Plan(**settings | changes)
+    return fit(method, people(), plan, model=model, progress=False, **rest)
 
 
 def same(one, other):
@@ -103,5 +105,5 @@ def slow(output, batch):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    trained, _ = train(functions=(slow,), cache="killed")
+    trained, _ = train(losses=slow, keep="killed")
     torch.save(trained.state_dict(), sys.argv[1])

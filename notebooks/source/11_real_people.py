@@ -88,7 +88,7 @@ teach.show(
 # To compare fairly we draw an exam of the same form: one place, two cameras, eight pictures of each person from each. Faces of real people are shown nowhere. What can be shown is where pictures *differ*: the deviation of every pixel over all pictures of a camera. People differ, so their common outline appears, and nobody in particular.
 
 # %% key="load" tags=["check"]
-loaded = model_file.drawn_laptop()  # the committed network, with how it was trained
+loaded = model_file.load_drawn_laptop()  # the committed network, with how it was trained
 size, spec = tuple(loaded.spec["size"]), loaded.spec
 print(
     f"the network: trunk {spec['trunk']}, norm {spec['norm'].upper()}, {spec['stripes']} stripes, "

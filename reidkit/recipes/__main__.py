@@ -1,14 +1,32 @@
-"""The command line of the recipes; see reidkit.recipes."""
+"""The named recipes: tables recorded over seeds, features and weights.
+
+    python -m reidkit.recipes baseline --seeds 0 1 2 3 4 --preset laptop --out
+    data/results/01_baseline.csv python -m reidkit.recipes ways --seeds 0 1 2 --preset laptop --out
+    data/results/01b_ways.csv python -m reidkit.recipes drawn-laptop --out
+    data/weights/drawn-laptop.safetensors python -m reidkit.recipes study --seeds 0 1 2 --jobs 2
+    --threads 1 --out data/results/11_study.csv python -m reidkit.recipes models --seeds 0 1 2 3 4
+    --out data/results/11_models.csv python -m reidkit.recipes features --out
+    data/results/11_features.safetensors python -m reidkit.recipes norms --seeds 0 1 2 3 4 --jobs 2
+    --threads 1 --out data/results/04_norms.csv python -m reidkit.recipes places --seeds 0 1 2
+    --jobs 2 --threads 1 --out data/results/03_places.csv python -m reidkit.recipes losses --seeds 0
+    1 2 --jobs 2 --threads 1 --out data/results/04_losses.csv python -m reidkit.recipes gates
+    --seeds 0 --jobs 2 --threads 1 --out data/results/04_gates.csv python -m reidkit.recipes
+    norm-features --out data/results/04_features.safetensors
+
+A seed draws its own people and first weights. With REIDKIT_DATA_ROOT the models also meet the
+people of PKU-Reid. --check makes one row again and compares it, and writes nothing.
+"""
 
 import argparse
 import functools
 import pathlib
 
-from .. import files, recipes, runtime
-from . import PRESETS, baseline_row, drawn, norms, real_exams, study, tables, ways_row
+from .. import files, runtime
+from . import baseline, drawn, norms, study, tables, ways
+from .examine import real_exams
+from .presets import PRESETS
 
-FINAL = {"drawn-laptop": drawn.LAPTOP, "drawn-gpu": drawn.GPU}
-RECIPES = (
+NAMES = (
     "baseline",
     "ways",
     *norms.TABLES,
@@ -16,128 +34,130 @@ RECIPES = (
     "study",
     "models",
     "features",
-    *FINAL,
+    *drawn.FINAL,
 )
+ON_REAL_PEOPLE = ("study", "models", "features", "norms")
 
 
 def main(words=None):
-    parser, asked = _asked(words)
-    threads, device = runtime.set_threads(asked.threads), str(runtime.pick_device(asked.device))
-    if asked.recipe in FINAL:
-        return _weights(parser, asked, device)
-    given = {"THREADS": threads, "device": runtime.device_name(device)}
-    if asked.recipe in ("study", "models", "features", "norms") and not real_exams(
-        PRESETS["smoke"]
-    ):
+    parser = _parser()
+    asked = parser.parse_args(words)
+    if asked.weights and asked.recipe != "baseline":
+        parser.error("--weights belongs to the baseline")
+    runtime.set_threads(asked.threads)
+    device = str(runtime.pick_device(asked.device))
+    if asked.recipe in drawn.FINAL:
+        return _write_weights(parser, asked, device)
+    if asked.recipe in ON_REAL_PEOPLE and not real_exams(PRESETS["smoke"]):
         parser.error(
             "this measures on PKU-Reid; set REIDKIT_DATA_ROOT to the folder of real data sets"
         )
-    exams = ["development" if asked.recipe == "study" else "all"]
     if asked.recipe == "features":
         return study.write_features(asked.out, seed=asked.seeds[0], device=device)
     if asked.recipe == "norm-features":
         return norms.write_features(asked.out, PRESETS[asked.preset], asked.seeds[0], device)
-    if asked.recipe == "study":
-        make, cases = (
-            functools.partial(study.study_row, device=device),
-            study.cases(asked.seeds, asked.knobs),
-        )
-    elif asked.recipe == "models":
-        make = functools.partial(drawn.models_row, device=device)
-        cases = [
-            {"model": name, "SEED": seed}
-            for name in ("untrained", "drawn-laptop")
-            for seed in asked.seeds
-        ]
-    else:
-        preset = PRESETS[asked.preset]
-        given = {
-            "PRESET": preset.name,
-            "DATA": asked.data.partition(":")[0],
-            "STEPS": preset.steps,
-            **given,
-            "WEIGHTS": pathlib.Path(asked.weights or "").name,
-        }
-        if asked.recipe in norms.TABLES:
-            make, cases = (
-                functools.partial(_norm, asked.recipe, preset, asked.data, device),
-                norms.cases(asked.recipe, asked.seeds),
-            )
-            given["STEPS"] = norms.how_long(preset)
-        else:
-            make = functools.partial(_row, asked.recipe, preset, asked.data, device, asked.weights)
-            cases = [{"SEED": seed} for seed in asked.seeds]
-        exams = sorted(real_exams(preset)) if asked.recipe in ("baseline", "norms") else []
-    if not exams and any(row.get("pku_rank1") for row in tables.read_table(asked.out)):
+    return _table_command(parser, asked, device)
+
+
+def _table_command(parser, asked, device):
+    exams = _exams_of(asked)
+    table = _table(asked, device, exams)
+    if asked.check:
+        differences = tables.check(table, asked.out)
+        print("\n".join(differences) or f"{asked.out}: the row made again is equal to the digit")
+        return int(bool(differences))
+    if asked.restamp:
+        print(f"{asked.out}: {tables.restamp(table, asked.out)} rows have a new stamp")
+        return 0
+    has_real_people = any(row.get("pku_rank1") for row in tables.read_table(asked.out))
+    if has_real_people and not exams:
         parser.error(
             f"{asked.out} holds numbers on PKU-Reid, which this run would lose; set REIDKIT_DATA_ROOT to the folder "
             "of real data sets, or name another --out"
         )
-    inputs = [asked.data, files.sha256_file(asked.weights) if asked.weights else "", exams]
-    tables.record(asked.out, cases, make, given, inputs, asked.preset != "smoke", asked.jobs)
+    tables.record(table, asked.out, asked.jobs, asked.redo)
+    return 0
 
 
-def _asked(words):
+def _exams_of(asked):
+    """Names of the exams on real people that a table's rows hold."""
+    if asked.recipe == "study":
+        return ["development"]
+    if asked.recipe == "models":
+        return ["all"]
+    if asked.recipe in ("baseline", "norms"):
+        return sorted(real_exams(PRESETS[asked.preset]))
+    return []
+
+
+def _table(asked, device, exams):
+    """What the asked table is made of."""
+    weights = files.sha256_file(asked.weights) if asked.weights else ""
+    inputs = [asked.data, weights, exams]
+    looks = asked.preset != "smoke"
+    given = {"THREADS": runtime.set_threads(), "device": runtime.device_name(device)}
+    if asked.recipe == "study":
+        make = functools.partial(study.study_row, device=device)
+        return tables.Table(study.cases(asked.seeds, asked.knobs), make, given, inputs, looks)
+    if asked.recipe == "models":
+        make = functools.partial(drawn.models_row, device=device)
+        models = ("untrained", "drawn-laptop")
+        cases = [{"model": name, "SEED": seed} for name in models for seed in asked.seeds]
+        return tables.Table(cases, make, given, inputs, looks)
+    preset = PRESETS[asked.preset]
+    given = {
+        "PRESET": preset.name,
+        "DATA": asked.data.partition(":")[0],
+        "STEPS": preset.steps,
+        **given,
+        "WEIGHTS": pathlib.Path(asked.weights or "").name,
+    }
+    options = {"preset": preset, "data": asked.data, "device": device}
+    if asked.recipe in norms.TABLES:
+        given["STEPS"] = norms.how_long(preset)
+        make = functools.partial(norms.norm_row, table=asked.recipe, **options)
+        return tables.Table(norms.cases(asked.recipe, asked.seeds), make, given, inputs, looks)
+    cases = [{"SEED": seed} for seed in asked.seeds]
+    if asked.recipe == "ways":
+        make = functools.partial(ways.ways_row, **options)
+    else:
+        make = functools.partial(baseline.baseline_row, weights=asked.weights, **options)
+    return tables.Table(cases, make, given, inputs, looks)
+
+
+def _parser():
     parser = argparse.ArgumentParser(
         prog="python -m reidkit.recipes",
-        description=recipes.__doc__,
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("recipe", choices=RECIPES)
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        nargs="+",
-        default=[0],
-        help="one row of the table each; weights take the first",
-    )
-    parser.add_argument(
-        "--preset",
-        choices=PRESETS,
-        default="laptop",
-        help="of all but the study, the models and their features",
-    )
-    parser.add_argument("--data", default="world", help="world, market1501:PATH or pku-reid:PATH")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="of torch; 0 keeps its choice")
-    parser.add_argument("--jobs", type=int, default=1, help="rows made side by side")
-    parser.add_argument(
-        "--knobs", nargs="+", choices=study.STUDY, metavar="KNOB", help="of the study; default all"
-    )
-    parser.add_argument(
-        "--weights", help="trunk weights that the baseline starts from (.pth or .safetensors)"
-    )
-    parser.add_argument(
-        "--out",
-        required=True,
-        help="the table, written whole after each row; for a drawn model its weights",
-    )
-    asked = parser.parse_args(words)
-    if asked.weights and asked.recipe != "baseline":
-        parser.error("--weights belongs to the baseline")
-    return parser, asked
+    add = parser.add_argument
+    add("recipe", choices=NAMES)
+    add("--seeds", type=int, nargs="+", default=[0], help="a row each; weights take the first")
+    add("--preset", choices=PRESETS, default="laptop", help="of all but study, models, features")
+    add("--data", default="world", help="world, market1501:PATH or pku-reid:PATH")
+    add("--device", default="auto")
+    add("--threads", type=int, default=0, help="of torch; 0 keeps its choice")
+    add("--jobs", type=int, default=1, help="rows made side by side")
+    add("--knobs", nargs="+", choices=study.STUDY, metavar="KNOB", help="of the study; default all")
+    add("--weights", help="trunk weights that the baseline starts from (.pth or .safetensors)")
+    add("--out", required=True, help="the file: a table, written whole after each row, or weights")
+    add("--check", action="store_true", help="make one row of the table again and compare it")
+    add("--redo", action="store_true", help="drop rows that other code or inputs have made")
+    add("--restamp", action="store_true", help="give rows today's stamp; only after a --check")
+    return parser
 
 
-def _row(recipe, preset, data, device, weights, case):
-    extra = {"weights": weights} if weights else {}
-    return {"baseline": baseline_row, "ways": ways_row}[recipe](
-        preset, data, int(case["SEED"]), device, **extra
-    )
-
-
-def _norm(table, preset, data, device, case):
-    return norms.row_of(table, preset, case, data, device)
-
-
-def _weights(parser, asked, device):
+def _write_weights(parser, asked, device):
     if pathlib.Path(asked.out).suffix != ".safetensors":
         parser.error(f"--out is {asked.out}; expected a file that ends in .safetensors")
-    recipe = FINAL[asked.recipe]
-    _, history = drawn.drawn_weights(asked.out, recipe, asked.seeds[0], device)
-    print(
-        f"{asked.out}: trained for {history.seconds / 60:.1f} minutes on {recipe.places * recipe.people} drawn people"
-    )
+    recipe = drawn.FINAL[asked.recipe]
+    _, history = drawn.write_weights(asked.out, recipe, asked.seeds[0], device)
+    minutes = history.seconds / 60
+    people = recipe.places * recipe.people
+    print(f"{asked.out}: trained for {minutes:.1f} minutes on {people} drawn people")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -1,39 +1,44 @@
-"""The models that learn from drawn people alone and are measured on real ones: one recipe, two sizes."""
+"""The models that learn from drawn people alone and are measured on real ones: one recipe, two
+sizes.
+"""
 
 import functools
+import pathlib
 from dataclasses import asdict, dataclass, replace
 
 import torch
 
-from .. import augment, runtime, world
+from .. import augment, runtime, store, world
 from ..layers.heads import NoClassifier
 from ..layers.statistics import reestimated_statistics
 from ..layers.whitening import fit_whitening
 from ..methods.baseline import STAGES, baseline_losses, make
+from ..record import ReIDData
 from ..retrieval.embed import outputs
 from ..retrieval.model_file import save_model
-from ..training import fit
-from ..weights import record_hash
-from . import PRESETS, examine, real_exams, tables
+from ..training import Method, Plan, fit
+from .examine import examine, real_exams
+from .presets import PRESETS
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One training on drawn people. Its numbers were chosen on drawn validation places and on the development half of
-    PKU-Reid, by single trials of 1,000 to 3,500 steps; data/results/11_study.csv then turned them one at a time."""
+    """One training on drawn people.
 
-    size: tuple = (64, 32)  # (height, width) of a picture
-    trunk: str = (
-        "small"  # wider than "tiny": more people are told apart, for half as much time again
-    )
+    Its numbers were chosen on drawn validation places and on the development half of PKU-Reid, by
+    single trials of 1,000 to 3,500 steps; data/results/11_study.csv then turned them one at a time.
+    """
+
+    size: tuple[int, int] = (64, 32)  # (height, width) of a picture
+    # Wider than "tiny": more people are told apart, for half as much time again.
+    trunk: str = "small"
     norm: str = "bin"  # see methods.baseline.make
     stages: tuple = STAGES
     gate: float = 0.5
     stripes: int = 4  # where a colour is counts as much as the colour
     levels: tuple | None = ("layer2", "layer3", "layer4")  # whose maps are pooled
-    whiten: int = (
-        256  # numbers of a feature behind the neck for retrieval, see `whiten`; 0 keeps BNNeck
-    )
+    # Numbers of a feature behind the neck for retrieval, see `whiten`; 0 keeps BNNeck.
+    whiten: int = 256
     places: int = 24
     people: int = 80  # of each place
     cameras: int = 4
@@ -42,7 +47,7 @@ class Drawn:
     steps: int = 2000
     batch_people: int = 16  # P
     batch_pictures: int = 4  # K
-    rate: float = 6e-3
+    lr: float = 6e-3
     margin: float = 0.3
     triplet: float = 1.0  # weight of the triplet loss; 0 leaves it out
     jitter: float = 2.0  # colours, in units of augment.colour_jitter's usual reach; 0 is none
@@ -50,7 +55,7 @@ class Drawn:
     shift: bool = True  # up to a 25th of the height
     mirror: bool = True  # in training half of the pictures; at test the sum of both features
 
-    def architecture(self):
+    def architecture(self) -> dict:
         """What methods.baseline.make needs, and a file of weights remembers."""
         return {
             "trunk": self.trunk,
@@ -61,9 +66,31 @@ class Drawn:
             "levels": self.levels and list(self.levels),
         }
 
+    def spec(self) -> dict:
+        """What `retrieval.model_file.save_model` needs."""
+        extras = {"whiten": self.whiten, "size": list(self.size), "mirror": self.mirror}
+        return {"method": "baseline"} | self.architecture() | extras
+
+    def plan(self, seed: int) -> Plan:
+        """How the training goes."""
+        return Plan(
+            steps=self.steps,
+            people=self.batch_people,
+            pictures=self.batch_pictures,
+            lr=self.lr,
+            undecayed=("gate",),
+            augment=make_augmentation(self),
+            seed=seed,
+        )
+
+    @property
+    def count(self) -> int:
+        """How many pictures are drawn."""
+        return self.places * self.people * self.cameras * self.pictures
+
 
 LAPTOP = Drawn()
-# sizes for ten minutes of a GPU by estimate: this one has not been run yet
+# Sizes for ten minutes of a GPU by estimate: this one has not been run yet.
 GPU = replace(
     LAPTOP,
     size=(128, 64),
@@ -73,37 +100,55 @@ GPU = replace(
     cameras=6,
     steps=12000,
     batch_people=32,
-    rate=2e-3,
+    lr=2e-3,
 )
+FINAL = {"drawn-laptop": LAPTOP, "drawn-gpu": GPU}
 
 
-def augmentation(recipe):
-    """The recipe's augmentation of a batch, for `fit`."""
-    wide = 0.2 * recipe.jitter
-    colours = functools.partial(
-        augment.colour_jitter, brightness=wide, contrast=wide, saturation=wide, gains=wide / 2
-    )
-    erase = functools.partial(augment.random_erasing, probability=recipe.erase, area=(0.02, 0.3))
-    steps = (
-        [augment.flip] * recipe.mirror
-        + [augment.shift] * recipe.shift
-        + [colours] * (recipe.jitter > 0)
-        + [erase] * (recipe.erase > 0)
-    )
+def make_augmentation(recipe: Drawn):
+    """The recipe's augmentation of a batch, for a Plan."""
+    steps = []
+    if recipe.mirror:
+        steps.append(augment.flip)
+    if recipe.shift:
+        steps.append(augment.shift)
+    if recipe.jitter > 0:
+        wide = 0.2 * recipe.jitter
+        reach = {"brightness": wide, "contrast": wide, "saturation": wide, "gains": wide / 2}
+        steps.append(functools.partial(augment.colour_jitter, **reach))
+    if recipe.erase > 0:
+        erasing = {"probability": recipe.erase, "area": (0.02, 0.3)}
+        steps.append(functools.partial(augment.random_erasing, **erasing))
     return augment.compose(*steps)
 
 
-def drawn_losses(output, batch, triplet=1.0, margin=0.3):
-    """The strong baseline's two losses, the triplet weighted."""
+def drawn_losses(output, batch, triplet: float = 1.0, margin: float = 0.3) -> dict:
+    """The strong baseline's two losses.
+
+    Args:
+        output: of the model.
+        batch: with ids.
+        triplet: weight of the triplet loss; 0 leaves it out.
+        margin: of the triplet loss.
+    """
     parts = baseline_losses(output, batch, margin=margin)
-    return {
-        "identity": parts["identity"],
-        **({"triplet": triplet * parts["triplet"]} if triplet else {}),
-    }
+    if not triplet:
+        return {"identity": parts["identity"]}
+    return {"identity": parts["identity"], "triplet": triplet * parts["triplet"]}
 
 
-def drawn_people(recipe, people, seed=0, first_person=0, device="cpu"):
-    """So many drawn people of each of the recipe's places -> ReIDData."""
+def draw_people(
+    recipe: Drawn, people: int, seed: int = 0, first_person: int = 0, device="cpu"
+) -> ReIDData:
+    """So many drawn people of each of the recipe's places.
+
+    Args:
+        recipe: places, cameras, pictures, size, knobs.
+        people: of each place.
+        seed: of the world.
+        first_person: where their numbers begin.
+        device: to draw on.
+    """
     data = world.sample(
         [("train", place) for place in range(recipe.places)],
         people,
@@ -115,68 +160,82 @@ def drawn_people(recipe, people, seed=0, first_person=0, device="cpu"):
         first_person,
         device,
     )
-    return replace(
-        data, masks=None, attributes={}
-    )  # nothing here looks at them: no fourth channel to augment
+    # Nothing here looks at masks and attributes: no fourth channel to augment.
+    return replace(data, masks=None, attributes={})
 
 
-def prepare(recipe, seed=0, device="cpu"):
-    """The recipe's drawn people, and its network with first weights -> (ReIDData, model)."""
-    data = drawn_people(recipe, recipe.people, seed, device=device)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return data, make(len(torch.unique(data.ids)), **recipe.architecture())
+def make_model(recipe: Drawn, classes: int):
+    """The recipe's network with fresh weights."""
+    return make(classes, **recipe.architecture())
 
 
-def train_drawn(recipe, seed=0, device="cpu", cache="11-drawn", progress=True):
-    """Draw the recipe's people and train on them -> (model, History)."""
-    data, model = prepare(recipe, seed, device)
-    losses = functools.partial(drawn_losses, triplet=recipe.triplet, margin=recipe.margin)
-    history = fit(
-        model,
-        data,
-        losses,
-        steps=recipe.steps,
-        people=recipe.batch_people,
-        pictures=recipe.batch_pictures,
-        rate=recipe.rate,
-        undecayed=("gate",),
-        augment=augmentation(recipe),
-        device=device,
-        seed=seed,
-        cache=cache,
-        progress=progress,
+def train_drawn(recipe: Drawn, seed: int = 0, device="cpu", keep="11-drawn", progress=True):
+    """Draw the recipe's people and train on them.
+
+    Args:
+        recipe: the training.
+        seed: of people, first weights and batches.
+        device: to draw and train on.
+        keep: name under which the run is kept; None keeps nothing.
+        progress: whether to show a bar.
+    Returns:
+        (model, History).
+    """
+    data = draw_people(recipe, recipe.people, seed, device=device)
+    method = Method(
+        losses=functools.partial(drawn_losses, triplet=recipe.triplet, margin=recipe.margin),
+        make=functools.partial(make_model, recipe),
     )
+    plan = recipe.plan(seed)
+    model, history = fit(method, data, plan, device=device, keep=keep, progress=progress)
     if recipe.whiten:
         whiten(model, recipe, seed, device)
     return model, history
 
 
-def whiten(model, recipe, seed=0, device="cpu", people=20):
-    """Put a neck for retrieval in the place of the one that trained, fitted on other drawn people of the same places. The
-    classifier, which knew the old one, goes."""
-    data = drawn_people(recipe, people, seed, recipe.places * recipe.people, device)
-    features = outputs(
-        model, data, lambda output: output.feature, mirror=recipe.mirror, device=device
-    )  # (N, D)
-    features = features / (
-        1 + recipe.mirror
-    )  # the mean of both orientations: each goes through the neck
+def whiten(model, recipe: Drawn, seed: int = 0, device="cpu", people: int = 20) -> None:
+    """Put a neck for retrieval in the place of the one that trained, fitted on other drawn people
+    of the same places.
+
+    The classifier, which knew the old neck, goes.
+
+    Args:
+        model: a trained Baseline; changed in place.
+        recipe: that it was trained by.
+        seed: of the world.
+        device: to compute on.
+        people: of each place.
+    """
+    data = draw_people(recipe, people, seed, recipe.places * recipe.people, device)
+    features = outputs(model, data, _feature, mirror=recipe.mirror, device=device)  # (N, D)
+    # The mean of both orientations: each goes through the neck.
+    features = features / (1 + recipe.mirror)
     model.neck = fit_whitening(features, data.ids.to(device), recipe.whiten)
     model.classifier = NoClassifier()
 
 
-def scores(model, exams, mirror=True):
-    """Exams by name -> flat dict, see `examine`; "NAME_camera_..." is the same exam of real people with BN statistics
-    re-estimated per camera."""
-    cameras = {f"{name}_camera": exam for name, exam in exams.items() if name.startswith("pku")}
-    return examine(model, exams, mirror) | examine(model, cameras, mirror, per_camera=True)
+def _feature(output):
+    return output.feature
 
 
-def models_row(case, device="cpu", recipe=LAPTOP):
-    """The model of one seed -> its scores in drawn unseen places and on PKU-Reid, report half included. model "untrained"
-    is the same network with its first weights, which has taken batch norm statistics on drawn pictures and learnt nothing.
+def scores(model, exams, mirror: bool = True) -> dict[str, float]:
+    """Exams by name as a flat dict, see `examine`; "NAME_camera_..." is the same exam of real
+    people with batch norm statistics re-estimated per camera."""
+    real = {f"{name}_camera": exam for name, exam in exams.items() if name.startswith("pku")}
+    return examine(model, exams, mirror) | examine(model, real, mirror, per_camera=True)
+
+
+def models_row(case, device="cpu", recipe: Drawn = LAPTOP) -> dict:
+    """One row of the table of models: scores in drawn unseen places and on PKU-Reid, report half
+    included.
+
+    Args:
+        case: {"model": ..., "SEED": ...}. The model "untrained" is the same network with its first
+            weights, which has taken batch norm statistics on drawn pictures and learnt nothing.
+        device: to compute on.
+        recipe: the training.
     """
+    seed = int(case["SEED"])
     preset = replace(PRESETS["laptop"], size=recipe.size)
     away = world.make_exam(
         [("unseen", place) for place in range(preset.unseen_places)],
@@ -188,45 +247,45 @@ def models_row(case, device="cpu", recipe=LAPTOP):
     )
     exams = {"away": away, **real_exams(preset)}
     if case["model"] == "untrained":
-        data, model = prepare(recipe, int(case["SEED"]), device)
-        some = torch.arange(0, len(data), max(1, len(data) // 1024))  # of every place
-        with reestimated_statistics(model.to(device), augment.normalize(data.pictures(some)), 256):
-            return scores(model, exams, recipe.mirror) | {
-                "pictures": len(some),
-                "STEPS": 0,
-                "training_seconds": 0,
-            }
-    model, history = train_drawn(recipe, int(case["SEED"]), device, progress=False)
+        return _untrained_row(recipe, seed, exams, device)
+    model, history = train_drawn(recipe, seed, device, progress=False)
     return scores(model, exams, recipe.mirror) | {
-        "pictures": recipe.places * recipe.people * recipe.cameras * recipe.pictures,
+        "pictures": recipe.count,
         "STEPS": recipe.steps,
         "training_seconds": round(history.seconds),
     }
 
 
-def provenance(recipe, seed, device):
-    """How something was trained and where, as a dict for the header of a file."""
-    return {
-        "recipe": asdict(recipe),
-        "seed": seed,
-        "world": world.VERSION,
-        "device": runtime.device_name(device),
-        "threads": torch.get_num_threads(),
-        "commit": runtime.git_commit(),
-        "date": tables.today(),
-        **runtime.versions(("torch",)),
-    }
+def _untrained_row(recipe, seed, exams, device):
+    data = draw_people(recipe, recipe.people, seed, device=device)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = make_model(recipe, len(torch.unique(data.ids))).to(device)
+    some = torch.arange(0, len(data), max(1, len(data) // 1024))  # of every place
+    with reestimated_statistics(model, data.pictures(some), 256):
+        marks = scores(model, exams, recipe.mirror)
+    return marks | {"pictures": len(some), "STEPS": 0, "training_seconds": 0}
 
 
-def drawn_weights(out, recipe=LAPTOP, seed=0, device="cpu"):
-    """Train, and write the model with its recipe to `out` (.safetensors, half precision) -> (model, History)."""
+def provenance(recipe: Drawn, seed: int, device) -> dict:
+    """How something was trained and where, for the header of a file."""
+    about = {"recipe": asdict(recipe), "seed": seed, "world": world.VERSION}
+    return about | runtime.provenance(device)
+
+
+def write_weights(out: pathlib.Path, recipe: Drawn = LAPTOP, seed: int = 0, device="cpu"):
+    """Train, and write the model with its recipe in half precision.
+
+    Args:
+        out: of the file, .safetensors.
+        recipe: the training.
+        seed: see `train_drawn`.
+        device: to compute on.
+    Returns:
+        (model, History).
+    """
     model, history = train_drawn(recipe, seed, device)
     about = provenance(recipe, seed, device) | {"training_seconds": round(history.seconds)}
-    spec = recipe.architecture() | {
-        "whiten": recipe.whiten,
-        "size": list(recipe.size),
-        "mirror": recipe.mirror,
-    }
-    save_model(out, model.cpu(), spec, about)
-    record_hash(out)
+    save_model(out, model.cpu(), recipe.spec(), about)
+    store.record_hash(out)
     return model, history

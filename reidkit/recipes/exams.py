@@ -1,4 +1,6 @@
-"""Exams that ask one question each: does a network forget the camera's style, and does it keep the person's tone?"""
+"""Exams that ask one question each: does a network forget the camera's style, and does it keep the
+person's tone?
+"""
 
 from dataclasses import replace
 
@@ -11,36 +13,66 @@ COLOURS = ("skin", "hair", "hat_colour", "upper", "upper2", "lower", "legs", "sh
 TONES = tuple(2 ** (-step / 2) for step in range(4))  # reflectances 1, 0.71, 0.5, 0.35
 
 
-def style_exam(size, seed=0, places=4, people=15, cameras=4, device="cpu"):
-    """Places that differ by style: ordinary people in demo places whose cameras differ twice as much as usual -> Exam.
+def make_style_exam(
+    size, seed: int = 0, places: int = 4, people: int = 15, cameras: int = 4, device="cpu"
+) -> Exam:
+    """Places that differ by style: ordinary people in demo places whose cameras differ twice as
+    much as usual.
 
     A network that keeps the camera's style ("under-style-normalisation") fails here.
+
+    Args:
+        size: (height, width) of a picture.
+        seed: of the world.
+        places: how many.
+        people: of each place.
+        cameras: of each place.
+        device: to draw on.
     """
     strong = replace(world.NORMAL, camera_shift=2.0)
-    return world.make_exam(
-        [("demo", place) for place in range(places)], people, cameras, 2, size, seed, strong, device
-    )
+    where = [("demo", place) for place in range(places)]
+    return world.make_exam(where, people, cameras, 2, size, seed, strong, device)
 
 
-def tone_exam(size, seed=0, bodies=12, tones=TONES, cameras=2, pictures=2, device="cpu"):
-    """People who differ by tone: each of `bodies` people is here len(tones) times, all colours darkened by each tone, and each of
-    these is a person of her own, seen by `cameras` cameras of one studio -> Exam (query: one picture of each camera).
+def make_tone_exam(
+    size,
+    seed: int = 0,
+    bodies: int = 12,
+    tones=TONES,
+    cameras: int = 2,
+    pictures: int = 2,
+    device="cpu",
+) -> Exam:
+    """People who differ by tone: each body is here len(tones) times, all its colours darkened by
+    each tone, and each of these is a person of her own.
 
-    The studio has a black wall and ideal cameras, so that half the tone is half of every number of a picture: what instance
-    norm divides out ("over-style-normalisation"). Whoever keeps the body and nothing else is right once in cameras x len(tones) - 1
-    searches, since the wrong tones of the query's own camera compete, too. ids are body times len(tones) plus tone; attributes hold
-    both. Other bodies for every seed.
+    The studio has a black wall and ideal cameras, so that half the tone is half of every number of
+    a picture: what instance norm divides out ("over-style-normalisation"). Whoever keeps the body
+    and nothing else is right once in cameras x len(tones) - 1 searches, since the wrong tones of
+    the query's own camera compete, too.
+
+    Args:
+        size: (height, width) of a picture.
+        seed: other bodies for every seed.
+        bodies: how many.
+        tones: reflectances.
+        cameras: of the studio.
+        pictures: of each person and camera; the first is the query.
+        device: to draw on.
+    Returns:
+        An exam whose ids are body times len(tones) plus tone; attributes hold both.
     """
     count = len(tones) * bodies
     who = torch.arange(count).repeat_interleave(cameras * pictures)  # (N,)
     where = torch.arange(cameras).repeat_interleave(pictures).repeat(count)  # (N,)
-    crowd = world.make_people(bodies, seed=f"tone {seed}")[who // len(tones)]
-    factor = torch.tensor(tones)[who % len(tones), None]
+    body = who // len(tones)
+    tone = who % len(tones)
+    crowd = world.make_people(bodies, seed=f"tone {seed}")[body]
+    factor = torch.tensor(tones)[tone, None]  # (N, 1)
     crowd = replace(crowd, **{name: getattr(crowd, name) * factor for name in COLOURS})
-    scene = studio(cameras)[where]
-    still = replace(
-        world.EASY, occlusion=0.0, misalignment=0.0, views=0.0
-    )  # everybody from the front
+    scene = make_studio(cameras)[where]
+    # Everybody from the front.
+    still = replace(world.EASY, occlusion=0.0, misalignment=0.0, views=0.0)
     poses = world.make_poses(len(who), seed=f"tone {seed}", knobs=still, cameras=scene)
     drawn = world.render(crowd, scene, poses, size, device, raw=False)
     data = ReIDData(
@@ -49,18 +81,25 @@ def tone_exam(size, seed=0, bodies=12, tones=TONES, cameras=2, pictures=2, devic
         where,
         torch.zeros_like(who),
         drawn.masks.cpu(),
-        {"body": who // len(tones), "tone": who % len(tones)},
+        {"body": body, "tone": tone},
         f"tone exam, seed {seed}",
     )
-    first = torch.arange(len(who)) % pictures == 0
-    return Exam(data[first], data[~first], data.name)
+    is_query = torch.arange(len(who)) % pictures == 0
+    return Exam(data[is_query], data[~is_query], data.name)
 
 
-def studio(cameras, wall=0.0):
-    """`cameras` cameras before one bare wall of this brightness (0 .. 1): ideal imaging chains, nothing in the background."""
-    made = world.neutral(world.make_cameras(world.make_place("demo", 0), cameras))
-    bare = {
-        name: torch.full_like(getattr(made, name), wall if name in ("wall", "ground") else 0.0)
-        for name in ("wall", "ground", "lines", "foliage", "boxes", "crowd", "grit")
-    }
-    return replace(made, **bare)
+def make_studio(cameras: int, wall: float = 0.0):
+    """Cameras before one bare wall: ideal imaging chains, nothing in the background.
+
+    Args:
+        cameras: how many.
+        wall: its brightness, 0 .. 1.
+    Returns:
+        world.Cameras.
+    """
+    ideal = world.neutral(world.make_cameras(world.make_place("demo", 0), cameras))
+    bare = {}
+    for name in ("wall", "ground", "lines", "foliage", "boxes", "crowd", "grit"):
+        value = wall if name in ("wall", "ground") else 0.0
+        bare[name] = torch.full_like(getattr(ideal, name), value)
+    return replace(ideal, **bare)

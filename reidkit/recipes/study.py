@@ -1,17 +1,16 @@
-"""What in the world makes drawn people useful? One knob at a time is turned in a short training, and the model meets drawn
-validation places and the development half of PKU-Reid: the two that may choose."""
+"""What in the world makes drawn people useful? One knob at a time is turned in a short training,
+and the model meets drawn validation places and the development half of PKU-Reid: the two that may
+choose."""
 
-import json
 from dataclasses import replace
 
-import safetensors.torch
 import torch
 
-from .. import files, retrieval, world
+from .. import retrieval, store, world
 from ..methods.baseline import STAGES
-from ..weights import record_hash
-from . import PRESETS, real_exams
 from .drawn import LAPTOP, provenance, scores, train_drawn
+from .examine import real_exams
+from .presets import PRESETS
 
 SHORT = replace(
     LAPTOP, trunk="tiny", places=16, people=60, steps=250
@@ -27,7 +26,8 @@ def _knob(name, values=(0, 1, 2)):
     }
 
 
-# every knob of the world that makes it richer, off at once; people, cameras and light differ as usual
+# every knob of the world that makes it richer, off at once; people, cameras and light differ as
+# usual
 PLAIN = replace(
     world.NORMAL,
     degradation=0,
@@ -39,7 +39,8 @@ PLAIN = replace(
     views=0,
 )
 
-# knob -> value shown -> what differs from SHORT. "usual" is SHORT itself, shown in every group under the value named here.
+# knob -> value shown -> what differs from SHORT. "usual" is SHORT itself, shown in every group
+# under the value named here.
 STUDY = {
     "normalisation": {
         "BN": {"norm": "bn"},
@@ -99,68 +100,71 @@ FAMILIES = {
 }
 
 
-def cases(seeds, knobs=None):
-    """The rows of the table: SHORT itself ("usual") and each value that differs from it, for every seed."""
-    asked = [
-        (knob, value)
-        for knob, values in STUDY.items()
-        for value, changes in values.items()
-        if changes and (knobs is None or knob in knobs)
-    ]
-    return [
-        {"knob": knob, "value": value, "SEED": seed}
-        for seed in seeds
-        for knob, value in [("usual", ""), *asked]
-    ]
+def cases(seeds, knobs=None) -> list[dict]:
+    """The rows of the table: SHORT itself ("usual") and each value that differs from it, for every
+    seed.
+
+    Args:
+        seeds: of the trainings.
+        knobs: some of STUDY; None for all.
+    """
+    asked = [("usual", "")]
+    for knob, values in STUDY.items():
+        if knobs is None or knob in knobs:
+            asked += [(knob, value) for value, changes in values.items() if changes]
+    return [{"knob": knob, "value": value, "SEED": seed} for seed in seeds for knob, value in asked]
 
 
 def _exams(recipe, device):
-    """The two that may choose: drawn validation places, and PKU-Reid's development half where it is at hand."""
-    validation = world.make_exam(
-        [("validation", place) for place in range(4)], 25, 4, 2, recipe.size, device=device
-    )
-    real = real_exams(
-        replace(PRESETS["smoke"], size=recipe.size)
-    )  # the smoke preset meets no other half
+    """The two that may choose: drawn validation places, and PKU-Reid's development half where it is
+    at hand.
+    """
+    places = [("validation", place) for place in range(4)]
+    validation = world.make_exam(places, 25, 4, 2, recipe.size, device=device)
+    # The smoke preset meets no other half.
+    real = real_exams(replace(PRESETS["smoke"], size=recipe.size))
     return {"validation": validation, **real}
 
 
-def study_row(case, device="cpu", base=SHORT):
-    """One short training -> its scores on drawn validation places and on PKU-Reid's development half."""
-    recipe = replace(
-        base, **(STUDY[case["knob"]][case["value"]] if case["knob"] != "usual" else {})
-    )
-    model, history = train_drawn(recipe, int(case["SEED"]), device, cache=None, progress=False)
-    return scores(model, _exams(recipe, device), recipe.mirror) | {
-        "training_seconds": round(history.seconds, 1)
-    }
+def study_row(case, device="cpu", base=SHORT) -> dict:
+    """One short training, examined in drawn validation places and on PKU-Reid's development half.
+
+    Args:
+        case: {"knob": ..., "value": ..., "SEED": ...}.
+        device: to compute on.
+        base: the usual recipe.
+    """
+    changes = {} if case["knob"] == "usual" else STUDY[case["knob"]][case["value"]]
+    recipe = replace(base, **changes)
+    model, history = train_drawn(recipe, int(case["SEED"]), device, keep=None, progress=False)
+    marks = scores(model, _exams(recipe, device), recipe.mirror)
+    return marks | {"training_seconds": round(history.seconds, 1)}
 
 
-def write_features(out, base=SHORT, seed=0, device="cpu", components=256):
-    """Features of PKU-Reid's development half under a short BN and a short BIN training, one small file of float16.
+def write_features(out, base=SHORT, seed=0, device="cpu", components=256) -> None:
+    """Features of PKU-Reid's development half under a short BN and a short BIN training, one small
+    file of float16.
 
-    ids, cameras (N,); for "bn" and "bin", with the model's own statistics and, "_camera", with those of each camera, the
-    unit features on their `components` strongest axes (N, components; not centred, so that lengths stay near 1);
-    style_pku (N, 6): mean and deviation of each colour channel of a picture (0 .. 1).
+    ids, cameras (N,); for "bn" and "bin", with the model's own statistics and, "_camera", with
+    those of each camera, the unit features on their `components` strongest axes (N, components; not
+    centred, so that lengths stay near 1); style_pku (N, 6): mean and deviation of each colour
+    channel of a picture (0 .. 1).
+
+    Args:
+        out: of the file, .safetensors.
+        base: the training.
+        seed: see `train_drawn`.
+        device: to compute on.
+        components: how many axes are kept.
     """
     data = _exams(base, device)["pku_development"].both()
     images = data.pictures().float() / 255  # (N, 3, H, W)
-    tensors = {
-        "ids": data.ids,
-        "cameras": data.cameras,
-        "style_pku": torch.cat([images.mean((2, 3)), images.std((2, 3))], 1).half(),
-    }
+    style = torch.cat([images.mean((2, 3)), images.std((2, 3))], 1)  # (N, 6)
+    tensors = {"ids": data.ids, "cameras": data.cameras, "style_pku": style.half()}
     for norm in ("bn", "bin"):
-        model = train_drawn(replace(base, norm=norm), seed, device)[0]
-        for suffix, how in (("", retrieval.embed), ("_camera", retrieval.embed_by_camera)):
-            features = how(model, data, mirror=base.mirror).cpu()  # (N, D)
+        model, _ = train_drawn(replace(base, norm=norm), seed, device)
+        for suffix, embed in (("", retrieval.embed), ("_camera", retrieval.embed_by_camera)):
+            features = embed(model, data, mirror=base.mirror).cpu()  # (N, D)
             axes = torch.linalg.svd(features, full_matrices=False).Vh[:components]
             tensors[norm + suffix] = (features @ axes.T).half()
-    about = {"about": json.dumps(provenance(base, seed, device), sort_keys=True)}
-    files.write_atomic(
-        out,
-        safetensors.torch.save(
-            {name: value.contiguous() for name, value in tensors.items()}, about
-        ),
-    )
-    record_hash(out)
+    store.write_recorded(out, tensors, provenance(base, seed, device))

@@ -1,10 +1,13 @@
-"""Tables recorded over seeds, with where they come from; and the log of looks at the sets that are kept for reporting."""
+"""Tables recorded over seeds, with where they come from; and the log of looks at the sets that are
+kept for reporting.
+"""
 
 import csv
-import datetime
 import io
 import pathlib
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from joblib import Parallel, delayed
@@ -12,49 +15,43 @@ from joblib import Parallel, delayed
 from .. import files, runtime
 from ..code_digest import modules_digest
 
+# Columns that depend on the clock.
+TIMES = ("seconds", "training_seconds", "train_seconds")
+# Sets kept for reporting -> parts of the names of the columns that show them.
+REPORTED = {
+    "drawn unseen places": ("away",),
+    "PKU-Reid, report half": ("pku_report", "pku_report_camera"),
+    "PKU-Reid, all": ("pku", "pku_camera"),
+}
 
-def record(out, cases, make_row, given, inputs=(), watch=False, jobs=1):
-    """Fill the table `out` with one row a case: make_row(case) between `given` and the provenance. Returns all rows.
 
-    A case is a dict of what tells a row from the others, for example {"SEED": 0}. The file is written whole after each
-    row. A finished row is kept, unless the code, `given` or `inputs` (what a row depends on and the table does not
-    print, like paths) has changed since: rows of another stamp are dropped, since a table that mixes them compares
-    nothing. watch: log what each new row shows of the sets kept for reporting. jobs: rows made side by side, each in a
-    process of its own with as many threads as this one has.
+@dataclass(frozen=True)
+class Table:
+    """What a recorded table is made of.
+
+    cases: what tells a row from the others, a dict each, for example {"SEED": 0}.
+    make_row: make_row(case) -> dict of numbers.
+    given: what all rows share and the table prints, such as the preset.
+    inputs: what rows depend on and the table does not print, like paths.
+    looks: whether rows show sets that are kept for reporting, so that each look is logged.
     """
-    threads = torch.get_num_threads()
-    stamp = files.digest(
-        modules_digest([_module_of(make_row)]), given, list(inputs), torch.__version__, threads
-    )
-    cases = [{name: str(value) for name, value in case.items()} for case in cases]
-    kept = [row for row in read_table(out) if row.get("stamp") == stamp]
-    rows = {tuple(row.get(name, "") for name in cases[0]): row for row in kept}
-    for case in cases:
-        if tuple(case.values()) in rows:
-            print(f"{_name(case)}: kept")
-    todo = [case for case in cases if tuple(case.values()) not in rows]
-    commit = runtime.git_commit()  # before the first row: the code that is running
-    for case, found, took in Parallel(jobs, return_as="generator")(
-        delayed(_one)(make_row, case, threads) for case in todo
-    ):
-        made = {
-            "status": "ok",
-            "seconds": round(took, 1),
-            "commit": commit,
-            "date": today(),
-            **runtime.versions(("torch", "numpy")),
-            "stamp": stamp,
-        }
-        rows[tuple(case.values())] = {**case, **given, **found, **made}
-        order = [key for key in (tuple(case.values()) for case in cases) if key in rows]
-        write_table(out, [rows[key] for key in dict.fromkeys([*order, *rows])])
-        if watch:
-            log_looks(f"{pathlib.Path(out).name}, {_name(case)}", seen_in(found))
-        print(
-            f"{_name(case)}: "
-            + ", ".join(f"{key} {value}" for key, value in found.items() if key.endswith("_rank1"))
-        )
-    return list(rows.values())
+
+    cases: Sequence[dict]
+    make_row: Callable
+    given: dict = field(default_factory=dict)
+    inputs: Sequence = ()
+    looks: bool = False
+
+    def stamp(self) -> str:
+        """A name for what the rows depend on: the code that makes them with all that it imports,
+        `given`, `inputs`, torch's version and threads."""
+        threads = torch.get_num_threads()
+        code = modules_digest([_module_of(self.make_row)])
+        return files.digest(code, self.given, list(self.inputs), torch.__version__, threads)
+
+    def keys(self) -> list[tuple]:
+        """The cases as a table holds them: tuples of text."""
+        return [tuple(str(value) for value in case.values()) for case in self.cases]
 
 
 def _module_of(function):
@@ -64,71 +61,192 @@ def _module_of(function):
     return function.__module__
 
 
+def record(table: Table, out, jobs: int = 1, redo: bool = False) -> list[dict]:
+    """Fill a table on disk, one row per case; the file is written whole after each row.
+
+    A finished row is kept. One that was made by other code or from other inputs (its stamp differs)
+    is kept, too, and said to be so, unless `redo` asks to drop and make it again.
+
+    Args:
+        table: what rows are made of.
+        out: the file, .csv.
+        jobs: rows made side by side, each in a process of its own with as many threads as this one
+            has.
+        redo: whether rows of another stamp are dropped.
+    Returns:
+        All rows of the file.
+    """
+    stamp = table.stamp()
+    names = list(table.cases[0])
+    rows = {}
+    for row in read_table(out):
+        if row.get("stamp") == stamp or not redo:
+            rows[tuple(row.get(name, "") for name in names)] = row
+    todo = []
+    for case, key in zip(table.cases, table.keys()):
+        if key not in rows:
+            todo.append(case)
+        elif rows[key].get("stamp") == stamp:
+            print(f"{_name(case)}: kept")
+        else:
+            print(
+                f"{_name(case)}: kept, though made by other code or inputs (--redo makes it again)"
+            )
+    threads = torch.get_num_threads()
+    commit = runtime.git_commit()  # before the first row: the code that is running
+    finished = Parallel(jobs, return_as="generator")(
+        delayed(_one)(table.make_row, case, threads) for case in todo
+    )
+    for case, numbers, seconds in finished:
+        about = {
+            "status": "ok",
+            "seconds": round(seconds, 1),
+            "commit": commit,
+            "date": runtime.today(),
+            **runtime.versions(("torch", "numpy")),
+            "stamp": stamp,
+        }
+        texts = {name: str(value) for name, value in case.items()}
+        rows[tuple(texts.values())] = {**texts, **table.given, **numbers, **about}
+        write_table(out, _in_order(rows, table.keys()))
+        if table.looks:
+            log_looks(f"{pathlib.Path(out).name}, {_name(case)}", seen_in(numbers))
+        marks = [f"{key} {value}" for key, value in numbers.items() if key.endswith("_rank1")]
+        print(f"{_name(case)}: {', '.join(marks)}")
+    return list(rows.values())
+
+
+def _in_order(rows, keys):
+    """The rows of this call's cases in their order, then the others."""
+    first = [key for key in keys if key in rows]
+    return [rows[key] for key in dict.fromkeys([*first, *rows])]
+
+
+def _one(make_row, case, threads):
+    runtime.set_threads(threads)
+    began = time.perf_counter()
+    texts = {name: str(value) for name, value in case.items()}
+    return case, make_row(texts), time.perf_counter() - began
+
+
 def _name(case):
     return ", ".join(
         f"{'seed' if name == 'SEED' else name} {value}" for name, value in case.items()
     )
 
 
-def _one(make_row, case, threads):
-    runtime.set_threads(threads)
-    began = time.perf_counter()
-    return case, make_row(case), time.perf_counter() - began
+def check(table: Table, out) -> list[str]:
+    """Make the first recorded row again and compare it to the digit; writes neither a table nor a
+    look.
+
+    Args:
+        table: what rows are made of.
+        out: the file.
+    Returns:
+        What differs, a sentence for each column; [] where nothing does.
+    Raises:
+        ValueError: the file holds none of the table's cases.
+    """
+    names = list(table.cases[0])
+    recorded = {tuple(row.get(name, "") for name in names): row for row in read_table(out)}
+    for case, key in zip(table.cases, table.keys()):
+        if key in recorded:
+            _, numbers, _ = _one(table.make_row, case, torch.get_num_threads())
+            return _differences(_name(case), recorded[key], numbers)
+    raise ValueError(f"{out} holds no row of these cases; expected one like {table.cases[0]}")
 
 
-def log_looks(what, looks):
-    """One line in data/results/looks.csv for each set kept for reporting that was looked at: looks maps its name to what
-    was seen of it (a dict of numbers)."""
+def _differences(name, row, numbers):
+    found = []
+    for column, value in numbers.items():
+        if column not in TIMES and row.get(column) != str(value):
+            found.append(f"{name}: {column} is {value}, recorded {row.get(column)}")
+    return found
+
+
+def restamp(table: Table, out) -> int:
+    """Give the recorded rows of these cases the stamp of today's code, without making them again.
+
+    For code that was rearranged: after `check` has shown that it makes the same digits.
+
+    Returns:
+        How many rows have another stamp than before.
+    """
+    stamp = table.stamp()
+    names = list(table.cases[0])
+    keys = set(table.keys())
+    rows = read_table(out)
+    changed = 0
+    for row in rows:
+        if tuple(row.get(name, "") for name in names) in keys and row.get("stamp") != stamp:
+            row["stamp"] = stamp
+            changed += 1
+    write_table(out, rows)
+    return changed
+
+
+# ---- looks at what is kept for reporting
+
+
+def log_looks(what: str, looks: dict[str, dict]) -> None:
+    """One line in data/results/looks.csv for each set kept for reporting that was looked at.
+
+    Args:
+        what: for what it was looked at.
+        looks: {set: {column: number}}.
+    """
     path = files.results_dir() / "looks.csv"
-    lines = [
-        {
-            "date": today(),
-            "commit": runtime.git_commit(),
-            "set": look,
-            "for": what,
-            "numbers": "; ".join(f"{name} {value:.1f}" for name, value in numbers.items()),
-        }
-        for look, numbers in looks.items()
-    ]
     known = read_table(path)
-    write_table(path, known + [line for line in lines if line not in known])
-
-
-def seen_in(row):
-    """A recorded row -> {set kept for reporting: {column: value}} of what it shows of such sets, for `log_looks`."""
-    sets = (
-        ("drawn unseen places", ("away",)),
-        ("PKU-Reid, report half", ("pku_report", "pku_report_camera")),
-        ("PKU-Reid, all", ("pku", "pku_camera")),
-    )
-    found = {
-        name: {
-            key: float(value)
-            for key, value in row.items()
-            if value != ""
-            and key.removesuffix("_rank1").removesuffix("_map").endswith(parts)
-            and key.endswith(("_rank1", "_map"))
+    lines = []
+    for name, numbers in looks.items():
+        shown = "; ".join(f"{column} {value:.1f}" for column, value in numbers.items())
+        line = {
+            "date": runtime.today(),
+            "commit": runtime.git_commit(),
+            "set": name,
+            "for": what,
+            "numbers": shown,
         }
-        for name, parts in sets
-    }
-    return {name: numbers for name, numbers in found.items() if numbers}
+        if line not in known:
+            lines.append(line)
+    write_table(path, known + lines)
 
 
-def read_table(path):
+def seen_in(row: dict) -> dict[str, dict]:
+    """What a row shows of the sets kept for reporting: {set: {column: number}}, for `log_looks`."""
+    looks = {}
+    for name, parts in REPORTED.items():
+        numbers = {
+            column: float(value)
+            for column, value in row.items()
+            if value != "" and _shows(column, parts)
+        }
+        if numbers:
+            looks[name] = numbers
+    return looks
+
+
+def _shows(column, parts):
+    exam, _, score = column.rpartition("_")
+    return score in ("rank1", "map") and exam.endswith(parts)
+
+
+# ---- files
+
+
+def read_table(path) -> list[dict]:
+    """Rows of a CSV file as dicts of text; [] where there is none."""
     if not pathlib.Path(path).is_file():
         return []
     with open(path, newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 
-def write_table(path, rows):
+def write_table(path, rows: list[dict]) -> None:
+    """Write rows as CSV, whole or not at all; a column that a row lacks is empty."""
     text = io.StringIO()
-    names = list(dict.fromkeys(key for row in rows for key in row))
+    names = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     files.write_atomic(path, text.getvalue())
-
-
-def today():
-    return datetime.datetime.now(datetime.UTC).date().isoformat()

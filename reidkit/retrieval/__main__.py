@@ -17,7 +17,7 @@ import numpy
 from .. import runtime
 from ..files import atomic_path
 from .folder import Embedded, embed_folder
-from .model_file import DRAWN_LAPTOP, Loaded, drawn_laptop, load_model
+from .model_file import DRAWN_LAPTOP, Loaded, load_model
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -77,7 +77,7 @@ def main(words: list[str] | None = None) -> None:
         )
     try:
         course_model = arguments.weights == DRAWN_LAPTOP
-        loaded = drawn_laptop() if course_model else load_model(arguments.weights)
+        loaded = load_drawn_laptop() if course_model else load_model(arguments.weights)
         device = runtime.pick_device(arguments.device)
         # The file is opened before the work, so that a bad path shows at once.
         with atomic_path(out) as path, open(path, "wb") as stream:

@@ -26,8 +26,8 @@ def embed(
     """Features of all pictures, computed in evaluation mode.
 
     A model returns an Output; its `neck` is the feature where there is one (Luo et al. 2019:
-    distances after BNNeck), else its `feature`. Pictures are normalised as in training
-    (augment.normalize). The model's training mode, layer by layer, is as before when this returns
+    distances after BNNeck), else its `feature`. Pictures go in as 0..255: a model normalizes
+    them itself. The model's training mode, layer by layer, is as before when this returns
     or fails.
 
     Args:
