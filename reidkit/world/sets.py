@@ -133,7 +133,8 @@ def _recipe(kind, places, numbers, size, seed, knobs, device):
 
 
 def source_hash():
-    """Of what the drawing code does: changed code never meets an old cache, changed comments void nothing."""
+    """Of what the drawing code does: changed code never meets an old cache, changed comments void
+    nothing."""
     return folder_digest(pathlib.Path(__file__).parent)
 
 
