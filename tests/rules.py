@@ -22,6 +22,9 @@ DENSITY = {"core": 6.7, "world": 8.0, "chapters": 7.0, "sources": 7.0}
 # Functions that may have more parameters -> why.
 MANY_PARAMETERS = {
     "reidkit/retrieval/metrics.py evaluate": "a query and a gallery of features, ids and cameras each: the field's call",
+    "reidkit/world/render.py restyle": "render's seven, and the cameras that the style comes from",
+    "reidkit/world/sets.py sample": "one call draws a whole set: what, how many, how hard, where; all but four have defaults",
+    "reidkit/world/sets.py make_exam": "the arguments of sample, so that an exam is asked for like a training set",
 }
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -1,5 +1,5 @@
-"""The drawn world: the same for the same seed, whoever else is drawn; labels that tell the truth; style apart from
-content."""
+"""The drawn world: the same for the same seed, whoever else is drawn; labels that tell the truth;
+style apart from content."""
 
 import math
 import subprocess
@@ -37,12 +37,12 @@ def facing(poses, angle):
 
 def test_a_picture_does_not_depend_on_its_neighbours_or_threads():
     people, cameras, poses = scene(7)
-    together, threads = world.render(people, cameras, poses, SIZE), torch.get_num_threads()
+    together = world.render(people, cameras, poses, SIZE)
+    threads = torch.get_num_threads()
     for i in range(7):
         alone = world.render(people[i], cameras[i], poses[i], SIZE)
-        assert torch.equal(alone.images[0], together.images[i]) and torch.equal(
-            alone.masks[0], together.masks[i]
-        )
+        assert torch.equal(alone.images[0], together.images[i])
+        assert torch.equal(alone.masks[0], together.masks[i])
     try:
         torch.set_num_threads(3)
         many = torch.arange(7).repeat(30)  # several pieces, an odd last one
@@ -67,16 +67,18 @@ def test_numbers_do_not_depend_on_how_many_are_asked_for():
 
 
 def test_another_process_draws_the_same():
-    code = (
-        "import torch; from reidkit import world, files; c = world.make_cameras(world.make_place('demo', 0), 4);"
-        "print(files.digest(world.render(world.make_people(4, 1), c, world.make_poses(4, 1), (64, 32)).images))"
-    )
+    code = """
+from reidkit import files, world
+people, poses = world.make_people(4, 1), world.make_poses(4, 1)
+cameras = world.make_cameras(world.make_place("demo", 0), 4)
+print(files.digest(world.render(people, cameras, poses, (64, 32)).images))
+"""
     outside = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=files.project_root()
     )
     cameras = world.make_cameras(world.make_place("demo", 0), 4)
-    here = world.render(world.make_people(4, 1), cameras, world.make_poses(4, 1), SIZE)
-    assert outside.stdout.strip() == files.digest(here.images), outside.stderr
+    inside = world.render(world.make_people(4, 1), cameras, world.make_poses(4, 1), SIZE)
+    assert outside.stdout.strip() == files.digest(inside.images), outside.stderr
 
 
 def test_seeds_and_families_differ():
@@ -88,17 +90,14 @@ def test_seeds_and_families_differ():
 
 
 def test_nothing_is_made_on_another_device_than_the_people(monkeypatch):
-    """The meta device refuses to be mixed with the CPU, as a GPU would; windows need numbers, which it has not."""
+    """The meta device refuses to be mixed with the CPU, as a GPU would; windows need numbers, which
+    it has not."""
     people, cameras, poses = (table.to("meta") for table in scene(4))
     monkeypatch.setattr(shapes.Board, "window", lambda self, first, last: slice(0, 64))
     monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: tensor)
     raw, masks = draw(people, cameras, poses, SIZE)
-    assert (
-        raw.device.type
-        == masks.device.type
-        == develop(raw, cameras, poses.key).device.type
-        == "meta"
-    )
+    images = develop(raw, cameras, poses.key)
+    assert raw.device.type == masks.device.type == images.device.type == "meta"
 
 
 # ---- style and content
@@ -107,10 +106,10 @@ def test_nothing_is_made_on_another_device_than_the_people(monkeypatch):
 def test_restyle_changes_the_picture_and_not_the_mask():
     people, cameras, poses = scene(7)
     first = world.render(people, cameras, poses, SIZE)
-    again = world.restyle(
-        people, cameras, poses, world.make_cameras(world.make_place("demo", 1), 7), SIZE
-    )
-    assert torch.equal(first.masks, again.masks) and torch.equal(first.raw, again.raw)
+    elsewhere = world.make_cameras(world.make_place("demo", 1), 7)
+    again = world.restyle(people, cameras, poses, elsewhere, SIZE)
+    assert torch.equal(first.masks, again.masks)
+    assert torch.equal(first.raw, again.raw)
     assert (first.images.float() - again.images.float()).abs().mean() > 10
 
 
@@ -134,11 +133,10 @@ def test_no_field_of_the_chain_moves_the_raw_light_and_each_moves_the_picture():
     }
     assert set(moved) == set(world.STYLE)
     for name, by in moved.items():
-        other = world.render(
-            people, replace(ideal, **{name: getattr(ideal, name) + by}), poses, SIZE
-        )
-        assert torch.equal(other.raw, plain.raw), name
-        assert (other.images.float() - plain.images.float()).abs().mean() > 1, name
+        changed = replace(ideal, **{name: getattr(ideal, name) + by})
+        drawn = world.render(people, changed, poses, SIZE)
+        assert torch.equal(drawn.raw, plain.raw), name
+        assert (drawn.images.float() - plain.images.float()).abs().mean() > 1, name
 
 
 def test_an_ideal_camera_shows_the_raw_light():
@@ -150,29 +148,21 @@ def test_an_ideal_camera_shows_the_raw_light():
 def test_the_chain_does_what_its_names_say():
     people, cameras, poses = scene(6)
     ideal = world.neutral(cameras)
-    look = lambda **change: world.render(
-        people,
-        replace(ideal, **{k: torch.full_like(getattr(ideal, k), v) for k, v in change.items()}),
-        poses,
-        SIZE,
-    ).images.float()
-    plain = look()
-    assert (
-        look(gain=0.5).mean() < 0.6 * plain.mean() and look(contrast=0.6).std() < 0.7 * plain.std()
-    )
-    assert look(saturation=0.0).std(1).max() < 1  # grey: the channels agree
+
+    def look(**changes):
+        columns = {k: value.expand_as(getattr(ideal, k)) for k, value in changes.items()}
+        return world.render(people, replace(ideal, **columns), poses, SIZE).images.float()
+
     edges = lambda x: (x[..., 1:] - x[..., :-1]).abs().mean()
-    assert edges(look(blur=2.0)) < 0.7 * edges(plain) and edges(
-        look(resolution=40.0)
-    ) < 0.8 * edges(plain)
-    noise = look(noise=0.04) - plain
+    plain = look()
+    assert look(gain=torch.tensor(0.5)).mean() < 0.6 * plain.mean()
+    assert look(contrast=torch.tensor(0.6)).std() < 0.7 * plain.std()
+    assert look(saturation=torch.tensor(0.0)).std(1).max() < 1  # grey: the channels agree
+    assert edges(look(blur=torch.tensor(2.0))) < 0.7 * edges(plain)
+    assert edges(look(resolution=torch.tensor(40.0))) < 0.8 * edges(plain)
+    noise = look(noise=torch.tensor(0.04)) - plain
     assert abs(float(noise[(plain > 40) & (plain < 215)].std()) - 0.04 * 255) < 1
-    warm = world.render(
-        people,
-        replace(ideal, white_balance=torch.tensor([1.3, 1.0, 0.7]).expand(6, 3)),
-        poses,
-        SIZE,
-    ).images.float()
+    warm = look(white_balance=torch.tensor([1.3, 1.0, 0.7]))
     assert (warm[:, 0] - warm[:, 2]).mean() > (plain[:, 0] - plain[:, 2]).mean() + 20
 
 
@@ -183,9 +173,10 @@ def test_masks_run_from_head_to_shoes():
     people, cameras, poses = scene(40, knobs=OFF)
     masks = world.render(people, cameras, poses, SIZE).masks
     rows = torch.arange(64.0)[None, :, None]
-    middles = [
-        (rows * (masks == part)).sum((1, 2)) / (masks == part).sum((1, 2)) for part in (1, 2, 3, 4)
-    ]
+    middles = []
+    for label in (1, 2, 3, 4):
+        is_part = masks == label
+        middles.append((rows * is_part).sum((1, 2)) / is_part.sum((1, 2)))
     for upper, lower in zip(middles, middles[1:]):
         assert (upper < lower).all()  # NaN, a missing part, fails too
     share = (masks > 0).float().mean((1, 2))
@@ -197,25 +188,23 @@ def test_masks_run_from_head_to_shoes():
 def test_the_upper_mask_shows_the_upper_garment():
     people, cameras, poses = scene(30, knobs=OFF)
     ones = torch.ones(30, dtype=torch.int64)
+    none = 0 * ones
     people = replace(
-        people,
-        pattern=0 * ones,
-        upper_kind=0 * ones,
-        sleeves=ones,
-        bag=0 * ones,
-        hair_length=0 * ones,
+        people, pattern=none, upper_kind=none, sleeves=ones, bag=none, hair_length=none
     )
     drawn = world.render(people, cameras, poses)
     mask = (drawn.masks == 2)[:, None].float()
     mean = (drawn.raw * mask).sum((2, 3)) / mask.sum((2, 3))
     assert (mean - 0.88 * people.upper).abs().max() < 0.16  # shading takes an eighth of the light
-    ratio = mean / mean.sum(1, keepdim=True) - people.upper / people.upper.sum(1, keepdim=True)
-    assert ratio.abs().max() < 0.08  # hands are in it, shading keeps the hue
+    hue = mean / mean.sum(1, keepdim=True)
+    true_hue = people.upper / people.upper.sum(1, keepdim=True)
+    assert (hue - true_hue).abs().max() < 0.08  # hands are in it, shading keeps the hue
 
 
 def test_shorts_show_skin_and_trousers_do_not():
     people, cameras, poses = scene(1, knobs=OFF)
-    skin, blue = torch.tensor([[0.87, 0.67, 0.54]]), torch.tensor([[0.10, 0.13, 0.40]])
+    skin = torch.tensor([[0.87, 0.67, 0.54]])
+    blue = torch.tensor([[0.10, 0.13, 0.40]])
     warm = {}
     for kind, hem in ((0, 1.2), (1, 0.66)):
         dressed = replace(
@@ -236,36 +225,34 @@ def test_shorts_show_skin_and_trousers_do_not():
 
 def test_views_change_the_picture_and_not_the_clothes():
     people, cameras, poses = scene(30, knobs=OFF)
-    front, back = (
-        world.render(people, world.neutral(cameras), facing(poses, angle))
-        for angle in (0.0, math.pi)
-    )
+    ideal = world.neutral(cameras)
+    front = world.render(people, ideal, facing(poses, 0.0))
+    back = world.render(people, ideal, facing(poses, math.pi))
     head = (front.masks == 1) & (back.masks == 1)
     skin = people.skin[:, :, None, None]
-    like_skin = lambda drawn: (
-        (((drawn.raw - skin).abs().sum(1) < 0.25) & head).float().sum((1, 2))
-        / head.float().sum((1, 2))
-    )
+
+    def like_skin(drawn):
+        """(30,) share of the head that has the colour of skin."""
+        is_skin = ((drawn.raw - skin).abs().sum(1) < 0.25) & head
+        return is_skin.float().sum((1, 2)) / head.float().sum((1, 2))
+
     different = (people.skin - people.hair).abs().sum(1) > 0.7
     # a face in front, hair behind
     assert like_skin(front)[different].mean() > 2 * like_skin(back)[different].mean() + 0.1
-    packed = replace(
-        people, bag=torch.full((30,), 2), bag_colour=torch.tensor([[0.9, 0.1, 0.9]]).expand(30, 3)
-    )
+    pink = torch.tensor([[0.9, 0.1, 0.9]]).expand(30, 3)
+    packed = replace(people, bag=torch.full((30,), 2), bag_colour=pink)
     magenta = []
     for angle in (0.0, math.pi):
         raw = world.render(packed, cameras, facing(poses, angle)).raw
-        magenta.append((torch.minimum(raw[:, 0], raw[:, 2]) > 3 * raw[:, 1]).float().mean((1, 2)))
-    # a pack; two straps
-    assert (
-        (magenta[1] > 0.03).all()
-        and (magenta[0] < 0.75 * magenta[1]).all()
-        and (magenta[0] > 0).all()
-    )
+        is_magenta = torch.minimum(raw[:, 0], raw[:, 2]) > 3 * raw[:, 1]
+        magenta.append(is_magenta.float().mean((1, 2)))
+    straps, pack = magenta
+    assert (pack > 0.03).all()
+    assert (straps > 0).all()
+    assert (straps < 0.75 * pack).all()
     side = world.render(people, cameras, facing(poses, math.pi / 2))
-    wide = lambda drawn: (
-        (drawn.masks[:, 30:60] == 2).any(1).float().sum(1).mean()
-    )  # columns of shoulder and arm
+    # columns of shoulder and arm
+    wide = lambda drawn: (drawn.masks[:, 30:60] == 2).any(1).float().sum(1).mean()
     assert wide(side) < 0.8 * wide(front)
 
 
@@ -274,18 +261,17 @@ def test_attributes_are_within_their_names_and_described():
     assert set(data.attributes) == set(world.ATTRIBUTES)
     for name, value in data.attributes.items():
         assert 0 <= value.min() and value.max() < len(world.ATTRIBUTES[name]), name
-        if name != "facing":
-            assert (value.reshape(12, 2) == value.reshape(12, 2)[:, :1]).all(), (
-                name
-            )  # a person's, whatever the picture
+        if name != "facing":  # a person's, whatever the picture
+            by_person = value.reshape(12, 2)
+            assert (by_person == by_person[:, :1]).all(), name
     people = world.make_people(1, 1)
     people = replace(
         people, upper_colour=torch.tensor([5]), pattern=torch.tensor([1]), bag=torch.tensor([2])
     )
-    assert world.describe(people, 0).startswith("red ") and "horizontal stripes" in world.describe(
-        people, 0
-    )
-    assert "backpack" in world.describe(people, 0)
+    words = world.describe(people, 0)
+    assert words.startswith("red ")
+    assert "horizontal stripes" in words
+    assert "backpack" in words
 
 
 def test_bad_arguments_say_what_was_expected():

@@ -1,4 +1,5 @@
-"""The knobs that make people and pictures simpler, the cloth that goes along with a body, and the frozen world."""
+"""The knobs that make people and pictures simpler, the cloth that goes along with a body, and the
+frozen world."""
 
 from dataclasses import replace
 
@@ -16,35 +17,44 @@ def people_of(**knobs):
 
 
 def test_variety_says_how_many_wear_more_than_shirt_and_trousers():
-    usual, plain, half = people_of(), people_of(variety=0), people_of(variety=0.5)
+    usual = people_of()
+    plain = people_of(variety=0)
+    half = people_of(variety=0.5)
     for name in ("upper_kind", "pattern", "lower_kind", "bag", "hat"):
-        assert getattr(usual, name).unique().numel() > 1 and (getattr(plain, name) == 0).all()
-        same, off = getattr(half, name) == getattr(usual, name), getattr(half, name) == 0
-        assert (same | off).all()
-    assert torch.equal(plain.upper, usual.upper) and torch.equal(plain.build, usual.build)
+        assert getattr(usual, name).unique().numel() > 1
+        assert (getattr(plain, name) == 0).all()
+        unchanged = getattr(half, name) == getattr(usual, name)
+        off = getattr(half, name) == 0
+        assert (unchanged | off).all()
+    assert torch.equal(plain.upper, usual.upper)
+    assert torch.equal(plain.build, usual.build)
     changed = (
         (half.bag != usual.bag)
         | (half.pattern != usual.pattern)
         | (half.upper_kind != usual.upper_kind)
     )
     assert 60 < changed.sum() < 110  # of 200 people, about half are plain, most of them changed
-    assert set(range(8)) == set(usual.pattern.tolist()) and set(range(4)) == set(usual.bag.tolist())
+    assert set(range(8)) == set(usual.pattern.tolist())
+    assert set(range(4)) == set(usual.bag.tolist())
 
 
 def test_texture_and_degradation_reach_nothing_else():
-    flat, cameras = people_of(texture=0), world.make_cameras(world.make_place("demo", 0), 6)
-    assert (
-        not flat.mottle.any() and not flat.wash.any() and torch.equal(flat.upper, people_of().upper)
-    )
+    flat = people_of(texture=0)
+    assert not flat.mottle.any()
+    assert not flat.wash.any()
+    assert torch.equal(flat.upper, people_of().upper)
     assert not world.make_poses(5, 1, world.Knobs(texture=0)).folds.any()
-    clean = world.make_cameras(world.make_place("demo", 0), 6, 0, world.Knobs(degradation=0))
-    worse = world.make_cameras(world.make_place("demo", 0), 6, 0, world.Knobs(degradation=2))
+    place = world.make_place("demo", 0)
+    cameras = world.make_cameras(place, 6)
+    clean = world.make_cameras(place, 6, 0, world.Knobs(degradation=0))
+    worse = world.make_cameras(place, 6, 0, world.Knobs(degradation=2))
     for name in ("blur", "noise", "compression"):
-        assert not getattr(clean, name).any() and torch.equal(
-            getattr(worse, name), 2 * getattr(cameras, name)
-        )
-    assert (clean.resolution == 128).all() and (worse.resolution <= cameras.resolution).all()
-    assert torch.equal(clean.gain, cameras.gain) and torch.equal(worse.gamma, cameras.gamma)
+        assert not getattr(clean, name).any()
+        assert torch.equal(getattr(worse, name), 2 * getattr(cameras, name))
+    assert (clean.resolution == 128).all()
+    assert (worse.resolution <= cameras.resolution).all()
+    assert torch.equal(clean.gain, cameras.gain)
+    assert torch.equal(worse.gamma, cameras.gamma)
 
 
 def test_views_turn_people_towards_the_camera():
@@ -52,10 +62,10 @@ def test_views_turn_people_towards_the_camera():
     front, half, usual = (
         world.make_poses(50, 1, world.Knobs(views=views), cameras).facing for views in (0, 0.5, 1)
     )
-    assert (
-        not front.any() and torch.allclose(half, usual / 2) and usual.abs().max() <= torch.pi + 1e-5
-    )
-    assert usual.abs().max() > 3 and world.make_poses(200, 1).facing.abs().max() > 3
+    assert not front.any()
+    assert torch.allclose(half, usual / 2)
+    assert 3 < usual.abs().max() <= torch.pi + 1e-5
+    assert world.make_poses(200, 1).facing.abs().max() > 3
 
 
 def test_knobs_that_are_shares_end_at_one():
@@ -93,15 +103,17 @@ def garment(facing, x):
 
 
 def test_the_cloth_goes_along_with_the_body():
-    """Somebody who stands two pixels further right has the same cloth two pixels further right; from behind, another."""
-    here, moved, back = garment(0.0, 0.5), garment(0.0, 0.5 + 2 / 32), garment(torch.pi, 0.5)
+    """Somebody who stands two pixels further right has the same cloth two pixels further right;
+    from behind, another."""
     middle = slice(12, 19)
-    followed = (moved[:, 14:21] - here[:, middle]).abs().mean()
-    stayed, turned = (
-        (moved[:, middle] - here[:, middle]).abs().mean(),
-        (back[:, middle] - here[:, middle]).abs().mean(),
-    )
-    assert followed < 0.2 * stayed and turned > 3 * followed
+    cloth = garment(0.0, 0.5)[:, middle]
+    moved = garment(0.0, 0.5 + 2 / 32)
+    back = garment(torch.pi, 0.5)
+    followed = (moved[:, 14:21] - cloth).abs().mean()
+    stayed = (moved[:, middle] - cloth).abs().mean()
+    turned = (back[:, middle] - cloth).abs().mean()
+    assert followed < 0.2 * stayed
+    assert turned > 3 * followed
 
 
 # ---- frozen
@@ -120,8 +132,9 @@ def test_the_world_is_the_same_on_a_gpu():
 def test_a_changed_world_is_noticed_and_not_kept_under_the_old_version(monkeypatch):
     before = reference.path().read_bytes()
     monkeypatch.setitem(places.STYLE, "gain", (1, 1.25, 0.34, 0.24, 0.50, 2.4))
-    found = reference.compare()
-    assert found and all("of the values differ" in line for line in found)
+    differences = reference.compare()
+    assert differences
+    assert all("of the values differ" in line for line in differences)
     with pytest.raises(ValueError, match="set a new VERSION"):
         reference.write()
     assert reference.path().read_bytes() == before
@@ -139,8 +152,9 @@ def test_another_class_of_device_may_round_a_few_values(monkeypatch):
     monkeypatch.setattr(reference, "device_class", lambda device="cpu": "cpu of tomorrow")
     drawn = reference.draw()
     images = drawn["images 64x32"]
-    few, many = images.clone(), images.clone()
+    few = images.clone()
     few.view(-1)[::200] ^= 1  # one in 200, by one grey level
+    many = images.clone()
     many.view(-1)[::50] ^= 1
     monkeypatch.setattr(reference, "draw", lambda device="cpu": drawn | {"images 64x32": few})
     assert reference.compare() == []
@@ -150,5 +164,6 @@ def test_another_class_of_device_may_round_a_few_values(monkeypatch):
 
 def test_the_reference_is_kept_whole_and_by_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(reference, "path", lambda: tmp_path / "world" / "reference.safetensors")
-    assert reference.main(["--write"]) == 0 and reference.main([]) == 0
+    assert reference.main(["--write"]) == 0
+    assert reference.main([]) == 0
     assert f"the world is version {sets.VERSION}, as kept" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """Whole drawn sets: labels, the cache that is never stale, and knobs that do what they say."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -19,11 +20,11 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("REIDKIT_CACHE_DIR", str(tmp_path))
 
 
-def kept():
+def cache_files():
     return sorted((files.cache_dir() / "world").glob("*.safetensors"))
 
 
-def same(a, b):
+def are_equal(a, b):
     return a.fingerprint() == b.fingerprint()
 
 
@@ -32,37 +33,36 @@ def same(a, b):
 
 def test_labels_of_a_set():
     data = world.sample(PLACES, **SMALL)
-    assert (
-        len(data) == 2 * 3 * 2 * 2
-        and data.images.shape[1:] == (3, 64, 32)
-        and data.masks.shape == (24, 64, 32)
-    )
+    assert len(data) == 2 * 3 * 2 * 2
+    assert data.images.shape[1:] == (3, 64, 32)
+    assert data.masks.shape == (24, 64, 32)
     assert data.numbers() == {"pictures": 24, "ids": 6, "cameras": 4, "domains": 2}
-    assert all(
-        len(set(data.domains[data.ids == i].tolist())) == 1 for i in range(6)
-    )  # nobody is in two places
-    assert all(len(set(data.domains[data.cameras == c].tolist())) == 1 for c in range(4))
+    for person in range(6):  # nobody is in two places
+        assert len(set(data.domains[data.ids == person].tolist())) == 1
+    for camera in range(4):
+        assert len(set(data.domains[data.cameras == camera].tolist())) == 1
     later = world.sample(PLACES, first_person=6, **SMALL)
-    assert later.ids.min() == 6 and not torch.equal(later.images, data.images)
+    assert later.ids.min() == 6
+    assert not torch.equal(later.images, data.images)
     assert len(torch.unique(data.images.reshape(24, -1), dim=0)) == 24  # no picture twice
 
 
 def test_an_exam_asks_for_new_people_in_the_same_cameras():
-    exam, train = world.make_exam(PLACES, **SMALL), world.sample(PLACES, **SMALL)
+    exam = world.make_exam(PLACES, **SMALL)
+    train = world.sample(PLACES, **SMALL)
     assert len(exam.query) == len(exam.gallery) == 12
     pairs = set(zip(exam.query.ids.tolist(), exam.query.cameras.tolist()))
     assert len(pairs) == 12  # one picture of each person in each camera
-    looks = lambda data: {
-        tuple(row)
-        for row in torch.stack(
-            [data.attributes[k] for k in sorted(data.attributes) if k != "facing"], 1
-        ).tolist()
-    }
-    assert len(looks(train) & looks(exam.gallery)) <= 1
-    assert not torch.equal(
-        torch.cat([exam.query.images, exam.gallery.images]).sort(0).values,
-        train.images.sort(0).values,
-    )
+
+    def looks_of(data):
+        """The different rows of attributes."""
+        names = sorted(set(data.attributes) - {"facing"})
+        rows = torch.stack([data.attributes[name] for name in names], 1)
+        return {tuple(row) for row in rows.tolist()}
+
+    assert len(looks_of(train) & looks_of(exam.gallery)) <= 1
+    images = torch.cat([exam.query.images, exam.gallery.images])
+    assert not torch.equal(images.sort(0).values, train.images.sort(0).values)
 
 
 # ---- the cache
@@ -70,18 +70,20 @@ def test_an_exam_asks_for_new_people_in_the_same_cameras():
 
 def test_the_second_call_reads_the_file(monkeypatch):
     first = world.sample(PLACES, **SMALL)
-    assert len(kept()) == 1
-    with safetensors.safe_open(kept()[0], "pt") as stream:
+    assert len(cache_files()) == 1
+    with safetensors.safe_open(cache_files()[0], "pt") as stream:
         assert json.loads(stream.metadata()["recipe"])["people"] == 3
     monkeypatch.setattr(sets, "_draw", lambda *_: pytest.fail("drawn again"))
     again = world.sample(PLACES, **SMALL)
-    assert same(first, again) and torch.equal(first.masks, again.masks) and first.name == again.name
+    assert are_equal(first, again)
+    assert torch.equal(first.masks, again.masks)
+    assert first.name == again.name
 
 
 def test_without_cache_nothing_is_written():
-    assert same(
-        world.sample(PLACES, cache=False, **SMALL), world.sample(PLACES, cache=False, **SMALL)
-    )
+    first = world.sample(PLACES, cache=False, **SMALL)
+    again = world.sample(PLACES, cache=False, **SMALL)
+    assert are_equal(first, again)
     assert not (files.cache_dir() / "world").exists()
 
 
@@ -91,14 +93,15 @@ def test_without_cache_nothing_is_written():
 )
 def test_a_changed_argument_draws_afresh(change):
     first = world.sample(PLACES, **SMALL)
-    assert not same(first, world.sample(PLACES, **(SMALL | change))) and len(kept()) == 2
+    assert not are_equal(first, world.sample(PLACES, **(SMALL | change)))
+    assert len(cache_files()) == 2
 
 
 def test_changed_drawing_code_draws_afresh(monkeypatch):
     world.sample(PLACES, **SMALL)
     monkeypatch.setattr(sets, "source_hash", lambda: "other code")
     world.sample(PLACES, **SMALL)
-    assert len(kept()) == 2
+    assert len(cache_files()) == 2
 
 
 def test_the_source_hash_follows_every_file_of_the_world(monkeypatch, tmp_path):
@@ -113,14 +116,14 @@ def test_the_source_hash_follows_every_file_of_the_world(monkeypatch, tmp_path):
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
 def test_a_damaged_file_is_noticed_and_replaced(damage):
     first = world.sample(PLACES, **SMALL)
-    path = kept()[0]
+    path = cache_files()[0]
     content = bytearray(path.read_bytes())
     if damage == "flip":
         content[-5000] ^= 0x40  # inside the tensors: lengths and header stay right
     path.write_bytes(
         {"cut": bytes(content[: len(content) // 2]), "flip": bytes(content), "empty": b""}[damage]
     )
-    assert same(world.sample(PLACES, **SMALL), first)
+    assert are_equal(world.sample(PLACES, **SMALL), first)
     assert len(path.read_bytes()) == len(content)
 
 
@@ -129,20 +132,20 @@ def test_a_damaged_file_is_noticed_and_replaced(damage):
 
 def styles(knobs, family="train", cameras=6):
     """Log gain and white balance of the cameras of six places: (6, cameras, 4)."""
-    sets_ = [world.make_cameras(world.make_place(family, i), cameras, 0, knobs) for i in range(6)]
-    return torch.stack([torch.cat([c.gain[:, None], c.white_balance], 1).log() for c in sets_])
+    rows = []
+    for index in range(6):
+        chain = world.make_cameras(world.make_place(family, index), cameras, 0, knobs)
+        rows.append(torch.cat([chain.gain[:, None], chain.white_balance], 1).log())
+    return torch.stack(rows)
 
 
 def test_camera_and_place_shift():
-    within, between = lambda s: float(s.var(1).mean()), lambda s: float(s.mean(1).var(0).mean())
-    normal, same_cameras = styles(world.NORMAL), styles(world.Knobs(camera_shift=0))
-    assert (
-        within(same_cameras)
-        < 1e-9
-        < 0.01
-        < within(normal)
-        < within(styles(world.Knobs(camera_shift=2)))
-    )
+    within = lambda style: float(style.var(1).mean())
+    between = lambda style: float(style.mean(1).var(0).mean())
+    normal = styles(world.NORMAL)
+    same_cameras = styles(world.Knobs(camera_shift=0))
+    assert within(same_cameras) < 1e-9
+    assert 0.01 < within(normal) < within(styles(world.Knobs(camera_shift=2)))
     same_places = styles(world.Knobs(place_shift=0), cameras=40)
     assert between(same_places) < 0.1 * between(normal)
     assert between(styles(world.Knobs(place_shift=2))) > 2 * between(normal)
@@ -150,10 +153,8 @@ def test_camera_and_place_shift():
 
 def scene(knobs, count=150):
     place = world.make_place("demo", 3)
-    people, cameras = (
-        world.make_people(count, 1, knobs, place),
-        world.make_cameras(place, count, 0, knobs),
-    )
+    people = world.make_people(count, 1, knobs, place)
+    cameras = world.make_cameras(place, count, 0, knobs)
     return people, cameras, world.make_poses(count, 1, knobs)
 
 
@@ -162,61 +163,61 @@ def test_clutter_adds_structure_behind_people():
     for amount in (0.0, 1.0):
         people, cameras, poses = scene(world.Knobs(clutter=amount, occlusion=0))
         drawn = world.render(people, cameras, poses, (64, 32))
-        behind = (drawn.masks == 0)[:, None, :, 1:] & (drawn.masks == 0)[:, None, :, :-1]
+        background = (drawn.masks == 0)[:, None]  # (B, 1, H, W)
+        behind = background[..., 1:] & background[..., :-1]
         step = (drawn.raw[..., 1:] - drawn.raw[..., :-1]).abs() * behind
         busy.append(float(step.sum() / behind.sum()))
     assert busy[1] > 1.5 * busy[0]
 
 
 def test_occlusion_hides_and_misalignment_moves():
-    seen, places = {}, {}
+    visible, spread = {}, {}
     for amount in (0.0, 1.0, 2.0):
         people, cameras, poses = scene(world.Knobs(occlusion=amount, misalignment=0))
-        seen[amount] = float(
-            (world.render(people, cameras, poses, (64, 32), raw=False).masks > 0).float().mean()
-        )
-        poses = scene(world.Knobs(misalignment=amount))[2]
-        places[amount] = float(poses.top.std()), float(poses.scale.std()), float(poses.x.std())
-    assert seen[0.0] > seen[1.0] * 1.02 > seen[2.0] * 1.04
-    assert max(places[0.0]) < 1e-6 and all(a < b for a, b in zip(places[1.0], places[2.0]))
+        masks = world.render(people, cameras, poses, (64, 32), raw=False).masks
+        visible[amount] = float((masks > 0).float().mean())
+        _, _, poses = scene(world.Knobs(misalignment=amount))
+        spread[amount] = [float(value.std()) for value in (poses.top, poses.scale, poses.x)]
+    assert visible[0.0] > visible[1.0] * 1.02 > visible[2.0] * 1.04
+    assert max(spread[0.0]) < 1e-6
+    assert all(a < b for a, b in zip(spread[1.0], spread[2.0]))
 
 
 def test_lookalikes_share_outfits_and_keep_their_bodies():
-    outfits = lambda people: len(
-        {
-            tuple(row)
-            for row in torch.stack(
-                [people.upper_colour, people.pattern, people.sleeves, people.lower_colour], 1
-            ).tolist()
-        }
-    )
+    def outfits(people):
+        """How many different ones people wear."""
+        columns = [people.upper_colour, people.pattern, people.sleeves, people.lower_colour]
+        return len({tuple(row) for row in torch.stack(columns, 1).tolist()})
+
     place = world.make_place("demo", 0)
-    own, alike = (
-        world.make_people(60, 1, world.Knobs(lookalike=amount), place) for amount in (0.0, 1.0)
-    )
-    assert outfits(own) > 25 and outfits(alike) <= 12
-    assert torch.equal(own.hair, alike.hair) and torch.equal(own.shoes, alike.shoes)
+    unlike = world.make_people(60, 1, world.Knobs(lookalike=0.0), place)
+    alike = world.make_people(60, 1, world.Knobs(lookalike=1.0), place)
+    assert outfits(unlike) > 25
+    assert outfits(alike) <= 12
+    assert torch.equal(unlike.hair, alike.hair)
+    assert torch.equal(unlike.shoes, alike.shoes)
     assert len(torch.unique(alike.upper, dim=0)) > 40  # shades differ in fine details
 
 
 def test_dress_follows_the_season():
     place = world.make_place("demo", 0)
-    cold, warm = (
-        world.make_people(200, 1, place=replace(place, season=season)) for season in (0.0, 1.0)
-    )
-    assert (cold.lower_kind == 1).sum() == 0 and (warm.lower_kind == 1).sum() > 10
+    cold = world.make_people(200, 1, place=replace(place, season=0.0))
+    warm = world.make_people(200, 1, place=replace(place, season=1.0))
+    assert (cold.lower_kind == 1).sum() == 0
+    assert (warm.lower_kind == 1).sum() > 10
     assert (cold.sleeves == 1).float().mean() > (warm.sleeves == 1).float().mean() + 0.2
 
 
 def test_every_family_has_its_own_people():
-    """Who chooses on validation places must not meet the people of the unseen ones: attributes agree by chance only."""
-    exams = [
-        world.make_exam(
+    """Who chooses on validation places must not meet the people of the unseen ones: attributes
+    agree by chance only."""
+    queries = []
+    for family in ("train", "validation", "unseen"):
+        exam = world.make_exam(
             [(family, 0)], people=60, cameras=1, pictures=2, size=(32, 32), cache=False
-        ).query
-        for family in ("train", "validation", "unseen")
-    ]
-    for first, second in ((0, 1), (1, 2), (0, 2)):
+        )
+        queries.append(exam.query)
+    for first, second in itertools.combinations(queries, 2):
         for name in ("hair_length", "bag", "pattern"):
-            one, other = exams[first].attributes[name], exams[second].attributes[name]
-            assert (one == other).float().mean() < 0.85, name
+            agree = first.attributes[name] == second.attributes[name]
+            assert agree.float().mean() < 0.85, name

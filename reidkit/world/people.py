@@ -1,28 +1,16 @@
 """People: bodies, faces, hair and what they wear, with the attributes a witness would name."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-from .hashing import bell, hash32, pick, table, uniform
-from .places import NORMAL, Knobs
+from . import dress
+from .dress import COLOURS, COMMON_ABOVE
+from .hashing import Rows, bell, hash32, pick, uniform, uniform_by_name
+from .places import NORMAL, Knobs, Place
 
-# colour -> red, green, blue, how common above the waist, how common below
-COLOURS = {
-    "black": (0.075, 0.075, 0.085, 20, 28),
-    "grey": (0.42, 0.42, 0.43, 14, 12),
-    "white": (0.88, 0.87, 0.85, 17, 4),
-    "brown": (0.33, 0.22, 0.15, 5, 5),
-    "beige": (0.72, 0.63, 0.49, 6, 9),
-    "red": (0.68, 0.10, 0.11, 8, 1.5),
-    "orange": (0.87, 0.43, 0.12, 2, 0.5),
-    "yellow": (0.88, 0.75, 0.20, 2.5, 0.5),
-    "green": (0.16, 0.40, 0.20, 6, 2),
-    "blue": (0.20, 0.37, 0.68, 9, 16),
-    "navy": (0.10, 0.13, 0.27, 9, 16),
-    "purple": (0.36, 0.17, 0.44, 3, 1),
-    "pink": (0.86, 0.52, 0.60, 4, 1),
-}
 ATTRIBUTES = {
     "upper_colour": tuple(COLOURS),
     "lower_colour": tuple(COLOURS),
@@ -44,6 +32,8 @@ ATTRIBUTES = {
     "hat": ("no", "yes"),
     "facing": ("front", "right", "back", "left"),
 }
+NO_BAG, HAND_BAG, BACKPACK, SHOULDER_BAG = range(4)
+
 SKINS = torch.tensor(
     [
         [0.93, 0.76, 0.66],
@@ -64,194 +54,219 @@ HAIRS = torch.tensor(
     ]
 )
 
+# How common each is, in the order of SKINS, HAIRS, ATTRIBUTES and dress.COLOURS.
+SKIN_WEIGHTS = torch.tensor([3.0, 4.0, 3.0, 2.0, 2.0])
+HAIR_WEIGHTS = torch.tensor([5.0, 4.0, 4.0, 2.0, 2.0, 1.0])
+HAIR_LENGTHS_OF_WOMEN = torch.tensor([2.0, 3.0, 5.0])
+HAIR_LENGTHS_OF_MEN = torch.tensor([9.0, 1.0, 0.4])
+SHOE_WEIGHTS = torch.tensor([9.0, 3, 4, 3, 1, 0.7, 0.2, 0.2, 0.2, 0.5, 1, 0.2, 0.3])
+BAG_WEIGHTS = torch.tensor([5.0, 2.0, 3.0, 2.5])
+
+# What somebody wears to whom the knob `variety` leaves nothing special.
+USUAL = {
+    "upper_kind": dress.SHIRT,
+    "pattern": dress.PLAIN,
+    "lower_kind": dress.TROUSERS,
+    "bag": NO_BAG,
+    "hat": 0,
+    "hem_upper": 0.53,
+    "hem_lower": 1.2,
+}
+
 
 @dataclass(frozen=True)
-class People(
-    table(
-        "key build curve skin hair hair_length hat hat_colour upper upper2 upper_colour upper_kind sleeves "
-        "pattern period mottle fit hem_upper lower lower_colour lower_kind hem_lower flare loose legs shoes bag "
-        "bag_colour bag_side wash"
-    )
-):
-    """N people; every field has N rows. Colours (3) are reflectances 0 .. 1, lengths fractions of the body's height.
+class People(Rows):
+    """N people; every field has N rows.
 
-    build (width, 1 is average), curve (hips against waist), skin, hair, hair_length, hat (0 or 1), hat_colour; upper,
-    upper2 (second or inner colour), upper_kind, sleeves, pattern, period (of the pattern), mottle (unevenness of
-    the cloth), fit (0 tight .. 1 wide), hem_upper, lower,
-    lower_kind, hem_lower, flare, loose, legs (skin or tights), shoes, bag, bag_colour, bag_side (-1 or 1), wash (unevenness below),
-    upper_colour, lower_colour (into COLOURS).
+    Colours (3) are reflectances 0 .. 1, lengths are fractions of the body's height, and kinds are
+    indices into ATTRIBUTES.
+
+    Args:
+        key: what everything of this person is hashed from.
+        build: width; 1 is average.
+        curve: hips against waist, 0 .. 1.
+        skin: colour.
+        hair: colour.
+        hair_length: kind.
+        hat: 0 or 1.
+        hat_colour: colour.
+        upper: colour of the upper garment.
+        upper2: its second or inner colour.
+        upper_colour: index into COLOURS.
+        upper_kind: kind.
+        sleeves: kind.
+        pattern: kind.
+        period: length after which the pattern repeats.
+        mottle: unevenness of the upper garment's cloth.
+        fit: of the upper garment, 0 tight .. 1 wide.
+        hem_upper: where the upper garment ends.
+        lower: colour of the lower garment.
+        lower_colour: index into COLOURS.
+        lower_kind: kind.
+        hem_lower: where the lower garment ends.
+        flare: how much its hem widens.
+        loose: how far it stands off the legs.
+        legs: colour of skin or tights.
+        shoes: colour.
+        bag: kind.
+        bag_colour: colour.
+        bag_side: the side it is carried on, -1 or 1.
+        wash: unevenness of the lower garment's cloth.
     """
 
-    def attributes(self):
-        """name -> (N,) int64, an index into world.ATTRIBUTES[name]."""
+    key: Tensor
+    build: Tensor
+    curve: Tensor
+    skin: Tensor
+    hair: Tensor
+    hair_length: Tensor
+    hat: Tensor
+    hat_colour: Tensor
+    upper: Tensor
+    upper2: Tensor
+    upper_colour: Tensor
+    upper_kind: Tensor
+    sleeves: Tensor
+    pattern: Tensor
+    period: Tensor
+    mottle: Tensor
+    fit: Tensor
+    hem_upper: Tensor
+    lower: Tensor
+    lower_colour: Tensor
+    lower_kind: Tensor
+    hem_lower: Tensor
+    flare: Tensor
+    loose: Tensor
+    legs: Tensor
+    shoes: Tensor
+    bag: Tensor
+    bag_colour: Tensor
+    bag_side: Tensor
+    wash: Tensor
+
+    def attributes(self) -> dict[str, Tensor]:
+        """What a witness would name.
+
+        Returns:
+            name -> (N,) int64, an index into world.ATTRIBUTES[name].
+        """
         return {name: getattr(self, name) for name in ATTRIBUTES if name != "facing"}
 
 
-def make_people(count, seed, knobs=NORMAL, place=None, first=0):
-    """`count` people, hashed from the seed and their number (from `first` on); a place's season and fashion decide what
-    is common.
+class CarriedDraws(NamedTuple):
+    """The uniform numbers behind shoes, bag and hat, in the order in which they are drawn."""
 
-    lookalike is the share of people who wear one of four outfits of this seed (and place): the same garments, in
-    slightly different shades; their bodies, hair, shoes and bags stay their own.
+    shoes: Tensor
+    bag_colour: Tensor
+    hat_colour: Tensor
+    bag: Tensor
+    bag_side: Tensor
+    hat: Tensor
+
+
+def make_people(
+    count: int, seed: int, knobs: Knobs = NORMAL, place: Place | None = None, first: int = 0
+) -> People:
+    """People, hashed from the seed and their number.
+
+    A place's season and fashion decide what is common. The knob lookalike is the share of people
+    who wear one of four outfits of this seed (and place): the same garments, in slightly different
+    shades; their bodies, hair, shoes and bags stay their own.
+
+    Args:
+        count: how many people.
+        seed: any whole number; another seed gives other people.
+        knobs: lookalike, variety and texture act here.
+        place: whose season and fashion people follow; None for no place in particular.
+        first: the number of the first person.
+    Returns:
+        the people with the numbers first .. first + count - 1.
+    Raises:
+        ValueError: where knobs are no Knobs.
     """
     if not isinstance(knobs, Knobs):
         raise ValueError(f"knobs are {knobs!r}; expected a world.Knobs, for example world.NORMAL")
     key = hash32("person", seed, torch.arange(first, first + count))
-    outfit = hash32(
-        "outfit",
-        seed,
-        0 if place is None else place.key,
-        torch.floor(4 * uniform(1, "which outfit", key)[:, 0]).long(),
-    )
-    dress_key = torch.where(uniform(1, "alike", key)[:, 0] < knobs.lookalike, outfit, key)
+    dress_key = _dress_key(key, seed, knobs, place)
     season = torch.full((count,), 0.5 if place is None else place.season)
     fashion = torch.ones(2, len(COLOURS)) if place is None else place.palette
     body = _body(key)
-    clothes = _clothes(dress_key, key, season, fashion, body["curve"], body["skin"])
-    clothes |= _carried(key)
-    plain = uniform(1, "plain", key)[:, 0] >= knobs.variety  # nobody where variety is 1
-    usual = {
-        "upper_kind": 0,
-        "pattern": 0,
-        "lower_kind": 0,
-        "bag": 0,
-        "hat": 0,
-        "hem_upper": 0.53,
-        "hem_lower": 1.2,
-    }
-    for name, value in usual.items():
-        clothes[name] = clothes[name].masked_fill(plain, value)
+    worn = dress.clothes(dress_key, key, season, fashion, body)
+    worn |= _carried(key)
+    is_plain = uniform(1, "plain", key)[:, 0] >= knobs.variety  # nobody where variety is 1
+    for name, value in USUAL.items():
+        worn[name] = worn[name].masked_fill(is_plain, value)
     for name in ("mottle", "wash"):
-        clothes[name] = clothes[name] * knobs.texture
-    return People(key=key, **body, **clothes)
+        worn[name] = worn[name] * knobs.texture
+    return People(key=key, **body, **worn)
+
+
+def _dress_key(key, seed, knobs, place):
+    """(N,) what the outfits are hashed from: a person's own key, or that of one of four outfits."""
+    place_key = 0 if place is None else place.key
+    number = torch.floor(4 * uniform(1, "which outfit", key)[:, 0]).long()  # (N,) 0 .. 3
+    outfit_key = hash32("outfit", seed, place_key, number)
+    is_lookalike = uniform(1, "alike", key)[:, 0] < knobs.lookalike
+    return torch.where(is_lookalike, outfit_key, key)
 
 
 def _body(key):
-    u, b = uniform(8, "body", key), bell(5, "body", key)
-    woman = (u[:, 0] < 0.5).float()
-    skin = SKINS[pick(u[:, 1], torch.tensor([3.0, 4.0, 3.0, 2.0, 2.0]))] * (1 + 0.05 * b[:, :1])
-    hair = HAIRS[pick(u[:, 2], torch.tensor([5.0, 4.0, 4.0, 2.0, 2.0, 1.0]))] * (
-        1 + 0.12 * b[:, 1:2]
-    )
-    length = torch.where(
-        woman > 0,
-        pick(u[:, 3], torch.tensor([2.0, 3.0, 5.0])),
-        pick(u[:, 3], torch.tensor([9.0, 1.0, 0.4])),
-    )
+    """The fields of People that are body."""
+    sex, skin_index, hair_index, length, *_ = uniform(8, "body", key).unbind(1)  # (N,) each
+    skin_shade, hair_shade, build, curve, _ = bell(5, "body", key).split(1, 1)  # (N, 1) each
+    is_woman = sex < 0.5
+    woman = is_woman.float()
+    skin = SKINS[pick(skin_index, SKIN_WEIGHTS)]  # (N, 3)
+    hair = HAIRS[pick(hair_index, HAIR_WEIGHTS)]  # (N, 3)
+    womens_length = pick(length, HAIR_LENGTHS_OF_WOMEN)
+    mens_length = pick(length, HAIR_LENGTHS_OF_MEN)
     return {
-        "build": (1.07 - 0.07 * woman + 0.13 * b[:, 2]).clamp(0.78, 1.45),
-        "curve": (woman + 0.15 * b[:, 3]).clamp(0, 1),
-        "skin": skin.clamp(0.05, 0.98),
-        "hair": hair.clamp(0.02, 0.95),
-        "hair_length": length,
-    }
-
-
-def _colour(u, weights, jitter):
-    """Bins (N,) and their colours (N, 3), a little different for everybody."""
-    table = torch.tensor(list(COLOURS.values()))
-    chosen = pick(u, weights)
-    colour = table[chosen, :3]
-    grey = colour.mean(1, keepdim=True)
-    colour = grey + (colour - grey) * (0.85 + 0.2 * jitter[:, 3:]).clamp(0.3, 1.2)  # dyes fade
-    return chosen, (colour * torch.exp2(0.28 * jitter[:, :1]) + 0.018 * jitter[:, 1:4]).clamp(
-        0.03, 0.96
-    )
-
-
-def _clothes(dress, key, season, fashion, woman, skin):
-    u, own = uniform(20, "dress", dress), bell(12, "shade", key)
-    table = torch.tensor(list(COLOURS.values()))
-    upper_colour, upper = _colour(u[:, 0], table[:, 3] * fashion[0], own[:, :4])
-    lower_colour, lower = _colour(u[:, 1], table[:, 4] * fashion[1], own[:, 4:8])
-    _, upper2 = _colour(u[:, 2], table[:, 3] + 4, own[:, 8:12])
-    close = (upper2 - upper).abs().sum(1, keepdim=True) < 0.45  # a second colour must be seen
-    upper2 = torch.where(
-        close,
-        torch.where(upper.mean(1, keepdim=True) > 0.45, upper2 * 0.25, 0.5 + 0.45 * upper2),
-        upper2,
-    )
-    warm, female = (u[:, 3] < season), woman > 0.5
-    kind = torch.where(
-        warm,
-        pick(u[:, 4], torch.tensor([8.0, 1.0, 0.1, 0.0])),
-        pick(u[:, 4], torch.tensor([4.0, 4.0, 3.0, 0.0])),
-    )
-    kind = torch.where(female & (u[:, 5] < 0.14), 3, kind)
-    below = torch.where(
-        female,
-        pick(u[:, 6], torch.tensor([6.0, 1.0, 3.0])),
-        pick(u[:, 6], torch.tensor([6.0, 2.0, 0.0])),
-    )
-    below = torch.where(~warm & (below == 1), 0, below)
-    below = torch.where(kind == 3, 2, below)
-    sleeves = torch.where((kind == 0) | (kind == 3), (u[:, 7] > 0.25 + 0.6 * season).long(), 1)
-    pattern = pick(u[:, 8], torch.tensor([9.0, 2.0, 0.7, 1.5, 1.5, 2.5, 1.5, 2.0]))
-    pattern = torch.where(
-        (kind == 1) | (kind == 2), torch.where(pattern == 5, 0, pattern) * (u[:, 9] < 0.5), pattern
-    )
-    hem_upper = torch.tensor([0.520, 0.545, 0.68, 0.50])[kind] + torch.tensor(
-        [0.05, 0.03, 0.12, 0.02]
-    )[kind] * (u[:, 10] - 0.4)
-    hem_lower = torch.tensor([1.2, 0.66, 0.66])[below] + torch.tensor([0.0, 0.10, 0.20])[below] * (
-        u[:, 11] - 0.3
-    )
-    flare = torch.tensor([0.0, 0.0, 0.055])[below] * u[:, 12]
-    tights = (below == 2) & (~warm | (u[:, 13] < 0.2))
-    legs = torch.where(tights[:, None], 0.06 + 0.14 * u[:, 14:15].expand(-1, 3), skin)
-    lower = torch.where((kind == 3)[:, None], upper, lower)
-    return {
-        "upper": upper,
-        "upper2": upper2,
-        "upper_colour": upper_colour,
-        "upper_kind": kind,
-        "sleeves": sleeves,
-        "pattern": pattern,
-        "period": 0.03 + 0.07 * u[:, 15] ** 1.5,
-        "mottle": 0.3 * u[:, 17] ** 2,
-        "fit": u[:, 18],
-        "wash": 0.25 * u[:, 19] ** 2,
-        "hem_upper": hem_upper,
-        "lower": lower,
-        "lower_colour": torch.where(kind == 3, upper_colour, lower_colour),
-        "lower_kind": below,
-        "hem_lower": hem_lower,
-        "flare": flare,
-        "loose": 0.003 + 0.022 * u[:, 16] * (1 - 0.5 * woman),
-        "legs": legs,
+        "build": (1.07 - 0.07 * woman + 0.13 * build[:, 0]).clamp(0.78, 1.45),
+        "curve": (woman + 0.15 * curve[:, 0]).clamp(0, 1),
+        "skin": (skin * (1 + 0.05 * skin_shade)).clamp(0.05, 0.98),
+        "hair": (hair * (1 + 0.12 * hair_shade)).clamp(0.02, 0.95),
+        "hair_length": torch.where(is_woman, womens_length, mens_length),
     }
 
 
 def _carried(key):
-    u, jitter = uniform(6, "carried", key), bell(12, "carried", key)
-    table = torch.tensor(list(COLOURS.values()))
-    _, shoes = _colour(
-        u[:, 0],
-        torch.tensor([9.0, 3, 4, 3, 1, 0.7, 0.2, 0.2, 0.2, 0.5, 1, 0.2, 0.3]),
-        jitter[:, :4],
-    )
-    _, bag_colour = _colour(u[:, 1], table[:, 3] * 0.5 + 3, jitter[:, 4:8])
-    _, hat_colour = _colour(u[:, 2], table[:, 3], jitter[:, 8:12])
+    """The fields of People that are shoes, bag and hat."""
+    draws = uniform_by_name(CarriedDraws, "carried", key)
+    shoe_shade, bag_shade, hat_shade = bell(12, "carried", key).split(4, 1)  # (N, 4) each
+    _, shoes = dress.colour(draws.shoes, SHOE_WEIGHTS, shoe_shade)
+    _, bag_colour = dress.colour(draws.bag_colour, COMMON_ABOVE * 0.5 + 3, bag_shade)
+    _, hat_colour = dress.colour(draws.hat_colour, COMMON_ABOVE, hat_shade)
     return {
         "shoes": shoes,
-        "bag": pick(u[:, 3], torch.tensor([5.0, 2.0, 3.0, 2.5])),
+        "bag": pick(draws.bag, BAG_WEIGHTS),
         "bag_colour": bag_colour,
-        "bag_side": torch.where(u[:, 4] < 0.5, -1.0, 1.0),
-        "hat": (u[:, 5] < 0.12).long(),
+        "bag_side": torch.where(draws.bag_side < 0.5, -1.0, 1.0),
+        "hat": (draws.hat < 0.12).long(),
         "hat_colour": hat_colour,
     }
 
 
-def describe(people, index):
-    """A witness's words for one person: "red shirt with horizontal stripes, black shorts, long hair, backpack"."""
-    word = {
-        name: ATTRIBUTES[name][int(value[index])] for name, value in people.attributes().items()
-    }
+def describe(people: People, index: int) -> str:
+    """A witness's words: "red shirt with horizontal stripes, black shorts, long hair, backpack".
+
+    Args:
+        people: a table of people.
+        index: the row of the person to describe.
+    Returns:
+        what the person wears and carries.
+    """
+    words = {}
+    for name, values in people.attributes().items():
+        words[name] = ATTRIBUTES[name][int(values[index])]
     special = {"plain": "", "print": " with a print", "two-tone": " in two colours"}
-    pattern = special.get(word["pattern"], f" with {word['pattern']}")
-    parts = [f"{word['upper_colour']} {word['upper_kind']}{pattern}"]
-    if word["upper_kind"] != "dress":
-        parts.append(f"{word['lower_colour']} {word['lower_kind']}")
-    parts.append(f"{word['hair_length']} hair")
-    parts += [word["bag"]] if word["bag"] != "none" else []
-    return ", ".join(parts + (["hat"] if word["hat"] == "yes" else []))
+    pattern = special.get(words["pattern"], f" with {words['pattern']}")
+    parts = [f"{words['upper_colour']} {words['upper_kind']}{pattern}"]
+    if words["upper_kind"] != "dress":
+        parts.append(f"{words['lower_colour']} {words['lower_kind']}")
+    parts.append(f"{words['hair_length']} hair")
+    if words["bag"] != "none":
+        parts.append(words["bag"])
+    if words["hat"] == "yes":
+        parts.append("hat")
+    return ", ".join(parts)

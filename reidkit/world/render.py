@@ -4,13 +4,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from . import scene
-from .body import Person
-from .cameras import CHAIN
-from .figure import walk
+from .body import LOWER, UPPER, Person
+from .cameras import CHAIN, Cameras
 from .hashing import hash32
 from .imaging import develop
+from .joints import walk
+from .people import People
+from .poses import Poses
 from .shapes import Board
 
 PIXELS = 1 << 18  # pictures of one go on a CPU: their planes stay in its cache
@@ -19,35 +22,53 @@ PIXELS_DEVICE = 1 << 25
 
 @dataclass(frozen=True)
 class Rendering:
-    """B drawn pictures: images (B, 3, H, W) uint8; masks (B, H, W) uint8 (0 background, 1 head, 2 upper, 3 lower, 4
-    shoes; what hangs on a person counts as upper); raw (B, 3, H, W) float, the light before the imaging chain, or
-    None."""
+    """B drawn pictures.
 
-    images: torch.Tensor
-    masks: torch.Tensor
-    raw: torch.Tensor | None = None
+    Args:
+        images: (B, 3, H, W) uint8.
+        masks: (B, H, W) uint8: 0 background, 1 head, 2 upper, 3 lower, 4 shoes; what hangs on a
+            person counts as upper.
+        raw: (B, 3, H, W) float, the light before the imaging chain, or None.
+    """
 
-    def __len__(self):
+    images: Tensor
+    masks: Tensor
+    raw: Tensor | None = None
+
+    def __len__(self) -> int:
         return len(self.images)
 
 
-def draw(people, cameras, poses, size):
-    """The scene before any imaging chain -> raw (B, 3, H, W) float, masks (B, H, W) uint8."""
+def draw(
+    people: People, cameras: Cameras, poses: Poses, size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """The scene before any imaging chain.
+
+    Args:
+        people: B people.
+        cameras: B cameras.
+        poses: B poses, all on one device.
+        size: height and width, pixels.
+    Returns:
+        raw (B, 3, H, W) float, and masks (B, H, W) uint8.
+    """
     device = people.key.device
     joints = walk(people, poses, cameras.elevation)
-    board = Board(cameras, poses, joints["drop"], size, device)
+    board = Board(cameras, poses, joints.drop, size, device)
     grain = scene.texture(hash32(cameras.key, poses.key), size, device)
     scene.backdrop(board, cameras, poses, grain)
     weave = scene.weave(people, board, joints, size)
-    Person(board, people, joints, cameras.sun[:, None, None], weave).paint()
-    plane = lambda value: value[:, None, None]
-    cloth = torch.where(
-        board.labels == 2,
-        plane(people.mottle),
-        torch.where(board.labels == 3, plane(people.wash), 0),
-    )
-    board.dark.add_(weave.mul_(-cloth))
-    board.dark.add_(grain.mul(plane(-poses.folds)).mul_(board.labels.clamp(max=1)))  # creases
+    Person(people, board, joints, cameras.sun[:, None, None], weave).paint()
+    # unevenness of the cloth, as strong as it is above and below
+    mottle = people.mottle[:, None, None]
+    wash = people.wash[:, None, None]
+    below = torch.where(board.labels == LOWER, wash, 0)
+    uneven = torch.where(board.labels == UPPER, mottle, below)  # (B, H, W)
+    board.dark.add_(weave.mul_(-uneven))
+    # creases on everything that belongs to the person
+    creases = grain.mul(-poses.folds[:, None, None])
+    creases.mul_(board.labels.clamp(max=1))
+    board.dark.add_(creases)
     scene.occlude(board, poses, grain)
     return board.light(), board.labels.to(torch.uint8)
 
@@ -55,76 +76,127 @@ def draw(people, cameras, poses, size):
 def _check(people, cameras, poses, size):
     if not len(people) == len(cameras) == len(poses) or not len(people):
         raise ValueError(
-            f"{len(people)} people, {len(cameras)} cameras, {len(poses)} poses; expected one of each for "
-            "every picture (index them: people[who], cameras[where])"
+            f"{len(people)} people, {len(cameras)} cameras, {len(poses)} poses; expected one of "
+            "each for every picture (index them: people[who], cameras[where])"
         )
     if len(size) != 2 or any(not isinstance(n, int) or n < 32 or n % 32 for n in size):
         raise ValueError(
-            f"size is {size!r}; expected (height, width), multiples of 32 pixels, for example (64, 32)"
+            f"size is {size!r}; expected (height, width), multiples of 32 pixels, "
+            "for example (64, 32)"
         )
 
 
-def render(people, cameras, poses, size=(128, 64), device="cpu", seed=0, raw=True):
-    """Draw picture i as cameras[i] sees people[i] in poses[i] -> Rendering on the CPU or the device that was asked for.
+def render(
+    people: People,
+    cameras: Cameras,
+    poses: Poses,
+    size: tuple[int, int] = (128, 64),
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+    raw: bool = True,
+) -> Rendering:
+    """Draw picture i as cameras[i] sees people[i] in poses[i].
 
-    A picture depends on its own person, camera, pose, size and the seed (of the noise) alone, not on its neighbours or
-    the number of threads. raw=False spares the memory of the float pictures. ValueError for unequal lengths or an odd
-    size.
+    A picture depends on its own person, camera, pose, size and the seed (of the noise) alone, not
+    on its neighbours or the number of threads.
+
+    Args:
+        people: B people.
+        cameras: B cameras.
+        poses: B poses.
+        size: height and width of the pictures, pixels.
+        device: where they are drawn and stay.
+        seed: of the noise.
+        raw: False spares the memory of the float pictures.
+    Returns:
+        B pictures on the CPU or the device that was asked for.
+    Raises:
+        ValueError: for unequal lengths or an odd size.
     """
-    return _render(people, cameras, poses, cameras, size, device, seed, raw)
+    _check(people, cameras, poses, size)
+    return _render(people, cameras, poses, size, device, seed, raw)
 
 
-def restyle(people, cameras, poses, other_cameras, size=(128, 64), device="cpu", seed=0, raw=True):
-    """The same people, poses, geometry and background through the imaging chain of other_cameras: masks and raw are
-    identical."""
+def restyle(
+    people: People,
+    cameras: Cameras,
+    poses: Poses,
+    other_cameras: Cameras,
+    size: tuple[int, int] = (128, 64),
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+    raw: bool = True,
+) -> Rendering:
+    """The same people, poses, geometry and background through another imaging chain.
+
+    Args:
+        people: B people.
+        cameras: B cameras, whose geometry and background are kept.
+        poses: B poses.
+        other_cameras: B cameras, whose imaging chain is used.
+        size: height and width of the pictures, pixels.
+        device: where they are drawn and stay.
+        seed: of the noise.
+        raw: False spares the memory of the float pictures.
+    Returns:
+        B pictures; masks and raw are identical to those of `render`.
+    Raises:
+        ValueError: for unequal lengths or an odd size.
+    """
     if len(other_cameras) != len(cameras):
         raise ValueError(
-            f"{len(other_cameras)} other cameras for {len(cameras)} pictures; expected one a picture"
+            f"{len(other_cameras)} other cameras for {len(cameras)} pictures; "
+            "expected one a picture"
         )
-    return _render(people, cameras, poses, other_cameras, size, device, seed, raw)
-
-
-def _render(people, cameras, poses, styles, size, device, seed, keep_raw):
     _check(people, cameras, poses, size)
-    device, size, count = torch.device(device), tuple(size), len(people)
-    seen = replace(cameras, **{name: getattr(styles, name) for name in CHAIN})
-    noise = hash32("noise", seed, people.key, cameras.key, poses.key)
+    chain = {name: getattr(other_cameras, name) for name in CHAIN}
+    return _render(people, replace(cameras, **chain), poses, size, device, seed, raw)
+
+
+def _render(people, cameras, poses, size, device, seed, keep_raw):
+    """Draw piece by piece, so that the planes of one piece stay in the processor's cache."""
+    device = torch.device(device)
+    size = tuple(size)
+    count = len(people)
+    noise_key = hash32("noise", seed, people.key, cameras.key, poses.key)  # (B,)
     images = torch.empty(count, 3, *size, dtype=torch.uint8, device=device)
     masks = torch.empty(count, *size, dtype=torch.uint8, device=device)
     raws = torch.empty(count, 3, *size, device=device) if keep_raw else None
 
-    def piece(start):
-        part = slice(start, start + step)
-        view = seen[part].to(device)
-        light, masks[part] = draw(people[part].to(device), view, poses[part].to(device), size)
-        images[part] = develop(light, view, noise[part].to(device))
+    def draw_piece(start):
+        rows = slice(start, start + step)
+        view = cameras[rows].to(device)
+        light, labels = draw(people[rows].to(device), view, poses[rows].to(device), size)
+        masks[rows] = labels
+        images[rows] = develop(light, view, noise_key[rows].to(device))
         if keep_raw:
-            raws[part] = light
+            raws[rows] = light
 
     on_cpu = device.type == "cpu"
-    step = max(1, (PIXELS if on_cpu else PIXELS_DEVICE) // (size[0] * size[1]))
+    pixels = PIXELS if on_cpu else PIXELS_DEVICE
+    step = max(1, pixels // (size[0] * size[1]))  # pictures of a piece
     starts = range(0, count, step)
     with torch.inference_mode():
         if on_cpu:
-            _on_threads(piece, starts)
+            _on_threads(draw_piece, starts)
         else:
             for start in starts:
-                piece(start)
+                draw_piece(start)
     return Rendering(images, masks, raws)
 
 
-def _on_threads(piece, starts):
-    """Pieces side by side, each on one thread: faster than splitting every small operation, and the same numbers for
-    any count."""
+def _on_threads(draw_piece, starts):
+    """Pieces side by side, each on one thread: faster than splitting every small operation, and the
+    same numbers for any count."""
     threads = torch.get_num_threads()
 
-    def alone(start):
+    def draw_alone(start):
         torch.set_num_threads(1)  # of this worker
         with torch.inference_mode():
-            piece(start)
+            draw_piece(start)
 
     try:
         with ThreadPoolExecutor(max_workers=min(threads, len(starts))) as pool:
-            list(pool.map(alone, starts))
+            list(pool.map(draw_alone, starts))
     finally:
         torch.set_num_threads(threads)

@@ -14,7 +14,7 @@ from ..record import Exam, ReIDData
 from .cameras import make_cameras
 from .hashing import hash32
 from .people import make_people
-from .places import NORMAL, make_place
+from .places import NORMAL, Knobs, make_place
 from .poses import make_poses
 from .render import render
 
@@ -22,72 +22,110 @@ VERSION = "1.0"
 
 
 def sample(
-    places,
-    people,
-    cameras,
-    pictures,
-    size=(64, 32),
-    seed=0,
-    knobs=NORMAL,
-    first_person=0,
-    device="cpu",
-    cache=True,
-):
-    """Draw people x cameras x pictures of every place -> ReIDData with masks and attributes, domains = position in
-    `places`.
+    places: list[tuple[str, int]],
+    people: int,
+    cameras: int,
+    pictures: int,
+    size: tuple[int, int] = (64, 32),
+    seed: int = 0,
+    knobs: Knobs = NORMAL,
+    first_person: int = 0,
+    device: torch.device | str = "cpu",
+    cache: bool = True,
+) -> ReIDData:
+    """Draw people x cameras x pictures of every place.
 
-    places: (family, index) pairs; nobody is in two places. Ids count on from first_person over all places and name the
-    person: the same seed and id is the same person, so a second set with a later first_person has new people. A
-    place keeps its cameras whatever the seed. With cache, the set is kept under files.cache_dir()/world and read from
-    there while nothing it depends on, the drawing code included, has changed. ValueError for numbers below 1 or places
-    that are no pairs.
+    Nobody is in two places. Ids count on from first_person over all places and name the person: the
+    same seed and id is the same person, so a second set with a later first_person has new people. A
+    place keeps its cameras whatever the seed.
+
+    Args:
+        places: (family, index) pairs.
+        people: how many in each place.
+        cameras: how many in each place.
+        pictures: how many of each person in each camera.
+        size: height and width of the pictures, pixels.
+        seed: any whole number; another seed gives other people and poses.
+        knobs: difficulty.
+        first_person: id of the first person.
+        device: where the pictures are drawn; they are kept on the CPU.
+        cache: keep the set under files.cache_dir()/world, and read it from there while nothing it
+            depends on, the drawing code included, has changed.
+    Returns:
+        a record with masks and attributes, person by person; its domains are positions in `places`.
+    Raises:
+        ValueError: for numbers below 1, places that are no pairs, or a seed that is no int.
     """
-    recipe = _recipe(
-        "sample", places, people, cameras, pictures, size, seed, knobs, first_person, device
-    )
+    numbers = {"people": people, "cameras": cameras, "pictures": pictures}
+    numbers["first_person"] = first_person
+    recipe = _recipe("sample", places, numbers, size, seed, knobs, device)
     return _kept(recipe, lambda: _draw(recipe, knobs, device), cache)
 
 
 def make_exam(
-    places, people, cameras, pictures, size=(64, 32), seed=0, knobs=NORMAL, device="cpu", cache=True
-):
-    """A retrieval exam in these places: query, one picture of each person in each camera; gallery, the others (pictures
-    >= 2).
+    places: list[tuple[str, int]],
+    people: int,
+    cameras: int,
+    pictures: int,
+    size: tuple[int, int] = (64, 32),
+    seed: int = 0,
+    knobs: Knobs = NORMAL,
+    device: torch.device | str = "cpu",
+    cache: bool = True,
+) -> Exam:
+    """A retrieval exam in these places.
 
-    Its people are other people than those of any `sample`, of this seed too, and every family has its own: who chooses on
-    validation places never meets the people of the unseen ones. The cameras are those of `sample`.
+    Its people are other people than those of any `sample`, of this seed too, and every family has
+    its own: who chooses on validation places never meets the people of the unseen ones. The cameras
+    are those of `sample`.
+
+    Args:
+        places: (family, index) pairs.
+        people: how many in each place.
+        cameras: how many in each place.
+        pictures: how many of each person in each camera, 2 or more.
+        size: height and width of the pictures, pixels.
+        seed: any whole number; another seed gives other people and poses.
+        knobs: difficulty.
+        device: where the pictures are drawn; they are kept on the CPU.
+        cache: as for `sample`.
+    Returns:
+        query, one picture of each person in each camera, and gallery, the others.
+    Raises:
+        ValueError: for fewer than 2 pictures, and as `sample` does.
     """
     if pictures < 2:
         raise ValueError(
-            f"pictures is {pictures!r}; an exam needs 2 or more of each person and camera, one as query"
+            f"pictures is {pictures!r}; an exam needs 2 or more of each person and camera, "
+            "one as query"
         )
-    recipe = _recipe("exam", places, people, cameras, pictures, size, seed, knobs, 0, device)
+    numbers = {"people": people, "cameras": cameras, "pictures": pictures, "first_person": 0}
+    recipe = _recipe("exam", places, numbers, size, seed, knobs, device)
     data = _kept(recipe, lambda: _draw(recipe, knobs, device), cache)
-    first = torch.arange(len(data)) % pictures == 0
-    return Exam(data[first], data[~first], data.name)
+    is_query = torch.arange(len(data)) % pictures == 0
+    return Exam(data[is_query], data[~is_query], data.name)
 
 
-def _recipe(kind, places, people, cameras, pictures, size, seed, knobs, first_person, device):
+def _recipe(kind, places, numbers, size, seed, knobs, device):
+    """All that a set depends on, as json writes it; numbers: people, cameras, pictures and
+    first_person."""
     places = [tuple(place) if isinstance(place, (tuple, list)) else place for place in places]
     if not places or any(not isinstance(place, tuple) or len(place) != 2 for place in places):
         raise ValueError(
             f"places are {places!r}; expected (family, index) pairs, for example [('train', 0)]"
         )
-    for name, value in {"people": people, "cameras": cameras, "pictures": pictures}.items():
+    for name in ("people", "cameras", "pictures"):
+        value = numbers[name]
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} is {value!r}; expected a whole number of 1 or more")
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ValueError(f"seed is {seed!r} ({type(seed).__name__}); expected a Python int")
-    return {
+    return numbers | {
         "kind": kind,
         "places": [list(place) for place in places],
-        "people": people,
-        "cameras": cameras,
-        "pictures": pictures,
         "size": list(size),
         "seed": seed,
         "knobs": asdict(knobs),
-        "first_person": first_person,
         "device": torch.device(device).type,
         "version": VERSION,
         "source": source_hash(),
@@ -95,37 +133,44 @@ def _recipe(kind, places, people, cameras, pictures, size, seed, knobs, first_pe
 
 
 def source_hash():
-    """Of what the drawing code does: changed code never meets an old cache, changed comments void nothing."""
+    """Of what the drawing code does: changed code never meets an old cache, changed comments void
+    nothing."""
     return folder_digest(pathlib.Path(__file__).parent)
 
 
 def _draw(recipe, knobs, device):
-    people, cameras, pictures = recipe["people"], recipe["cameras"], recipe["pictures"]
-    who = torch.arange(people).repeat_interleave(cameras * pictures)  # person by person,
-    where = torch.arange(cameras).repeat_interleave(pictures).repeat(people)  # camera by camera
+    """The set of a recipe, place by place."""
     parts = []
-    for number, (family, index) in enumerate(recipe["places"]):
-        place, first = make_place(family, index), recipe["first_person"] + number * people
-        key = hash32(recipe["kind"], family, recipe["seed"])
-        crowd = make_people(people, key, knobs, place, first)
-        seen = make_cameras(place, cameras, 0, knobs)[where]
-        poses = make_poses(len(who), key, knobs, seen, first * cameras * pictures)
-        drawn = render(crowd[who], seen, poses, recipe["size"], device, raw=False)
-        attributes = {
-            name: value[who] for name, value in crowd.attributes().items()
-        } | poses.attributes()
-        parts.append(
-            ReIDData(
-                drawn.images.cpu(),
-                first + who,
-                number * cameras + where,
-                torch.full_like(who, number),
-                drawn.masks.cpu(),
-                attributes,
-                place.name,
-            )
-        )
+    for number in range(len(recipe["places"])):
+        parts.append(_draw_place(recipe, number, knobs, device))
     return ReIDData.cat(parts, _name(recipe))
+
+
+def _draw_place(recipe, number, knobs, device):
+    """The pictures of place `number` of the recipe, person by person, then camera by camera."""
+    people, cameras, pictures = recipe["people"], recipe["cameras"], recipe["pictures"]
+    family, index = recipe["places"][number]
+    place = make_place(family, index)
+    first = recipe["first_person"] + number * people
+    key = hash32(recipe["kind"], family, recipe["seed"])
+    # (people * cameras * pictures,) rows of the tables below
+    who = torch.arange(people).repeat_interleave(cameras * pictures)
+    where = torch.arange(cameras).repeat_interleave(pictures).repeat(people)
+    crowd = make_people(people, key, knobs, place, first)
+    views = make_cameras(place, cameras, 0, knobs)[where]
+    poses = make_poses(len(who), key, knobs, views, first * cameras * pictures)
+    drawn = render(crowd[who], views, poses, recipe["size"], device, raw=False)
+    attributes = {name: value[who] for name, value in crowd.attributes().items()}
+    attributes |= poses.attributes()
+    return ReIDData(
+        images=drawn.images.cpu(),
+        ids=first + who,
+        cameras=number * cameras + where,
+        domains=torch.full_like(who, number),
+        masks=drawn.masks.cpu(),
+        attributes=attributes,
+        name=place.name,
+    )
 
 
 def _name(recipe):
@@ -133,8 +178,8 @@ def _name(recipe):
 
 
 def _kept(recipe, make, cache):
-    """The set of a recipe from its file, or made and filed. A file that is damaged or of another recipe is made
-    again."""
+    """The set of a recipe from its file, or made and filed. A file that is damaged or of another
+    recipe is made again."""
     path = files.cache_dir() / "world" / f"{recipe['kind']}-{files.digest(recipe)}.safetensors"
     if cache and path.is_file():
         data = _read(path, recipe)
