@@ -25,7 +25,7 @@ from reidkit.methods.metabin import (
     trial,
 )
 from reidkit.record import ReIDData
-from reidkit.training import fit
+from reidkit.training import Plan, fit
 
 POINTS = torch.tensor([[0.0, 0], [3, 4], [1, 0], [0, 2]])
 DOMAINS, IDS = torch.tensor([0, 0, 1, 1]), torch.arange(4)
@@ -176,20 +176,12 @@ def test_the_base_step_moves_everything_but_the_gates():
         toy().float(),
         MetaBIN(0.0, domain_people=2, pictures=2),
     )  # gate rate 0: the episode moves nothing
-    base, meta = (
-        batch_of(step=3, dtype=torch.float32),
-        batch_of(step=3, seed=2, dtype=torch.float32),
-    )
-    both = replace(
-        base,
-        **{
-            name: torch.cat([getattr(base, name), getattr(meta, name)])
-            for name in ("images", "ids", "cameras", "domains", "index")
-        },
-    )
+    base = batch_of(step=3, dtype=torch.float32)
+    meta = batch_of(step=3, seed=2, dtype=torch.float32)
     before = snapshot(model)
     optimizer = torch.optim.SGD(model.parameters(), 0.1, weight_decay=0.1)
-    values = method.step(model, both, optimizer, 0.5)
+    batches = {"base": [base], "meta": meta}
+    values = method.step(model, batches, {"main": optimizer}, 0.5)
     moved = changed(before, model)
     assert (
         not {"bn1.gate", "bn2.gate"} & moved
@@ -256,18 +248,8 @@ SMALL = {"domain_people": 2, "pictures": 2, "inner": INNER, "outer": ("triplet",
 def test_fit_trains_with_it(method):
     torch.manual_seed(0)
     model = make(12, norm="bin", gate=1.0)
-    own = {"sampler": method.sampler} if hasattr(method, "sampler") else {}
-    history = fit(
-        model,
-        people(),
-        step=method.step,
-        **own,
-        steps=4,
-        people=4,
-        pictures=2,
-        augment=augment.flip,
-        progress=False,
-    )
+    plan = Plan(steps=4, people=4, pictures=2, augment=augment.flip)
+    _, history = fit(method, people(), plan, model=model, progress=False)
     assert history[-1]["gate"] < 1 and all(
         ((gate >= 0) & (gate <= 1)).all() for gate in gates(model).values()
     )
@@ -278,17 +260,19 @@ def test_batches_are_base_then_every_domain_alike():
     stream = method.sampler(data, 4, 2, 7, 0)
     base = sampling.pk_batches(data.ids, 4, 2, 7)
     for number in range(3):
-        index = next(stream)
+        drawn = next(stream)
         expected = [next(base) for _ in range(3 if number == 0 else 1)]
-        split = len(index) - 12
-        assert torch.equal(index[:split], torch.cat(expected))
-        assert data.domains[index[split:]].tolist() == [0] * 4 + [1] * 4 + [2] * 4
-    later = method.sampler(
-        data, 4, 2, 7, 3
-    )  # begun at step 3, it goes on as if it had run from the beginning
-    assert torch.equal(next(later), next(stream))
+        assert list(drawn) == ["base", "meta"] and len(drawn["base"]) == len(expected)
+        for found, wanted in zip(drawn["base"], expected):
+            assert torch.equal(found, wanted)
+        assert data.domains[drawn["meta"]].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    # Begun at step 3, it goes on as if it had run from the beginning.
+    later = next(method.sampler(data, 4, 2, 7, 3))
+    going_on = next(stream)
+    assert torch.equal(later["base"][0], going_on["base"][0])
+    assert torch.equal(later["meta"], going_on["meta"])
     cameras = MetaBIN(1.0, domains="cameras", domain_people=2, pictures=2)
-    index = next(cameras.sampler(data, 4, 2, 7, 0))[8:]
+    index = next(cameras.sampler(data, 4, 2, 7, 0))["meta"]
     assert sorted(data.cameras[index].unique().tolist()) == list(range(6)) and len(index) == 24
     with pytest.raises(
         ValueError, match=r"two domains or more, the data's domains are 1.*domains=\"cameras\""

@@ -7,7 +7,7 @@ import torch
 from metabin_case import INNER, batch_of, toy
 
 from reidkit.layers.norms import gates
-from reidkit.methods.metabin import MetaBIN, episode_losses, rows, trial
+from reidkit.methods.metabin import MetaBIN, episode_losses, trial
 
 
 def loss_at(model, batch, values, names):
@@ -22,24 +22,24 @@ def loss_at(model, batch, values, names):
 
 
 def by_differences(model, batch, values, names, eps=1e-6):
-    slopes = []
+    grads = []
     for place, value in enumerate(values):
-        slope = torch.zeros_like(value)
+        grad = torch.zeros_like(value)
         for k in range(len(value)):
             ends = [[other.clone() for other in values] for _ in range(2)]
             ends[0][place][k] += eps
             ends[1][place][k] -= eps
-            slope[k] = (
+            grad[k] = (
                 loss_at(model, batch, ends[0], names) - loss_at(model, batch, ends[1], names)
             ) / (2 * eps)
-        slopes.append(slope)
-    return slopes
+        grads.append(grad)
+    return grads
 
 
 def halves(batch, first):
     """The batch of some domains and that of the others."""
     chosen = torch.isin(batch.domains, torch.tensor(first))
-    return rows(batch, chosen), rows(batch, ~chosen)
+    return batch[chosen], batch[~chosen]
 
 
 @pytest.fixture
@@ -55,12 +55,12 @@ def wide_losses(monkeypatch):
 def test_the_inner_gradient_is_that_of_the_meta_train_loss(wide_losses):
     model, (train, _) = toy(), halves(batch_of(), [0, 2])
     start = gates(model)
-    _, slopes = MetaBIN(1.0).slopes(model, train, INNER, start, start)
-    for slope, expected in zip(
-        slopes, by_differences(model, train, [gate.detach() for gate in start.values()], INNER)
+    _, grads = MetaBIN(1.0).gate_grads(model, train, INNER, start, start)
+    for grad, expected in zip(
+        grads, by_differences(model, train, [gate.detach() for gate in start.values()], INNER)
     ):
         assert expected.abs().max() > 1e-4
-        torch.testing.assert_close(slope, expected, rtol=1e-5, atol=1e-8)
+        torch.testing.assert_close(grad, expected, rtol=1e-5, atol=1e-8)
 
 
 def test_the_outer_gradient_is_that_of_the_meta_test_loss_at_the_trial_gates(wide_losses):
@@ -69,19 +69,19 @@ def test_the_outer_gradient_is_that_of_the_meta_test_loss_at_the_trial_gates(wid
     with torch.no_grad():
         model.bn1.gate[0], model.bn1.gate[1] = 1.0, 0.0
     method, start = MetaBIN(1.0), gates(model)
-    _, slopes = method.slopes(model, train, INNER, start, start)
-    moved = {name: trial(gate, slope, 5.0) for (name, gate), slope in zip(start.items(), slopes)}
+    _, grads = method.gate_grads(model, train, INNER, start, start)
+    moved = {name: trial(gate, grad, 5.0) for (name, gate), grad in zip(start.items(), grads)}
     assert any(((value == 0) | (value == 1)).any() for value in moved.values())
     assert all(((value >= 0) & (value <= 1)).all() for value in moved.values())
-    _, outer = method.slopes(model, test, ("triplet",), moved, moved)
+    _, outer = method.gate_grads(model, test, ("triplet",), moved, moved)
     expected = by_differences(
         model, test, [value.detach() for value in moved.values()], ("triplet",)
     )
-    for slope, wanted in zip(outer, expected):
-        torch.testing.assert_close(slope, wanted, rtol=1e-5, atol=1e-8)
+    for grad, wanted in zip(outer, expected):
+        torch.testing.assert_close(grad, wanted, rtol=1e-5, atol=1e-8)
     assert any(
-        slope[(value == 0) | (value == 1)].abs().max() > 0
-        for slope, value in zip(outer, moved.values())
+        grad[(value == 0) | (value == 1)].abs().max() > 0
+        for grad, value in zip(outer, moved.values())
         if ((value == 0) | (value == 1)).any()
     )
 
@@ -97,12 +97,12 @@ def test_second_order_is_the_derivative_through_the_inner_step(wide_losses):
         with torch.no_grad():
             for gate, value in zip(gates(own).values(), values):
                 gate.copy_(value)
-        _, slopes = method.slopes(own, train, INNER, gates(own), gates(own))
-        return [value - rate * slope for value, slope in zip(values, slopes)]
+        _, grads = method.gate_grads(own, train, INNER, gates(own), gates(own))
+        return [value - rate * grad for value, grad in zip(values, grads)]
 
-    _, slopes = method.slopes(model, train, INNER, start, start, keep=True)
-    moved = {name: trial(gate, slope, rate) for (name, gate), slope in zip(start.items(), slopes)}
-    _, outer = method.slopes(model, test, ("triplet",), moved, start)
+    _, grads = method.gate_grads(model, train, INNER, start, start, keep_graph=True)
+    moved = {name: trial(gate, grad, rate) for (name, gate), grad in zip(start.items(), grads)}
+    _, outer = method.gate_grads(model, test, ("triplet",), moved, start)
     values, eps = [gate.detach().clone() for gate in start.values()], 1e-5
     for place in range(2):
         for k in range(2):

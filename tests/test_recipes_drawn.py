@@ -80,7 +80,7 @@ def test_levels_are_pooled_and_joined():
 def test_the_recipe_trains_and_the_file_holds_it(tmp_path, monkeypatch, own_cache):  # noqa: F811
     monkeypatch.setattr("reidkit.retrieval.model_file.files.data_dir", lambda: tmp_path)
     out = tmp_path / "weights" / "model.safetensors"
-    model, history = drawn.drawn_weights(out, TINY, seed=3)
+    model, history = drawn.write_weights(out, TINY, seed=3)
     assert len(history) == 2 and {"identity", "triplet"} < set(history[0])
     loaded = load_model(out)
     assert (
@@ -110,7 +110,9 @@ def test_each_setting_reaches_the_training():
     images = torch.rand(6, 3, 64, 32) * 255
 
     def augmented(**change):
-        return drawn.augmentation(replace(TINY, **change))(images, torch.Generator().manual_seed(0))
+        return drawn.make_augmentation(replace(TINY, **change))(
+            images, torch.Generator().manual_seed(0)
+        )
 
     usual = augmented()
     for change in ({"jitter": 0.0}, {"erase": 0.0}, {"mirror": False}, {"jitter": 1.0}):
@@ -186,7 +188,8 @@ def test_a_row_of_the_models(name, monkeypatch, own_cache):  # noqa: F811
 def test_rows_are_made_side_by_side(tmp_path):
     out = tmp_path / "rows.csv"
     cases = [{"knob": knob, "SEED": seed} for seed in (0, 1) for knob in ("a", "b")]
-    tables.record(out, cases, functools.partial(_row, 10), {"THREADS": 1}, jobs=2)
+    table = tables.Table(cases, functools.partial(_row, 10), {"THREADS": 1})
+    tables.record(table, out, jobs=2)
     rows = tables.read_table(out)
     assert [(row["knob"], row["SEED"], row["x"]) for row in rows] == [
         ("a", "0", "10"),

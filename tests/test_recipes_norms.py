@@ -6,16 +6,18 @@ import pytest
 import torch
 from torch import nn
 
-from reidkit import recipes, retrieval
+from reidkit import retrieval
+from reidkit.datasets import load_journey
 from reidkit.layers.heads import Output
 from reidkit.layers.norms import IBN, BatchInstanceNorm, InstanceNorm, gates
 from reidkit.layers.residual import NormedSum
 from reidkit.recipes import exams, norms, tables
 from reidkit.recipes.__main__ import main
+from reidkit.recipes.presets import PRESETS
 from reidkit.record import ReIDData
 
 TINY = dataclasses.replace(
-    recipes.PRESETS["smoke"], steps=4, people=8, cameras=2, unseen_places=2, exam_people=4
+    PRESETS["smoke"], steps=4, people=8, cameras=2, unseen_places=2, exam_people=4
 )
 
 
@@ -26,13 +28,13 @@ def count(model, kind):
 @pytest.mark.parametrize("table", norms.TABLES)
 def test_every_row_of_a_table_can_be_built(table):
     for name, row in norms.TABLES[table].items():
-        model = norms.network(row, 5)
+        model = norms.make_network(row, 5)
         assert model(torch.rand(2, 3, 64, 32)).logits.shape == (2, 5), name
         assert (model.neck is not None) == row.feature_norm
 
 
 def test_where_the_norms_are():
-    found = {name: norms.network(row, 5).trunk for name, row in norms.TABLES["norms"].items()}
+    found = {name: norms.make_network(row, 5).trunk for name, row in norms.TABLES["norms"].items()}
     total = count(found["BN"], nn.BatchNorm2d)
     assert count(found["IN"], InstanceNorm) == total and count(found["IN"], nn.BatchNorm2d) == 0
     assert (
@@ -46,7 +48,9 @@ def test_where_the_norms_are():
         if isinstance(module, IBN)
     )
     assert count(found["IBN-a"], IBN) == 3 and count(found["DualNorm"], NormedSum) == 3
-    places = {name: norms.network(row, 5).trunk for name, row in norms.TABLES["places"].items()}
+    places = {
+        name: norms.make_network(row, 5).trunk for name, row in norms.TABLES["places"].items()
+    }
     assert [
         count(places[name], NormedSum)
         for name in ("none", "stem", "early", "early and middle", "everywhere")
@@ -56,32 +60,39 @@ def test_where_the_norms_are():
         for name in ("none", "stem", "everywhere", "the rule for ResNets")
     ] == [False, True, True, False]
     with pytest.raises(ValueError, match="norm is 'LN'; expected BN, IN"):
-        norms.network(norms.Row("LN"), 5)
+        norms.make_network(norms.Row("LN"), 5)
 
 
 def test_the_gate_rate_keeps_the_travel():
-    assert norms.gate_rate(250) * 250 == norms.gate_rate(1000) * 1000 == norms.TRAVEL
-    assert (
-        norms.how_long(recipes.PRESETS["laptop"]) == 250
-        and norms.how_long(recipes.PRESETS["smoke"]) >= 2
-    )
+    assert norms.gate_lr(250) * 250 == norms.gate_lr(1000) * 1000 == norms.TRAVEL
+    assert norms.how_long(PRESETS["laptop"]) == 250 and norms.how_long(PRESETS["smoke"]) >= 2
 
 
 def test_rows_share_first_weights_and_batches():
     """What differs between two rows is the norm: the first convolution starts alike."""
-    journey = recipes.load_journey("world", TINY, seed=1)
+    journey = load_journey("world", TINY, seed=1)
     made = []
     for name in ("BN", "MetaBIN"):
         with torch.random.fork_rng():
             torch.manual_seed(1)
-            made.append(norms.network(norms.TABLES["norms"][name], 16))
+            made.append(norms.make_network(norms.TABLES["norms"][name], 16))
     assert torch.equal(made[0].trunk.layer4[0].conv2.weight, made[1].trunk.layer4[0].conv2.weight)
     model, history = norms.train_norm(
-        norms.TABLES["norms"]["MetaBIN"], journey, TINY, 1, cache=None, steps=2, progress=False
+        dataclasses.replace(norms.NORMS["MetaBIN"], steps=2),
+        journey,
+        TINY,
+        1,
+        keep=None,
+        progress=False,
     )
     assert {"meta_train", "meta_test", "gate"} <= set(history[0]) and len(gates(model)) == 12
     sources, history = norms.train_norm(
-        norms.TABLES["norms"]["BIN"], journey, TINY, 1, cache=None, steps=2, progress=False
+        dataclasses.replace(norms.NORMS["BIN"], steps=2),
+        journey,
+        TINY,
+        1,
+        keep=None,
+        progress=False,
     )
     assert "meta_test" not in history[0] and history[-1]["gate"] < 1
     assert set(norms.gate_means(gates(sources))) == {"bn1", "layer1", "layer2", "layer3", "layer4"}
@@ -107,7 +118,7 @@ class Distances(Pixels):
 
 
 def test_the_tone_exam_asks_for_tone():
-    exam = exams.tone_exam((64, 32), seed=0)
+    exam = exams.make_tone_exam((64, 32), seed=0)
     both = exam.both()
     assert len(exam.query) == len(exam.gallery) == 96 and len(both.ids.unique()) == 48
     body, tone = both.attributes["body"], both.attributes["tone"]
@@ -122,11 +133,11 @@ def test_the_tone_exam_asks_for_tone():
     assert (
         kept.cmc[1] > 0.5 and kept.map > gone.map + 0.2 and gone.cmc[1] < 0.4
     )  # chance 1 in 7 within a body
-    assert not torch.equal(both.images, exams.tone_exam((64, 32), seed=1).both().images)
+    assert not torch.equal(both.images, exams.make_tone_exam((64, 32), seed=1).both().images)
 
 
 def test_the_style_exam_has_stronger_cameras():
-    exam = exams.style_exam((64, 32), places=1, people=6)
+    exam = exams.make_style_exam((64, 32), places=1, people=6)
     from reidkit import world
 
     usual = world.make_exam([("demo", 0)], 6, 4, 2, (64, 32), 0)
@@ -143,7 +154,7 @@ def test_the_style_exam_has_stronger_cameras():
 
 
 def test_tables_are_recorded(tmp_path, monkeypatch):
-    monkeypatch.setitem(recipes.PRESETS, "smoke", TINY)
+    monkeypatch.setitem(PRESETS, "smoke", TINY)
     monkeypatch.delenv("REIDKIT_DATA_ROOT", raising=False)
     monkeypatch.setitem(
         norms.TABLES,
@@ -163,7 +174,7 @@ def test_tables_are_recorded(tmp_path, monkeypatch):
         main(
             ["norms", "--seeds", "0", "--preset", "smoke", "--out", str(tmp_path / "norms.csv")]
         )  # it measures on real people
-    places = norms.row_of("places", TINY, {"row": "stem", "SEED": "0"})
+    places = norms.norm_row({"row": "stem", "SEED": "0"}, "places", TINY)
     assert {"home_rank1", "away_map", "tone_rank1", "training_seconds"} <= set(
         places
     ) and "gate_mean" not in places
@@ -172,7 +183,7 @@ def test_tables_are_recorded(tmp_path, monkeypatch):
 def test_recorded_features(tmp_path, monkeypatch):
     import safetensors.torch
 
-    monkeypatch.setattr(norms, "record_hash", lambda out: None)
+    monkeypatch.setattr(norms.store, "record_hash", lambda out: None)
     preset = dataclasses.replace(TINY, places=3, unseen_places=3)
     norms.write_features(tmp_path / "f.safetensors", preset, people=2)
     found = safetensors.torch.load_file(tmp_path / "f.safetensors")

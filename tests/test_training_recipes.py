@@ -5,47 +5,51 @@ import math
 
 import pytest
 import torch
+from reidkit.examine import examine, real_exams
 from training_case import own_cache, same  # noqa: F401 a fixture
 
-from reidkit import recipes
+from reidkit.datasets import load_journey
 from reidkit.layers.heads import Output
 from reidkit.recipes import tables
 from reidkit.recipes.__main__ import main
+from reidkit.recipes.baseline import train_baseline
+from reidkit.recipes.presets import PRESETS
+from reidkit.recipes.ways import ALL_WAYS, train_way
 from reidkit.record import Exam, ReIDData
 
 TINY = dataclasses.replace(
-    recipes.PRESETS["smoke"], steps=2, places=1, people=8, cameras=2, unseen_places=1, exam_people=4
+    PRESETS["smoke"], steps=2, places=1, people=8, cameras=2, unseen_places=1, exam_people=4
 )
 
 
 def test_presets_can_be_drawn_and_batched():
-    assert list(recipes.PRESETS) == ["smoke", "laptop", "gpu"]
-    for name, preset in recipes.PRESETS.items():
+    assert list(PRESETS) == ["smoke", "laptop", "gpu"]
+    for name, preset in PRESETS.items():
         assert preset.name == name and preset.batch_people <= min(
             16, preset.places * preset.people
         )  # Market's sample has 16
         assert preset.pictures >= 2 and preset.size[0] == 2 * preset.size[1] and preset.cameras >= 2
-    sizes = [preset.places * preset.people * preset.steps for preset in recipes.PRESETS.values()]
+    sizes = [preset.places * preset.people * preset.steps for preset in PRESETS.values()]
     assert sizes == sorted(sizes)
 
 
 def test_baseline_and_ways_train_and_load():
-    journey = recipes.load_journey("world", TINY, seed=3)
+    journey = load_journey("world", TINY, seed=3)
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    model, history = recipes.train_baseline(journey, TINY, seed=3)
+    model, history = train_baseline(journey, TINY, seed=3)
     assert (
         torch.equal(torch.rand(1), expected)
         and len(history) == 2
         and model.classifier.out_features == 8
     )
-    again, loaded = recipes.train_baseline(journey, TINY, seed=3)
+    again, loaded = train_baseline(journey, TINY, seed=3)
     assert loaded.loaded and same(model, again)
-    other, fresh = recipes.train_baseline(journey, TINY, seed=4)
+    other, fresh = train_baseline(journey, TINY, seed=4)
     assert not fresh.loaded and not same(model, other)
-    for way in recipes.ALL_WAYS:
-        trained = recipes.train_way(way, journey, TINY, cache=None)
+    for way in ALL_WAYS:
+        trained = train_way(way, journey, TINY, keep=None)
         assert set(way.split("+")) < set(trained.history[0]) and math.isfinite(
             trained.history[-1]["loss"]
         )
@@ -67,7 +71,7 @@ def test_examine_gives_percentages_with_intervals():
         torch.tensor([0, 0, 1, 1]),
         torch.zeros(4, dtype=torch.int64),
     )
-    row = recipes.examine(Colour(), {"home": Exam(data[:2], data[2:])})
+    row = examine(Colour(), {"home": Exam(data[:2], data[2:])})
     assert (
         row["home_rank1"] in (50.0, 100.0)
         and row["home_rank1_low"] <= row["home_rank1"] <= row["home_rank1_high"]
@@ -82,7 +86,7 @@ def seeds(*numbers):
     return [{"SEED": number} for number in numbers]
 
 
-def test_a_finished_seed_is_kept_and_another_stamp_is_not(tmp_path):
+def test_a_finished_row_is_kept_and_one_of_another_stamp_too(tmp_path, capsys):
     out, asked = tmp_path / "table.csv", []
 
     def make(case):
@@ -92,19 +96,56 @@ def test_a_finished_seed_is_kept_and_another_stamp_is_not(tmp_path):
             raise RuntimeError("power cut")
         return {"home_rank1": 10.0 * seed}
 
+    def record(*numbers, redo=False, **given):
+        return tables.record(tables.Table(seeds(*numbers), make, given), out, redo=redo)
+
     with pytest.raises(RuntimeError):
-        tables.record(out, seeds(0, 1, 2), make, {"PRESET": "smoke"})
+        record(0, 1, 2, PRESET="smoke")
     assert [row["SEED"] for row in tables.read_table(out)] == ["0", "1"]
     assert asked == [0, 1, 2]
-    rows = tables.record(out, seeds(0, 1, 3), make, {"PRESET": "smoke"})
+    rows = record(0, 1, 3, PRESET="smoke")
     assert asked == [0, 1, 2, 3] and len(rows) == 3
     table = tables.read_table(out)
-    assert [row["home_rank1"] for row in table] == ["0.0", "10.0", "30.0"] and all(
-        row["status"] == "ok" for row in table
-    )
+    assert [row["home_rank1"] for row in table] == ["0.0", "10.0", "30.0"]
+    assert all(row["status"] == "ok" for row in table)
     assert {"date", "commit", "torch", "python", "seconds", "PRESET", "stamp"} <= set(table[0])
-    tables.record(out, seeds(1), make, {"PRESET": "laptop"})
-    assert [(row["SEED"], row["PRESET"]) for row in tables.read_table(out)] == [("1", "laptop")]
+    # Rows of other inputs stay unless somebody asks to drop them.
+    record(1, PRESET="laptop")
+    assert asked == [0, 1, 2, 3] and tables.read_table(out) == table
+    assert "made by other code or inputs (--redo" in capsys.readouterr().out
+    record(1, PRESET="laptop", redo=True)
+    rows = tables.read_table(out)
+    assert [(row["SEED"], row["PRESET"]) for row in rows] == [("1", "laptop")]
+
+
+def test_a_row_is_checked_and_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
+    out, shift = tmp_path / "table.csv", [0]
+
+    def make(case):
+        return {"away_rank1": 50.25 + shift[0], "training_seconds": len(asked)}
+
+    asked = []
+    table = tables.Table(seeds(0, 1), make, looks=True)
+    tables.record(table, out)
+    before = out.read_bytes(), (tmp_path / "data" / "results" / "looks.csv").read_bytes()
+    asked.append("a training takes another time")
+    assert tables.check(table, out) == []
+    shift[0] = 0.01
+    assert tables.check(table, out) == ["seed 0: away_rank1 is 50.26, recorded 50.25"]
+    assert before == (out.read_bytes(), (tmp_path / "data" / "results" / "looks.csv").read_bytes())
+    with pytest.raises(ValueError, match="holds no row of these cases"):
+        tables.check(tables.Table(seeds(7), make), out)
+
+
+def test_rows_get_the_stamp_of_rearranged_code(tmp_path, monkeypatch):
+    out = tmp_path / "table.csv"
+    table = tables.Table(seeds(0, 1), lambda case: {"home_rank1": 1.0})
+    tables.record(table, out)
+    monkeypatch.setattr(tables, "modules_digest", lambda names: "rearranged")
+    assert tables.restamp(table, out) == 2 and tables.restamp(table, out) == 0
+    rows = tables.read_table(out)
+    assert {row["stamp"] for row in rows} == {table.stamp()} and len(rows) == 2
 
 
 def test_looks_are_logged_once(tmp_path, monkeypatch):
@@ -138,7 +179,8 @@ def test_a_row_of_other_inputs_is_made_again_and_each_look_logged(tmp_path, monk
         return {"away_rank1": 50 + made[-1]}
 
     for inputs in (["/a"], ["/a"], ["/b"]):
-        tables.record(out, seeds(0, 1), make, {"PRESET": "laptop"}, inputs, watch=True)
+        table = tables.Table(seeds(0, 1), make, {"PRESET": "laptop"}, inputs, looks=True)
+        tables.record(table, out, redo=True)
     assert made == [0, 1, 0, 1]
     looks = tables.read_table(tmp_path / "data" / "results" / "looks.csv")
     assert [look["for"] for look in looks] == [
@@ -159,7 +201,7 @@ def test_a_table_with_real_people_is_not_overwritten_without_them(tmp_path, monk
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(recipes.PRESETS, "smoke", TINY)
+    monkeypatch.setitem(PRESETS, "smoke", TINY)
     monkeypatch.delenv("REIDKIT_DATA_ROOT", raising=False)
     out = tmp_path / "01.csv"
     main(
@@ -211,10 +253,10 @@ def test_command_line(tmp_path, monkeypatch, capsys):
 
 def test_real_people_too(data_root, monkeypatch):
     monkeypatch.setenv("REIDKIT_DATA_ROOT", str(data_root))
-    assert set(recipes.real_exams(TINY)) == {
+    assert set(real_exams(TINY)) == {
         "pku_development"
     }  # the report half is not for trying things out
-    exams = recipes.real_exams(dataclasses.replace(TINY, name="laptop"))
+    exams = real_exams(dataclasses.replace(TINY, name="laptop"))
     assert set(exams) == {"pku", "pku_development", "pku_report"}
     halves = [set(exams[name].query.ids.tolist()) for name in ("pku_development", "pku_report")]
     assert not halves[0] & halves[1] and len(halves[0]) == len(halves[1]) == 74 // 2
