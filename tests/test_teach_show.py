@@ -1,9 +1,13 @@
-"""What a notebook shows: the set-up cell, pictures, widgets, source. Claims and tables: test_teach_show_claims.py."""
+"""What a notebook shows: the set-up cell, pictures, widgets, source.
+
+Claims and tables: test_teach_show_claims.py.
+"""
 
 import base64
 import io
 import re
 import sys
+import time
 import types
 
 import numpy as np
@@ -61,26 +65,16 @@ def people(count, height=64, width=32):
 
 
 def test_start_returns_the_run_and_fixes_seed_and_threads(presets, capsys):
-    before = torch.get_num_threads()
+    threads = torch.get_num_threads()
     try:
         run = start("01", PRESET="smoke", SEED=3, DATA="world", DEVICE="cpu", THREADS=1)
         first = torch.rand(1)
         start("01", PRESET="smoke", SEED=3, DEVICE="cpu", THREADS=1)
     finally:
-        torch.set_num_threads(before)
-    assert isinstance(run, Run) and (
-        run.preset.name,
-        run.seed,
-        run.source,
-        run.device,
-        run.threads,
-    ) == (
-        "smoke",
-        3,
-        "world",
-        "cpu",
-        1,
-    )
+        torch.set_num_threads(threads)
+    assert isinstance(run, Run)
+    assert (run.preset.name, run.seed, run.source) == ("smoke", 3, "world")
+    assert (run.device, run.threads) == ("cpu", 1)
     assert torch.equal(first, torch.rand(1))
     said = capsys.readouterr().out
     assert "torch" in said and "cpu" in said and "1.5 minutes" in said
@@ -117,11 +111,10 @@ def test_start_refuses_before_anything_happens(presets, given, kind, words, caps
 
 def test_data_folder_becomes_a_full_path(tmp_path, monkeypatch):
     monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
-    (tmp_path / "data" / "market").mkdir(parents=True)
-    assert (
-        check_parameter("DATA", "market1501:data/market")
-        == f"market1501:{(tmp_path / 'data' / 'market').resolve()}"
-    )
+    folder = tmp_path / "data" / "market"
+    folder.mkdir(parents=True)
+    checked = check_parameter("DATA", "market1501:data/market")
+    assert checked == f"market1501:{folder.resolve()}"
 
 
 # ---- pictures
@@ -254,16 +247,10 @@ FILM = [{}, {"n": 10}, {"x": 1.0, "kind": "b"}]
 def test_states_hold_the_ends_and_middle_of_each_control():
     states = list(teach.states(CONTROLS))
     assert states[0] == {"n": 4, "x": 0.5, "kind": "a", "on": True}
-    assert [state["n"] for state in states[1:4]] == [0, 4, 10] and {
-        state["kind"] for state in states
-    } == {
-        "a",
-        "b",
-        "c",
-    }
-    assert {state["on"] for state in states} == {True, False} and {0.0, 1.0} <= {
-        state["x"] for state in states
-    }
+    assert [state["n"] for state in states[1:4]] == [0, 4, 10]
+    assert {state["kind"] for state in states} == {"a", "b", "c"}
+    assert {state["on"] for state in states} == {True, False}
+    assert {0.0, 1.0} <= {state["x"] for state in states}
 
 
 @pytest.mark.parametrize(
@@ -287,10 +274,10 @@ def test_static_explore_shows_picture_readout_and_filmstrip(shown, monkeypatch):
     (picture, metadata), (rest, _) = shown
     assert metadata["image/png"]["alt"] == ALT and picture["image/png"].startswith(b"\x89PNG")
     assert "n is 4" in rest["text/plain"] and "n is 4" in rest["text/html"]
-    film = re.search(
-        r'<details>.*<img src="data:image/png;base64,([^"]+)" alt="([^"]+)">', rest["text/html"]
-    )
-    assert len(base64.b64decode(film[1])) <= 40_000 and "n is 10" in film[2] and ALT in film[2]
+    image = r'<details>.*<img src="data:image/png;base64,([^"]+)" alt="([^"]+)">'
+    data, words = re.search(image, rest["text/html"]).groups()
+    assert len(base64.b64decode(data)) <= 40_000
+    assert "n is 10" in words and ALT in words
 
 
 def test_static_explore_finds_a_position_that_raises(shown, monkeypatch):
@@ -335,38 +322,30 @@ def parts(box):
 def test_live_explore_redraws_and_reads_out(live):
     teach.explore(draw, CONTROLS, FILM, alt=ALT)
     (n, x, kind, on), readout, image = parts(live[0])
-    assert (
-        sum("image/png" in str(output)[:20] for output in live) == 0
-        and "<details>" in live[1]["text/html"]
-    )  # first frame once, the still folded
-    before = image.value
+    # The first frame is there once, the still folded.
+    assert not any("image/png" in str(output)[:20] for output in live)
+    assert "<details>" in live[1]["text/html"]
+    first_picture = image.value
     n.value = 8
-    assert (
-        image.value != before
-        and "n is 8" in readout.value
-        and 'role="status"' in readout.value
-        and ALT in readout.value
-    )
-    assert (
-        type(n).__name__ == "IntSlider"
-        and type(x).__name__ == "FloatSlider"
-        and n.continuous_update
-    )
+    assert image.value != first_picture
+    for words in ("n is 8", 'role="status"', ALT):
+        assert words in readout.value
+    assert type(n).__name__ == "IntSlider" and n.continuous_update
+    assert type(x).__name__ == "FloatSlider"
 
 
 def test_live_explore_waits_with_a_slow_drawing_and_reuses_artists(live):
-    import time
-
-    kept = []
+    artists_given = []
 
     def slow(state, artists):
-        kept.append(artists)
+        artists_given.append(artists)
         time.sleep(0.11)
         return draw(state)
 
     teach.explore(slow, CONTROLS, FILM, alt=ALT)
     (n, *_), _, _ = parts(live[0])
-    assert not n.continuous_update and all(artists is kept[0] for artists in kept)
+    assert not n.continuous_update
+    assert all(artists is artists_given[0] for artists in artists_given)
 
 
 def test_live_explore_reports_an_error_and_raises_it(live):
@@ -410,7 +389,8 @@ def test_drawing_with_a_figure_kept_in_artists():
         return teach.Frame(artists["figure"], "")
 
     drawing = widgets._Drawing(plot)
-    first, second = drawing({"n": 1})[0], drawing({"n": 9})[0]
+    first, _ = drawing({"n": 1})
+    second, _ = drawing({"n": 9})
     assert first.shape == (50, 100, 3) and (first != second).any()
 
 
@@ -431,7 +411,6 @@ def test_show_source_folds_long_listings_and_names_no_machine_path(shown):
 def test_show_source_of_another_library_and_of_a_test(shown):
     show_source(torch.nn.functional.relu)
     show_source(draw)
-    assert (
-        shown[0][0]["text/plain"].startswith("# torch/nn/functional.py")
-        and "/" not in shown[1][0]["text/plain"].splitlines()[0]
-    )
+    (of_torch, _), (of_test, _) = shown
+    assert of_torch["text/plain"].startswith("# torch/nn/functional.py")
+    assert "/" not in of_test["text/plain"].splitlines()[0]
