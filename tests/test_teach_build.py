@@ -151,6 +151,22 @@ def test_only_stale_chapters_are_built(built, project, monkeypatch, capsys):
     assert build.main(["--check"]) == 0
 
 
+def test_new_words_enter_a_notebook_without_a_run(built, project, monkeypatch, capsys):
+    target = project / "notebooks" / "91_tiny.ipynb"
+    target.write_text(built[1], encoding="utf-8")
+    text = chapter_demo.SOURCE.replace("# # A tiny chapter", "# # One tiny chapter")
+    chapter_demo.write(project, text.replace("# of everything", "# of all"))
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "execute", lambda *_, **__: pytest.fail("it ran"))
+        assert build.main([]) == 0
+    assert "0 of 1 chapters run; 0 with problems (1 got new words" in capsys.readouterr().out
+    refreshed = target.read_text(encoding="utf-8")
+    assert "# One tiny chapter" in refreshed and "# of all" in refreshed
+    assert build.main(["--check"]) == 0
+    assert build.main(["--all"]) == 0  # a run gives the same bytes
+    assert target.read_text(encoding="utf-8") == refreshed
+
+
 def test_a_chapter_that_cannot_run_is_reported(project, capsys):
     line = "# of everything"
     raising = chapter_demo.SOURCE.replace(line, f"{line}\nraise OSError('planted')")

@@ -1,8 +1,8 @@
 """Runs chapters: the gallery into notebooks/, with `--course` the whole course into build/course.
 
-`python -m reidkit.teach.build` rebuilds what is stale, with numbers (01 02) these chapters. A built
-notebook holds what a reader sees and nothing of the machine or the moment: no times, no widget
-state, no Python version, no paths.
+`python -m reidkit.teach.build` rebuilds what is stale, with numbers (01 02) these chapters. Where
+only words changed, they enter the notebook without a run. A built notebook holds what a reader sees
+and nothing of the machine or the moment: no times, no widget state, no Python version, no paths.
 """
 
 from __future__ import annotations
@@ -109,15 +109,30 @@ def _text_of(output):
 # ---- the gallery
 
 
-def stale(chapter: source.Chapter) -> bool:
-    """Whether the committed notebook was made from other sources than those that lie there now."""
+def state(chapter: source.Chapter) -> str:
+    """How the committed notebook stands to the sources that lie there now.
+
+    Returns:
+        "current"; "reworded": of this very code, but with other text or comments; "stale": there is
+        none, or one of other code, so that it must run.
+    """
     import nbformat
 
-    path = gallery_folder() / f"{chapter.name}.ipynb"
-    if not path.is_file():
-        return True
-    about = nbformat.read(path, as_version=4).metadata.get("reidkit", {})
-    return about.get("stamp") != chapter.stamp
+    if not _path_of(chapter).is_file():
+        return "stale"
+    about = nbformat.read(_path_of(chapter), as_version=4).metadata.get("reidkit", {})
+    if about.get("stamp") != chapter.stamp:
+        return "stale"
+    return "current" if about.get("words") == chapter.words else "reworded"
+
+
+def stale(chapter: source.Chapter) -> bool:
+    """Whether the chapter must run, since the committed notebook is of other code or not there."""
+    return state(chapter) == "stale"
+
+
+def _path_of(chapter):
+    return gallery_folder() / f"{chapter.name}.ipynb"
 
 
 def build(chapter: source.Chapter, progress: bool = True) -> list[str]:
@@ -128,7 +143,27 @@ def build(chapter: source.Chapter, progress: bool = True) -> list[str]:
     """
     with surroundings():
         notebook = execute(source.notebook(chapter), chapter.name, progress=progress)
-    files.write_atomic(gallery_folder() / f"{chapter.name}.ipynb", dump(notebook))
+    files.write_atomic(_path_of(chapter), dump(notebook))
+    return problems(notebook)
+
+
+def refresh(chapter: source.Chapter) -> list[str]:
+    """Put new words into the committed notebook of a "reworded" chapter; nothing is run.
+
+    Returns:
+        The notebook's problems, as `build` does.
+    """
+    import nbformat
+
+    committed = nbformat.read(_path_of(chapter), as_version=4)
+    executed_cells = {cell.id: cell for cell in committed.cells}
+    notebook = source.notebook(chapter)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            executed = executed_cells[cell.id]  # there: the stamp covers keys and code
+            cell.outputs = executed.outputs
+            cell.execution_count = executed.execution_count
+    files.write_atomic(_path_of(chapter), dump(notebook))
     return problems(notebook)
 
 
@@ -236,18 +271,25 @@ def main(words: Sequence[str] | None = None) -> int:
     unknown = set(asked.chapters) - set(numbers)
     if unknown:
         parser.error(f"no chapter {', '.join(sorted(unknown))}; there are {', '.join(numbers)}")
+    to_refresh = []
     if asked.chapters:
-        chosen = [chapter for chapter in chapters if chapter.number in asked.chapters]
+        to_run = [chapter for chapter in chapters if chapter.number in asked.chapters]
+    elif asked.all:
+        to_run = chapters
     else:
-        chosen = [chapter for chapter in chapters if asked.all or stale(chapter)]
+        states = [state(chapter) for chapter in chapters]
+        to_run = [chapter for chapter, word in zip(chapters, states) if word == "stale"]
+        to_refresh = [chapter for chapter, word in zip(chapters, states) if word == "reworded"]
     if asked.check:
-        for chapter in chosen:
+        for chapter in [*to_run, *to_refresh]:
             print(f"stale: {chapter.name}; run `make notebooks`")
-        if not chosen:
+        if not to_run and not to_refresh:
             print("every notebook is up to date")
-        return int(bool(chosen))
-    bad = sum(_build_and_tell(chapter) for chapter in chosen)
-    print(f"{len(chosen)} of {len(chapters)} chapters run; {bad} with problems")
+        return int(bool(to_run or to_refresh))
+    bad = sum(_do_and_tell(refresh, chapter) for chapter in to_refresh)
+    bad += sum(_do_and_tell(build, chapter) for chapter in to_run)
+    reworded_only = f" ({len(to_refresh)} got new words only)" if to_refresh else ""
+    print(f"{len(to_run)} of {len(chapters)} chapters run; {bad} with problems{reworded_only}")
     return int(bool(bad))
 
 
@@ -277,11 +319,11 @@ def _parser():
     return parser
 
 
-def _build_and_tell(chapter):
-    """Build a chapter and print its seconds and problems; whether it has any."""
+def _do_and_tell(action, chapter):
+    """`build` or `refresh` a chapter and print its seconds and problems; whether it has any."""
     begin = time.perf_counter()
     try:
-        sentences = build(chapter)
+        sentences = action(chapter)
     except Exception as error:  # the other chapters still get built
         sentences = ["not built", *_lines_of(error)[-LINES_OF_AN_ERROR:]]
     print(f"{chapter.name}: {time.perf_counter() - begin:.0f} s")

@@ -192,7 +192,8 @@ def refresh(chapter: source.Chapter, update: bool = False) -> str:
         backup = _backup(path, folder)
         _write(path, fresh)
         return say("unreadable", name=chapter.name, backup=backup)
-    if mine.metadata["reidkit"].get("stamp") == chapter.stamp:
+    about = mine.metadata["reidkit"]
+    if about.get("stamp") == chapter.stamp and about.get("words") == chapter.words:
         return say("current", name=chapter.name)
     if not update:
         return say("waiting", name=chapter.name)
