@@ -1,16 +1,20 @@
-"""Everything the course does, from a bare Python 3.11-3.13 on: `python course.py lab` (or `make lab`). Standard library only.
+"""Everything the course does, from a bare Python 3.11-3.13 on: `python course.py lab` (`make lab`).
 
 lab         set up, check the machine, open JupyterLab in work/ on chapter 0
 test        set up, then every test (more words go to pytest: python course.py test -k world)
-setup       only make .venv; --keep-torch takes the torch and torchvision that this Python has (a CUDA build, say)
+setup       only make .venv; --keep-torch takes the torch and torchvision that this Python has
+            (a CUDA build, say)
 update      bring newer chapters into work/, keep your answers
 course      run every chapter into build/course/ (NAME=VALUE sets a parameter: PRESET=smoke)
 lecture 01  build a lecture copy of a chapter and open it (--route 15 is the short one)
 notebooks   rebuild the notebooks whose sources changed (or name chapters: notebooks 01; --all)
-tables      record every table and the drawn weights again, after the world or a method changed (hours); needs
-            REIDKIT_DATA_ROOT, the folder of real data sets; then: notebooks
+tables      record every table and the drawn weights again, after the world or a method changed
+            (hours); needs REIDKIT_DATA_ROOT, the folder of real data sets; then: notebooks
+check       lint, and the tests that need no notebook, no browser and no long training
 lint        style checks
 """
+
+# Standard library only: this runs before anything is installed.
 
 import hashlib
 import os
@@ -22,11 +26,13 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent
+LOCK = ROOT / "requirements.lock"
 VENV = ROOT / ".venv"
 STAMP = VENV / "reidkit-setup"  # hash of what the environment was made from
 WINDOWS = os.name == "nt"
 PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
-LOWEST, HIGHEST = (3, 11), (3, 13)
+LOWEST = (3, 11)
+HIGHEST = (3, 13)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 # What `tables` runs: everything under data/results and data/weights that the notebooks show.
@@ -85,63 +91,71 @@ def main(words):
 
 
 def setup(words=()):
-    """Make .venv, or find that it is what requirements.lock and pyproject.toml ask for (then this takes no time)."""
-    keep = "--keep-torch" in words
-    if (
-        STAMP.is_file()
-        and PYTHON.exists()
-        and STAMP.read_text(encoding="utf-8") in {_stamp(False), _stamp(True)}
-        and not keep
-    ):
+    """Make .venv, or find that it is what requirements.lock and pyproject.toml ask for.
+
+    In the second case this takes no time.
+    """
+    keep_torch = "--keep-torch" in words
+    if _is_set_up() and not keep_torch:
         return
     begin = time.perf_counter()
     if not PYTHON.exists():
-        python = _fitting_python()
-        print(f"making .venv with {python}", flush=True)
-        _run([python, "-m", "venv", *(["--system-site-packages"] if keep else []), str(VENV)])
-    lock = ROOT / "requirements.lock"
-    if keep:
-        if subprocess.run(
-            [str(PYTHON), "-c", "import torch"], capture_output=True, check=False
-        ).returncode:
-            raise Stop(
-                "--keep-torch found no torch to keep: run it with the Python that has it, and delete .venv before"
-            )
-        pins = [
-            line
-            for line in lock.read_text(encoding="utf-8").splitlines()
-            if not line.startswith(("torch==", "torchvision=="))
-        ]
-        lock = VENV / "constraints-without-torch.txt"
-        lock.write_text("\n".join(pins) + "\n", encoding="utf-8")
+        _make_environment(keep_torch)
+    constraints = _pins_without_torch() if keep_torch else LOCK
     print("installing what requirements.lock pins (a minute or two, once)", flush=True)
-    install = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "-c", str(lock)]
-    if not keep:  # pinned torch first: asked for by range, pip may take a build of many GB
-        _run([*install, "torch", "torchvision"])
-    _run([*install, "-e", ".[all]"])
-    _run([str(PYTHON), "-m", "pip", "check", "--disable-pip-version-check"])
-    STAMP.write_text(_stamp(keep), encoding="utf-8")
+    pip = [*_module("pip"), "install", "--disable-pip-version-check", "-c", str(constraints)]
+    if not keep_torch:  # pinned torch first: asked for by range, pip may take a build of many GB
+        _run([*pip, "torch", "torchvision"])
+    _run([*pip, "-e", ".[all]"])
+    _run([*_module("pip"), "check", "--disable-pip-version-check"])
+    STAMP.write_text(_stamp(keep_torch), encoding="utf-8")
     print(f"set up in {time.perf_counter() - begin:.0f} s", flush=True)
 
 
+def _is_set_up():
+    """Whether .venv is there and was made from these very files, with whichever torch."""
+    if not (STAMP.is_file() and PYTHON.exists()):
+        return False
+    stamp = STAMP.read_text(encoding="utf-8")
+    return stamp in (_stamp(keep_torch=False), _stamp(keep_torch=True))
+
+
+def _make_environment(keep_torch):
+    python = _fitting_python()
+    print(f"making .venv with {python}", flush=True)
+    packages = ["--system-site-packages"] if keep_torch else []
+    _run([python, "-m", "venv", *packages, str(VENV)])
+
+
+def _pins_without_torch():
+    """A copy of requirements.lock that leaves torch and torchvision as they are -> its path."""
+    probe = [str(PYTHON), "-c", "import torch"]
+    if subprocess.run(probe, capture_output=True, check=False).returncode:
+        raise Stop(
+            "--keep-torch found no torch to keep: run it with the Python that has it, "
+            "and delete .venv before"
+        )
+    lines = LOCK.read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith(("torch==", "torchvision=="))]
+    path = VENV / "constraints-without-torch.txt"
+    path.write_text("\n".join(pins) + "\n", encoding="utf-8")
+    return path
+
+
 def lab(words):
+    """Copy missing chapters into work/, check the machine, open JupyterLab on chapter 0."""
     setup()
-    copies = _module("reidkit.teach.copies")
-    _run(copies)
-    if subprocess.run(_module("reidkit.teach.doctor"), cwd=ROOT, check=False).returncode:
+    _run(_module("reidkit.teach.copies"))
+    doctor = _module("reidkit.teach.doctor")
+    if subprocess.run(doctor, cwd=ROOT, check=False).returncode:
         print("the check found something (above); JupyterLab opens all the same", flush=True)
-    root = (
-        ["--allow-root"] if not WINDOWS and os.geteuid() == 0 else []
-    )  # in a container; it listens on this machine only
-    return _call(
-        [
-            *_module("jupyterlab"),
-            f"--ServerApp.root_dir={_work_dir()}",
-            "--LabApp.default_url=/lab/tree/00_start_here.ipynb",
-            *root,
-            *words,
-        ]
-    )
+    options = [
+        f"--ServerApp.root_dir={_work_dir()}",
+        "--LabApp.default_url=/lab/tree/00_start_here.ipynb",
+    ]
+    if not WINDOWS and os.geteuid() == 0:  # in a container; it listens on this machine only
+        options.append("--allow-root")
+    return _call([*_module("jupyterlab"), *options, *words])
 
 
 def test(words):
@@ -154,11 +168,10 @@ def test(words):
 
 
 def check(words):
-    """Lint, and the tests that need neither a notebook's run, nor a browser, nor a long training."""
+    """Lint, and the tests that need neither a notebook's run nor a browser nor a long training."""
     setup()
-    slow = ["tests/test_notebooks.py", "tests/test_browser.py"]
-    left_out = [f"--ignore={name}" for name in slow]
-    return lint([]) or _pytest(["tests", *left_out, "-m", "not slow", *words])
+    slow = ["--ignore=tests/test_notebooks.py", "--ignore=tests/test_browser.py"]
+    return lint([]) or _pytest(["tests", *slow, "-m", "not slow", *words])
 
 
 def _pytest(words):
@@ -185,17 +198,24 @@ def _cores():
 
 
 def update(words):
+    """Bring newer chapters into work/."""
     setup()
     return _call([*_module("reidkit.teach.copies"), "--update", *words])
 
 
 def course(words):
+    """Run every chapter into build/course/; a word NAME=VALUE is a parameter."""
     setup()
-    pairs = [part for word in words for part in (["-p", word] if "=" in word else [word])]
-    return _call([*_module("reidkit.teach.build"), "--course", *pairs])
+    options = []
+    for word in words:
+        if "=" in word:
+            options.append("-p")
+        options.append(word)
+    return _call([*_module("reidkit.teach.build"), "--course", *options])
 
 
 def lecture(words):
+    """Build a lecture copy, and open it in Voila unless a word says in what."""
     if not words:
         raise Stop("name a chapter: make lecture CH=01, or python course.py lecture 01")
     setup()
@@ -204,26 +224,32 @@ def lecture(words):
 
 
 def notebooks(words):
+    """Rebuild the notebooks that are stale, or those of the chapters that are named."""
     setup()
     return _call([*_module("reidkit.teach.build"), *words])
 
 
 def tables(words):
-    """Each line keeps what it finds finished, so that the command can be stopped and started again."""
+    """Record every table again.
+
+    Each line keeps what it finds finished, so that the command can be stopped and started again.
+    """
     setup()
     for line in TABLES:
-        _run([*_module(line.split()[0]), *line.split()[1:], *words])
+        module, *options = line.split()
+        _run([*_module(module), *options, *words])
     return 0
 
 
 def lint(words):
+    """Style, form and the project's own rules; all three speak, whatever the first ones say."""
     setup()
-    found = [
+    statuses = [
         _call([*_module("ruff"), "check", ".", *words]),
         _call([*_module("ruff"), "format", "--check", "--quiet", "."]),
         _call([str(PYTHON), "tests/rules.py"]),
     ]
-    return max(found)
+    return max(statuses)
 
 
 # ---- what they stand on
@@ -234,44 +260,53 @@ def _module(name):
 
 
 def _call(command, surroundings=None):
-    """Run a command in the project's folder; its exit status. OpenMP's threads shall not spin while they wait: on a busy
-    machine that costs ten times the work (and it must be said before torch is loaded)."""
+    """Run a command in the project's folder; its exit status.
+
+    OpenMP's threads shall not spin while they wait: on a busy machine that costs ten times the work
+    (and it must be said before torch is loaded).
+    """
     sys.stdout.flush()
-    everything = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **(surroundings or {})}
-    return subprocess.run(command, cwd=ROOT, env=everything, check=False).returncode
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **(surroundings or {})}
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 def _run(command):
+    """Run a command that must succeed."""
     status = _call(command)
     if status:
         raise Stop(f"this ended with status {status}: {' '.join(map(str, command))}")
 
 
-def _stamp(keep):
-    """Line ends do not count, so that a clone on Windows agrees."""
-    sums = hashlib.sha256(repr((keep, sys.platform)).encode())
+def _stamp(keep_torch):
+    """Hash of what an environment is made from.
+
+    Line ends do not count, so that a clone on Windows agrees.
+    """
+    sums = hashlib.sha256(repr((keep_torch, sys.platform)).encode())
     for name in ("requirements.lock", "pyproject.toml"):
         sums.update((ROOT / name).read_text(encoding="utf-8").encode())
     return sums.hexdigest()
 
 
 def _fitting_python():
-    """This Python if it is one that the course supports and can make environments, else the first on the path that is."""
-    names = [
-        sys.executable,
-        *(
-            found
-            for minor in range(HIGHEST[1], LOWEST[1] - 1, -1)
-            if (found := shutil.which(f"python3.{minor}"))
-        ),
-    ]
-    probe = f"import sys, ensurepip; raise SystemExit(not {LOWEST} <= sys.version_info[:2] <= {HIGHEST})"
-    for name in names:
-        if subprocess.run([name, "-c", probe], capture_output=True, check=False).returncode == 0:
-            return name
+    """A Python that the course supports and that can make environments -> its path.
+
+    This one if it is such, else the newest on the path.
+    """
+    candidates = [sys.executable]
+    for minor in range(HIGHEST[1], LOWEST[1] - 1, -1):
+        path = shutil.which(f"python3.{minor}")
+        if path:
+            candidates.append(path)
+    fits = f"{LOWEST} <= sys.version_info[:2] <= {HIGHEST}"
+    probe = f"import sys, ensurepip; raise SystemExit(not {fits})"
+    for path in candidates:
+        if subprocess.run([path, "-c", probe], capture_output=True, check=False).returncode == 0:
+            return path
     raise Stop(
-        f"found no Python 3.{LOWEST[1]} to 3.{HIGHEST[1]} that can make environments (this is {sys.version.split()[0]}); "
-        "install one from python.org or your system's packages (Debian, Ubuntu: python3 and python3-venv)"
+        f"found no Python 3.{LOWEST[1]} to 3.{HIGHEST[1]} that can make environments "
+        f"(this is {sys.version.split()[0]}); install one from python.org or your system's "
+        "packages (Debian, Ubuntu: python3 and python3-venv)"
     )
 
 
@@ -282,27 +317,38 @@ def _work_dir():
 
 
 def find_browser():
-    """The browser of the widget tests: REIDKIT_CHROMIUM, or the first on the path; None where there is none."""
-    return next(
-        filter(None, map(shutil.which, [os.environ.get("REIDKIT_CHROMIUM") or "", *BROWSERS])), None
-    )
+    """The browser of the widget tests, or None where there is none.
+
+    REIDKIT_CHROMIUM names it, else it is the first on the path.
+    """
+    names = [os.environ.get("REIDKIT_CHROMIUM") or "", *BROWSERS]
+    for name in names:
+        path = shutil.which(name)
+        if path:
+            return path
+    return None
 
 
 def _browser():
-    """Debian's Chromium, installed where that may be done without asking anybody: as root, with apt-get."""
+    """Debian's Chromium, installed where that may be done without asking anybody.
+
+    That is as root, with apt-get.
+    """
     if find_browser():
         return
     if WINDOWS or os.geteuid() != 0 or not shutil.which("apt-get"):
         print(
-            "REQUIRE_BROWSER=1, but there is no Chromium and it cannot be installed from here; the browser test will fail",
+            "REQUIRE_BROWSER=1, but there is no Chromium and it cannot be installed from here; "
+            "the browser test will fail",
             flush=True,
         )
         return
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    if _call(["apt-get", "update", "-qq"], quiet) or _call(
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], quiet
-    ):
-        print("installing Chromium failed; the browser test will fail", flush=True)
+    steps = (["update"], ["install", "-y", "--no-install-recommends", "chromium"])
+    for words in steps:
+        if _call(["apt-get", "-qq", *words], quiet):
+            print("installing Chromium failed; the browser test will fail", flush=True)
+            return
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A tiny chapter for the tests of the builder: one exercise, one cell to compare, one picture, a claim."""
+"""A tiny chapter for the tests of the builder: one exercise, one cell to compare, a claim."""
 
 SOURCE = '''# ---
 # jupyter:

@@ -1,4 +1,4 @@
-"""A tiny chapter for the tests of the teaching wing: parameters, a record, a claim, each kind of control."""
+"""A tiny chapter for the tests: parameters, a record, a claim, each kind of control."""
 
 DEMO = """# ---
 # jupyter:
@@ -41,8 +41,10 @@ teach.ask("90-guess", "How many?", ["none", "a few", "many"])
 time.sleep(PAUSE)
 if FAIL:
     raise RuntimeError("planted")
-teach.record(score=SCALE * 10 + SEED, word=WORD, threads_seen=int(os.environ.get("OMP_NUM_THREADS", 0)), asked=THREADS)
-teach.claim("the score is positive", measured=SCALE * 10 + SEED, holds=lambda v: v > 0, unit="points")
+score = SCALE * 10 + SEED
+threads_seen = int(os.environ.get("OMP_NUM_THREADS", 0))
+teach.record(score=score, word=WORD, threads_seen=threads_seen, asked=THREADS)
+teach.claim("the score is positive", measured=score, holds=lambda v: v > 0, unit="points")
 
 # %% [markdown] key="double" tags=["exercise"]
 # Exercise: double it.
@@ -62,11 +64,13 @@ def double(x):
 
 # %% key="explorer" tags=["widget", "slide"]
 def draw(state, artists=None):
+    width = {"left": 40, "middle": 80, "right": 120}[state["side"]]
     picture = np.full((120, 240, 3), 255, np.uint8)
-    picture[: state["height"], : 40 * (1 + ["left", "middle", "right"].index(state["side"]))] = (0, 114, 178)
+    picture[: state["height"], :width] = (0, 114, 178)
     if state["dark"]:
         picture //= 2
-    return teach.Frame(picture, f"{state['height']} rows, {state['side']}, {'dark' if state['dark'] else 'bright'}")
+    light = "dark" if state["dark"] else "bright"
+    return teach.Frame(picture, f"{state['height']} rows, {state['side']}, {light}")
 
 teach.explore(draw, {"height": teach.slider(10, 110, 10, 30, "height"),
                      "side": teach.choice(["left", "middle", "right"], "left", "side"),

@@ -6,18 +6,25 @@ from reidkit.teach import source
 
 
 def with_stubs(chapter, answers):
-    """The notebook with other code in its stubs, checks kept: a dict exercise -> code, or for every exercise "raise" (what the
-    stub defines raises) or "wrong" (it gives 0.5). For tests of Run All; nothing else of the chapter changes."""
+    """The notebook with other code in its stubs; their checks, and all the rest, stay.
+
+    For tests of Run All.
+
+    Args:
+        answers: a dict exercise -> code, or for every exercise "raise" (what the stub defines
+            raises) or "wrong" (it gives 0.5).
+    """
     if not isinstance(answers, dict):
-        answers = {
-            name: _spoilt(chapter.cell(f"{name}-stub").source, answers)
-            for name in chapter.exercises
-        }
-    made = source.notebook(chapter)
-    for cell in made.cells:
-        if "stub" in source.tags(cell) and cell.id[:-5] in answers:
-            cell.source = answers[cell.id[:-5]].rstrip() + "\n\n" + source.check_lines(cell.source)
-    return made
+        how = answers
+        stubs = {name: chapter.cell(f"{name}-stub").source for name in chapter.exercises}
+        answers = {name: _spoilt(stub, how) for name, stub in stubs.items()}
+    notebook = source.notebook(chapter)
+    for cell in notebook.cells:
+        exercise = cell.id.removesuffix("-stub")
+        if "stub" in source.tags(cell) and exercise in answers:
+            code = answers[exercise].rstrip()
+            cell.source = f"{code}\n\n{source.check_lines(cell.source)}"
+    return notebook
 
 
 def _spoilt(stub, how):
@@ -32,5 +39,5 @@ def _spoilt(stub, how):
             node.value = ast.Constant("planted")
             return node
 
-    kept = [node for node in ast.parse(stub).body if not source.calls_check(node)]
-    return ast.unparse(Spoil().visit(ast.Module(body=kept, type_ignores=[])))
+    nodes = [node for node in ast.parse(stub).body if not source.calls_check(node)]
+    return ast.unparse(Spoil().visit(ast.Module(body=nodes, type_ignores=[])))

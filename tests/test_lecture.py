@@ -22,30 +22,26 @@ def cells(notebook):
     [(45, {"title", "middle", "say-this"}, set()), (15, {"title", "say-this"}, {"middle"})],
 )
 def test_routes_choose_the_text(chapter, route, shown, hidden):
-    found = cells(lecture.lecture_form(chapter, route)[0])
-    assert shown <= set(found) and not hidden & set(found)
-    assert not {"double", "double-stub", "double-hint1", "double-solution"} & set(found)
+    notebook, _ = lecture.lecture_form(chapter, route)
+    keys = set(cells(notebook))
+    assert shown <= keys and not hidden & keys
+    assert not {"double", "double-stub", "double-hint1", "double-solution"} & keys
 
 
 def test_every_route_runs_all_code_hidden_and_silences_what_is_skipped(chapter):
     for route, silent in ((45, {"setup"}), (15, {"setup", "parameters", "guess"})):
-        found = cells(lecture.lecture_form(chapter, route)[0])
-        code = {key: cell for key, cell in found.items() if cell.cell_type == "code"}
-        assert {"parameters", "setup", "work", "explorer"} <= set(code)
-        assert all(cell.metadata["jupyter"]["source_hidden"] for cell in code.values())
-        assert {
-            key for key, cell in code.items() if cell.source.startswith("%%capture\n")
-        } == silent
+        notebook, _ = lecture.lecture_form(chapter, route)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert {"parameters", "setup", "work", "explorer"} <= {cell.id for cell in code}
+        assert all(cell.metadata["jupyter"]["source_hidden"] for cell in code)
+        assert {cell.id for cell in code if cell.source.startswith("%%capture\n")} == silent
 
 
 def test_notes_are_folded_and_stand_alone(chapter):
     notebook, notes = lecture.lecture_form(chapter, 45)
     assert cells(notebook)["say-this"].source.startswith("<details>")
-    assert (
-        "## The middle" in notes
-        and "Ask the room" in notes
-        and "Text of the long route" not in notes
-    )
+    assert "## The middle" in notes and "Ask the room" in notes
+    assert "Text of the long route" not in notes
 
 
 def test_seed_large_type_and_wrong_route(chapter):
@@ -62,16 +58,13 @@ def test_command_line_writes_copy_and_notes(tmp_path, monkeypatch, capsys):
     assert lecture.main(["90", "--route", "15"]) == 0
     said = capsys.readouterr().out
     assert "build/lecture/90_demo-15.ipynb" in said and str(tmp_path) not in said
-    assert {path.name for path in (tmp_path / "build" / "lecture").iterdir()} == {
-        "90_demo-15.ipynb",
-        "90_demo-15.notes.md",
-    }
+    names = {path.name for path in (tmp_path / "build" / "lecture").iterdir()}
+    assert names == {"90_demo-15.ipynb", "90_demo-15.notes.md"}
     assert lecture.main(["77"]) == 2 and "90_demo" in capsys.readouterr().err
     assert demo.read_text(encoding="utf-8") == DEMO
 
 
 def test_commands_that_open_a_copy(tmp_path):
-    assert lecture.command(tmp_path / "a.ipynb", "voila")[1:3] == ["-m", "voila"]
-    assert "--LabApp.default_url=/doc/tree/a.ipynb" in lecture.command(
-        tmp_path / "a.ipynb", "jupyterlab"
-    )
+    path = tmp_path / "a.ipynb"
+    assert lecture.command(path, "voila")[1:3] == ["-m", "voila"]
+    assert "--LabApp.default_url=/doc/tree/a.ipynb" in lecture.command(path, "jupyterlab")

@@ -1,4 +1,4 @@
-"""The rerun tool: refusals before anything starts, a grid in parallel, a kill in the middle, runs that fail."""
+"""The rerun tool: refusals before anything starts, a grid in parallel, a kill, runs that fail."""
 
 import csv
 import json
@@ -14,9 +14,10 @@ from demo import DEMO, write_demo
 pytest.importorskip("papermill")
 pytest.importorskip("joblib")
 from reidkit.teach import collect, rerun  # noqa: E402
+from reidkit.teach.parameters import Refused, find, grid  # noqa: E402
 
 
-def known():
+def declared():
     return {
         "SEED": {"inferred_type_name": "int"},
         "SCALE": {"inferred_type_name": "float"},
@@ -28,11 +29,11 @@ def known():
 
 
 def test_grid_is_the_product_in_declared_types():
-    assert rerun.grid(["SEED=0,1", "SCALE=2", "FAIL=True"], known()) == [
+    assert grid(["SEED=0,1", "SCALE=2", "FAIL=True"], declared()) == [
         {"SEED": 0, "SCALE": 2.0, "FAIL": True},
         {"SEED": 1, "SCALE": 2.0, "FAIL": True},
     ]
-    assert rerun.grid([], known()) == [{}]
+    assert grid([], declared()) == [{}]
 
 
 @pytest.mark.parametrize(
@@ -51,14 +52,14 @@ def test_grid_is_the_product_in_declared_types():
     ],
 )
 def test_refusals_name_the_value_and_the_remedy(wish, words):
-    with pytest.raises(rerun.Refused) as refusal:
-        rerun.grid([wish], known())
+    with pytest.raises(Refused) as refusal:
+        grid([wish], declared())
     assert all(word in str(refusal.value) for word in words), str(refusal.value)
 
 
 def test_a_parameter_named_twice_is_refused():
-    with pytest.raises(rerun.Refused, match="twice"):
-        rerun.grid(["SEED=1", "SEED=2"], known())
+    with pytest.raises(Refused, match="twice"):
+        grid(["SEED=1", "SEED=2"], declared())
 
 
 def test_nothing_starts_and_nothing_is_written_when_refused(tmp_path, capsys):
@@ -73,8 +74,8 @@ def test_nothing_starts_and_nothing_is_written_when_refused(tmp_path, capsys):
 def test_a_chapter_without_parameters_is_refused(tmp_path):
     demo = tmp_path / "90_demo.py"
     demo.write_text(DEMO.replace(' tags=["parameters"]', ""), encoding="utf-8")
-    with pytest.raises(rerun.Refused, match="no parameters"):
-        rerun.run_grid(rerun.find(str(demo)), ["SEED=1"], tmp_path)
+    with pytest.raises(Refused, match="no parameters"):
+        rerun.run_grid(find(str(demo)), ["SEED=1"], tmp_path)
 
 
 def rows_of(table):
@@ -82,95 +83,73 @@ def rows_of(table):
         return list(csv.DictReader(stream))
 
 
-def test_grid_collects_rows_failures_and_a_picture(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(
-        rerun, "modules_digest", lambda names: "fixed"
-    )  # somebody may be editing the package while this runs
-    demo, before = write_demo(tmp_path), dict(os.environ)
-    words = [
-        str(demo),
-        "--out",
-        str(tmp_path / "runs"),
-        "-p",
-        "SEED=4",
-        "-p",
-        "FAIL=False,True",
-        "-p",
-        "SCALE=2",
-        "--jobs",
-        "2",
-    ]
+@pytest.fixture
+def same_code(monkeypatch):
+    """Somebody may be editing the package while a test runs: that makes no other runs of these."""
+    monkeypatch.setattr(rerun, "modules_digest", lambda names: "fixed")
+
+
+def test_grid_collects_rows_failures_and_a_picture(tmp_path, same_code, monkeypatch, capsys):
+    demo = write_demo(tmp_path)
+    variables = dict(os.environ)
+    out = tmp_path / "runs"
+    wishes = ["-p", "SEED=4", "-p", "FAIL=False,True", "-p", "SCALE=2"]
+    words = [str(demo), "--out", str(out), *wishes, "--jobs", "2"]
     assert rerun.main(words) == 1  # one failed, and it says so
-    rows = rows_of(tmp_path / "runs" / "90_demo.csv")
+    rows = rows_of(out / "90_demo.csv")
     assert [(row["SEED"], row["FAIL"], row["status"], row["score"]) for row in rows] == [
         ("4", "False", "ok", "24.0"),
         ("4", "True", "failed", ""),
     ]
     assert rows[1]["error"] == "RuntimeError: planted" and not rows[0]["error"]
-    assert (
-        rows[0]["threads_seen"] == "1" and rows[0]["asked"] == "1"
-    )  # by the environment and by the parameter
-    assert all(
-        row[name]
-        for row in rows
-        for name in ("python", "torch", "device", "commit", "date", "seconds")
-    )
-    assert (
-        rows[0]["word"] == rows[0]["WORD"] == "red"
-    )  # what was not asked for is there with its default
-    assert (tmp_path / "runs" / "90_demo.png").read_bytes().startswith(b"\x89PNG")
-    assert dict(os.environ) == before
+    # One thread, by the environment and by the parameter.
+    assert rows[0]["threads_seen"] == "1" and rows[0]["asked"] == "1"
+    for name in ("python", "torch", "device", "commit", "date", "seconds"):
+        assert all(row[name] for row in rows), name
+    # What was not asked for is there with its default.
+    assert rows[0]["word"] == rows[0]["WORD"] == "red"
+    assert (out / "90_demo.png").read_bytes().startswith(b"\x89PNG")
+    assert dict(os.environ) == variables
     capsys.readouterr()
-    assert (
-        rerun.main(words) == 1 and "2 finished before, 0 to do" in capsys.readouterr().out
-    )  # failed rows stay
+    assert rerun.main(words) == 1  # failed rows stay
+    assert "2 finished before, 0 to do" in capsys.readouterr().out
     monkeypatch.setattr(rerun, "run_one", lambda *_: {"status": "ok"})
-    assert (
-        rerun.main([*words, "--retry", "--jobs", "1"]) == 1
-        and "1 finished before, 1 to do" in capsys.readouterr().out
-    )
+    assert rerun.main([*words, "--retry", "--jobs", "1"]) == 1
+    assert "1 finished before, 1 to do" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_survives_a_kill(tmp_path):
-    demo, table = write_demo(tmp_path), tmp_path / "runs" / "90_demo.csv"
+    demo = write_demo(tmp_path)
+    out = tmp_path / "runs"
     code = (
-        "import sys; from reidkit.teach import rerun; rerun.modules_digest = lambda names: 'fixed'; "
+        "import sys; from reidkit.teach import rerun; "
+        "rerun.modules_digest = lambda names: 'fixed'; "
         "sys.exit(rerun.main(sys.argv[1:]))"
     )
-    words = [
-        sys.executable,
-        "-c",
-        code,
-        str(demo),
-        "--out",
-        str(tmp_path / "runs"),
-        "-p",
-        "SEED=0,1",
-    ]
+    words = [sys.executable, "-c", code, str(demo), "--out", str(out), "-p", "SEED=0,1"]
     first = subprocess.Popen(
         words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     until = time.monotonic() + 60
-    while not list((tmp_path / "runs").glob("*/*.json")) and time.monotonic() < until:
+    while not list(out.glob("*/*.json")) and time.monotonic() < until:
         time.sleep(0.05)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*/*.json")}
-    assert len(kept) == 1 and not table.exists()
-    done = subprocess.run(words, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "1 finished before, 1 to do" in done.stdout
-    assert all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
-    assert [row["score"] for row in rows_of(table)] == ["15.0", "16.0"]
+    times = {path: path.stat().st_mtime_ns for path in out.glob("*/*.json")}
+    assert len(times) == 1 and not (out / "90_demo.csv").exists()
+    ended = subprocess.run(words, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "1 finished before, 1 to do" in ended.stdout
+    assert all(path.stat().st_mtime_ns == time_before for path, time_before in times.items())
+    assert [row["score"] for row in rows_of(out / "90_demo.csv")] == ["15.0", "16.0"]
 
 
-def test_other_sources_make_other_runs(tmp_path, monkeypatch):
-    ran = []
-    monkeypatch.setattr(rerun, "modules_digest", lambda names: "fixed")
+def test_other_sources_make_other_runs(tmp_path, same_code, monkeypatch):
+    tasks_run = []
 
-    def fake(chapter, parameters, target, *rest):
-        ran.append(parameters)
+    def fake(template, parameters, target, *_):
+        tasks_run.append(parameters)
         row = {"parameters": parameters, "records": {"score": 1.0}, "status": "ok", "error": ""}
         with open(f"{target}.json", "w") as stream:
             json.dump(row, stream)
@@ -179,27 +158,24 @@ def test_other_sources_make_other_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(rerun, "run_one", fake)
     demo = write_demo(tmp_path)
     for expected in (2, 2):  # the second call runs nothing
-        rerun.run_grid(rerun.find(str(demo)), ["SEED=0,1"], tmp_path / "runs", progress=False)
-        assert len(ran) == expected
+        rerun.run_grid(find(str(demo)), ["SEED=0,1"], tmp_path / "runs", progress=False)
+        assert len(tasks_run) == expected
     demo.write_text(DEMO.replace("* 10", "* 20"), encoding="utf-8")
-    rerun.run_grid(rerun.find(str(demo)), ["SEED=0,1"], tmp_path / "runs", progress=False)
-    assert len(ran) == 4
+    rerun.run_grid(find(str(demo)), ["SEED=0,1"], tmp_path / "runs", progress=False)
+    assert len(tasks_run) == 4
 
 
 def test_picture_has_a_panel_for_each_number_and_a_line_for_each_setting():
-    rows = [
-        {
-            "parameters": {"SEED": seed, "M": m, "K": k},
-            "records": {"a": seed + k, "b": 1.0, "word": "x"},
-            "status": "ok",
-        }
-        for seed in range(3)
-        for m in ("in", "bn")
-        for k in (1, 2)
-    ]
-    figure = collect.picture(
-        [*rows, {"parameters": {"SEED": 9, "M": "in", "K": 1}, "records": {}, "status": "failed"}]
-    )
+    rows = []
+    for seed in range(3):
+        for m in ("in", "bn"):
+            for k in (1, 2):
+                parameters = {"SEED": seed, "M": m, "K": k}
+                records = {"a": seed + k, "b": 1.0, "word": "x"}
+                rows.append({"parameters": parameters, "records": records, "status": "ok"})
+    failed = {"parameters": {"SEED": 9, "M": "in", "K": 1}, "records": {}, "status": "failed"}
+    figure = collect.picture([*rows, failed])
     assert [panel.get_ylabel() for panel in figure.axes] == ["a", "b"]
-    assert figure.axes[0].get_xlabel() == "M" and len(figure.axes[0].get_legend().get_texts()) == 2
-    assert collect.picture([{"parameters": {"SEED": 0}, "records": {}, "status": "failed"}]) is None
+    assert figure.axes[0].get_xlabel() == "M"
+    assert len(figure.axes[0].get_legend().get_texts()) == 2
+    assert collect.picture([failed]) is None

@@ -1,4 +1,4 @@
-"""The builder: forms of a chapter, what a built notebook holds, and that each thing that must fail does."""
+"""The builder: forms of a chapter, what a built notebook holds, and that what must fail does."""
 
 import html
 import json
@@ -12,7 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from planted import with_stubs
 
-from reidkit.teach import build, source
+from reidkit.teach import build, execute, source
 
 
 @pytest.fixture
@@ -67,12 +67,11 @@ def test_gallery_folds_hints_and_solution(project):
         "table",
         "claim",
     ]
-    hints, solution = notebook.cells[5], notebook.cells[6]
+    hints = notebook.cells[5]
     assert hints.source.count("<details>") == 2 and "Hint 2" in hints.source
-    assert (
-        "```python\ndef add_one(x):\n    return x + 1\n```" in solution.source
-        and "Because." in solution.source
-    )
+    solution = notebook.cells[6]
+    assert "```python\ndef add_one(x):\n    return x + 1\n```" in solution.source
+    assert "Because." in solution.source
     assert solution.metadata == {"tags": ["solution"], "editable": False, "deletable": False}
     assert "nbval-check-output" in notebook.cells[4].metadata.tags
     assert "..." in notebook.cells[4].source
@@ -83,18 +82,16 @@ def test_solution_form_runs_the_very_code_that_is_folded(project):
     notebook = source.notebook(chapter, "solution")
     stub = next(cell for cell in notebook.cells if cell.id == "add-one-stub")
     assert stub.source == "def add_one(x):\n    return x + 1\n\ncheck.add_one(add_one)"
-    assert not any(
-        "hint" in source.tags(cell) or "solution" in source.tags(cell) for cell in notebook.cells
-    )
+    tags = {tag for cell in notebook.cells for tag in source.tags(cell)}
+    assert not tags & {"hint", "solution"}
 
 
 @pytest.mark.parametrize(
     ("how", "line"), [("raise", "raise RuntimeError('planted')"), ("wrong", "return 0.5")]
 )
 def test_planted_stubs(project, how, line):
-    stub = next(
-        cell for cell in with_stubs(source.chapters()[0], how).cells if cell.id == "add-one-stub"
-    )
+    notebook = with_stubs(source.chapters()[0], how)
+    stub = next(cell for cell in notebook.cells if cell.id == "add-one-stub")
     assert stub.source == f"def add_one(x):\n    {line}\n\ncheck.add_one(add_one)"
 
 
@@ -123,12 +120,10 @@ def test_a_built_notebook_is_clean_and_checked(built):
     notebook = nbformat.reads(built[1], as_version=4)
     nbformat.validate(notebook)
     assert build.problems(notebook) == []
-    assert (
-        build.claims(notebook)[0][0] == "claim" and build.claims(notebook)[0][1]["state"] == "held"
-    )
-    assert (
-        notebook.metadata.language_info == {"name": "python"} and "widgets" not in notebook.metadata
-    )
+    key, claim = execute.claims(notebook)[0]
+    assert key == "claim" and claim["state"] == "held"
+    assert notebook.metadata.language_info == {"name": "python"}
+    assert "widgets" not in notebook.metadata
     outputs = {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
     assert outputs["table"][0].text == "[0, 1, 4, 9]\n"
     assert "[not yet]" in outputs["add-one-stub"][0].text
@@ -149,18 +144,33 @@ def test_only_stale_chapters_are_built(built, project, monkeypatch, capsys):
     chapter_demo.write(project, chapter_demo.SOURCE.replace("A tiny", "One tiny"))
     assert build.main(["--check"]) == 1
     assert "stale: 91_tiny" in capsys.readouterr().out
-    digits = json.loads(built[1])  # other digits in an output are no reason to rebuild
-    digits["cells"][-2]["outputs"] = []
+    other_output = json.loads(built[1])  # no reason to rebuild
+    other_output["cells"][-2]["outputs"] = []
     chapter_demo.write(project)
-    target.write_text(json.dumps(digits), encoding="utf-8")
+    target.write_text(json.dumps(other_output), encoding="utf-8")
     assert build.main(["--check"]) == 0
 
 
+def test_new_words_enter_a_notebook_without_a_run(built, project, monkeypatch, capsys):
+    target = project / "notebooks" / "91_tiny.ipynb"
+    target.write_text(built[1], encoding="utf-8")
+    text = chapter_demo.SOURCE.replace("# # A tiny chapter", "# # One tiny chapter")
+    chapter_demo.write(project, text.replace("# of everything", "# of all"))
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "execute", lambda *_, **__: pytest.fail("it ran"))
+        assert build.main([]) == 0
+    assert "0 of 1 chapters run; 0 with problems (1 got new words" in capsys.readouterr().out
+    refreshed = target.read_text(encoding="utf-8")
+    assert "# One tiny chapter" in refreshed and "# of all" in refreshed
+    assert build.main(["--check"]) == 0
+    assert build.main(["--all"]) == 0  # a run gives the same bytes
+    assert target.read_text(encoding="utf-8") == refreshed
+
+
 def test_a_chapter_that_cannot_run_is_reported(project, capsys):
-    chapter_demo.write(
-        project,
-        chapter_demo.SOURCE.replace("# of everything", "# of everything\nraise OSError('planted')"),
-    )
+    line = "# of everything"
+    raising = chapter_demo.SOURCE.replace(line, f"{line}\nraise OSError('planted')")
+    chapter_demo.write(project, raising)
     assert build.main([]) == 1
     assert "OSError: planted" in capsys.readouterr().out
     assert not (project / "notebooks" / "91_tiny.ipynb").exists()
@@ -195,7 +205,8 @@ def executed(*outputs):
         (new_output("error", ename="OSError", evalue="planted"), "raised OSError"),
         (
             new_output(
-                "display_data", data={build.CLAIM: {"state": "not held", "sentence": "water burns"}}
+                "display_data",
+                data={execute.CLAIM: {"state": "not held", "sentence": "water burns"}},
             ),
             "water burns",
         ),
@@ -213,35 +224,29 @@ def test_alt_text_reaches_the_html():
         metadata={"image/png": {"alt": 'a "red" coat'}},
     )
     page = build.to_html(executed(picture))
-    assert 'a "red" coat' in html.unescape(page) and "No description has been provided" not in page
+    assert 'a "red" coat' in html.unescape(page)
+    assert "No description has been provided" not in page
 
 
 # ---- what must fail does
 
 
 def test_a_failing_widget_callback_fails_the_run(project):
-    broken = new_notebook(
-        cells=[
-            new_code_cell(
-                "import ipywidgets\ndef draw(k=1):\n    1 / 0\nipywidgets.interact(draw, k=(0, 3));"
-            )
-        ]
-    )
-    with build.surroundings(), pytest.raises(RuntimeError, match="ZeroDivisionError"):
-        build.execute(broken, "broken", progress=False)
+    code = "import ipywidgets\ndef draw(k=1):\n    1 / 0\nipywidgets.interact(draw, k=(0, 3));"
+    broken = new_notebook(cells=[new_code_cell(code)])
+    with execute.surroundings(), pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        execute.execute(broken, "broken", progress=False)
 
 
 def test_a_changed_stored_output_fails(built, tmp_path):
     notebook = nbformat.reads(built[1], as_version=4)
-    notebook.cells = [
-        cell for cell in notebook.cells if cell.id in ("parameters", "table")
-    ]  # those that need no torch
-    text = build.dump(notebook)
+    without_torch = ("parameters", "table")
+    notebook.cells = [cell for cell in notebook.cells if cell.id in without_torch]
+    text = execute.dump(notebook)
     assert "[0, 1, 4, 9]" in text
+    changed = text.replace("[0, 1, 4, 9]", "[0, 1, 4, 8]")
     (tmp_path / "good.ipynb").write_text(text, encoding="utf-8")
-    (tmp_path / "bad.ipynb").write_text(
-        text.replace("[0, 1, 4, 9]", "[0, 1, 4, 8]"), encoding="utf-8"
-    )
+    (tmp_path / "bad.ipynb").write_text(changed, encoding="utf-8")
     ended = nbval(tmp_path)
     assert ended.returncode == 1 and "1 failed, 3 passed" in ended.stdout, ended.stdout
     assert "FAILED bad.ipynb" in ended.stdout and "[0, 1, 4, 8]" in ended.stdout
@@ -259,11 +264,8 @@ def test_an_unknown_parameter_fails(project, capsys):
 
 
 def test_course_runs_all_and_counts_claims(project, capsys):
-    chapter_demo.write(
-        project,
-        chapter_demo.SOURCE.replace('"91"', '"92"').replace("v >= 0", "v > 99"),
-        "92_other.py",
-    )
+    other = chapter_demo.SOURCE.replace('"91"', '"92"').replace("v >= 0", "v > 99")
+    chapter_demo.write(project, other, "92_other.py")
     assert build.main(["--course", "-p", "SEED=2"]) == 1  # the second chapter's claim does not hold
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert rows[-2][0] == "91_tiny" and rows[-2][2:] == ["1", "0", "0"]
@@ -292,32 +294,28 @@ def test_course_refuses_before_it_runs(project, monkeypatch, capsys, wish, words
 def test_strip_keeps_what_a_reader_sees():
     bar = new_output("stream", name="stderr", text="100%|####| 3/3 [00:00<00:00, 9it/s]")
     view = new_output(
-        "display_data", data={build.WIDGET: {"model_id": "1"}, "text/plain": "HBox()"}
+        "display_data", data={execute.WIDGET: {"model_id": "1"}, "text/plain": "HBox()"}
     )
-    kept = new_output(
+    picture = new_output(
         "display_data", data={"text/plain": "seen"}, metadata={"image/png": {"alt": "a"}}
     )
-    notebook = executed(bar, view, kept)
-    notebook.cells.append(new_markdown_cell("text", id="m"))
+    notebook = executed(bar, view, picture)
     notebook.metadata["widgets"] = {"state": {}}
-    notebook.cells.append(
-        new_code_cell("doctor()", id="d", metadata={"tags": ["local"]}, outputs=[kept])
-    )
-    assert build.strip(notebook).cells[0].outputs == [kept]
-    assert (
-        "your own machine" in notebook.cells[2].outputs[0].text
-        and len(notebook.cells[2].outputs) == 1
-    )
+    text = new_markdown_cell("text", id="m")
+    doctor = new_code_cell("doctor()", id="d", metadata={"tags": ["local"]}, outputs=[picture])
+    notebook.cells += [text, doctor]
+    assert execute.strip(notebook).cells[0].outputs == [picture]
+    (sentence,) = notebook.cells[2].outputs
+    assert "your own machine" in sentence.text
     assert "widgets" not in notebook.metadata
 
 
 def test_what_a_cell_prints_in_pieces_is_one_output(project):
     """How a kernel cuts its output into messages changes from run to run: the notebook must not."""
-    cell = nbformat.v4.new_code_cell(
+    cell = new_code_cell(
         "import sys, time\nfor i in range(3):\n    print(i, flush=True)\n    time.sleep(0.4)\n"
         "    print('50%|', file=sys.stderr, flush=True)"
     )
-    made = build.execute(nbformat.v4.new_notebook(cells=[cell]), progress=False)
-    assert [(output.name, output.text) for output in made.cells[0].outputs] == [
-        ("stdout", "0\n1\n2\n")
-    ]
+    notebook = execute.execute(new_notebook(cells=[cell]), progress=False)
+    (output,) = notebook.cells[0].outputs
+    assert (output.name, output.text) == ("stdout", "0\n1\n2\n")

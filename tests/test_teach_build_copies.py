@@ -31,8 +31,12 @@ def cell(notebook, key):
     return next(cell for cell in notebook.cells if cell.id == key)
 
 
+def ids(notebook):
+    return [cell.id for cell in notebook.cells]
+
+
 def change(desk, *pairs):
-    """A newer chapter: the source with these words replaced; then `update`. Returns what update said."""
+    """A newer chapter: the source with these words replaced; then `update` -> what that said."""
     text = chapter_demo.SOURCE
     for old, new in pairs:
         assert old in text
@@ -52,9 +56,9 @@ def test_a_copy_has_no_outputs_and_is_not_made_twice(desk, capsys):
 
 def test_an_untouched_copy_is_replaced(desk):
     notebook = mine(desk)
-    cell(notebook, "table").outputs = [
-        nbformat.v4.new_output("stream", name="stdout", text="ran")
-    ]  # run, not changed
+    # Run, not changed.
+    output = nbformat.v4.new_output("stream", name="stdout", text="ran")
+    cell(notebook, "table").outputs = [output]
     save(desk, notebook)
     assert "replaced" in change(desk, ("# # A tiny chapter", "# # A better chapter"))
     assert cell(mine(desk), "title").source == "# A better chapter"
@@ -71,8 +75,9 @@ def test_lab_leaves_an_old_copy_and_says_so(desk, capsys):
 def test_answers_and_own_cells_survive_a_changed_source(desk):
     notebook = mine(desk)
     stub = cell(notebook, "add-one-stub")
-    stub.source, stub.execution_count = ANSWER, 7
-    place = [c.id for c in notebook.cells].index("table")
+    stub.source = ANSWER
+    stub.execution_count = 7
+    place = ids(notebook).index("table")
     notebook.cells[place + 1 : place + 1] = [
         new_markdown_cell("my note", id="n1"),
         new_code_cell("1 + 1", id="n2"),
@@ -85,7 +90,7 @@ def test_answers_and_own_cells_survive_a_changed_source(desk):
         ('# %% key="table"', '# %% [markdown] key="new"\n# new\n\n# %% key="table"'),
     )
     after = mine(desk)
-    assert [c.id for c in after.cells] == [
+    assert ids(after) == [
         "title",
         "parameters",
         "setup",
@@ -100,10 +105,8 @@ def test_answers_and_own_cells_survive_a_changed_source(desk):
         "claim",
     ]
     assert cell(after, "title").source == "# A better chapter"
-    assert (
-        cell(after, "add-one-stub").source == ANSWER
-        and cell(after, "add-one-stub").execution_count == 7
-    )
+    stub = cell(after, "add-one-stub")
+    assert stub.source == ANSWER and stub.execution_count == 7
     assert cell(after, "n1").source == "my note" and "3 of your cells" in said
     backups = list((desk / "work" / "backups").rglob("*.ipynb"))
     assert len(backups) == 1 and backups[0].read_bytes() == before
@@ -116,19 +119,15 @@ def test_an_answer_survives_a_changed_stub_and_a_second_update(desk):
     save(desk, notebook)
     change(desk, ('"""One more."""', '"""One more than x."""'))
     after = mine(desk)
-    place = [c.id for c in after.cells].index("add-one-stub")
+    place = ids(after).index("add-one-stub")
     assert after.cells[place].source == ANSWER
-    assert (
-        "One more than x." in after.cells[place + 1].source
-        and "changed" in after.cells[place + 1].source
-    )
+    below = after.cells[place + 1].source
+    assert "One more than x." in below and "changed" in below
     change(desk, ('"""One more."""', '"""One more than x."""'), ("# # A tiny", "# # A better"))
     again = mine(desk)
-    assert (
-        cell(again, "add-one-stub").source == ANSWER
-        and cell(again, "title").source == "# A better chapter"
-    )
-    assert sum("One more than x." in c.source for c in again.cells) == 1
+    assert cell(again, "add-one-stub").source == ANSWER
+    assert cell(again, "title").source == "# A better chapter"
+    assert sum("One more than x." in other.source for other in again.cells) == 1
 
 
 def test_an_edited_cell_is_kept_or_shown_beneath(desk):
@@ -139,20 +138,17 @@ def test_an_edited_cell_is_kept_or_shown_beneath(desk):
     change(desk, ("range(4)", "range(5)"))
     after = mine(desk)
     assert cell(after, "parameters").source == "SEED: int = 5"  # only the student changed it
-    place = [c.id for c in after.cells].index("table")
-    assert (
-        "range(5)" in after.cells[place].source and "print('mine')" in after.cells[place + 1].source
-    )
+    place = ids(after).index("table")
+    assert "range(5)" in after.cells[place].source
+    assert "print('mine')" in after.cells[place + 1].source
 
 
 def test_an_edited_cell_that_the_course_dropped_stays(desk):
     notebook = mine(desk)
     cell(notebook, "table").source = "print('mine')"
     save(desk, notebook)
-    start, end = (
-        chapter_demo.SOURCE.index('# %% key="table"'),
-        chapter_demo.SOURCE.index('# %% key="claim"'),
-    )
+    start = chapter_demo.SOURCE.index('# %% key="table"')
+    end = chapter_demo.SOURCE.index('# %% key="claim"')
     change(desk, (chapter_demo.SOURCE[start:end], ""))
     assert cell(mine(desk), "table").source == "print('mine')"
 
@@ -162,15 +158,17 @@ def test_a_copy_that_lost_its_cell_ids_keeps_its_answers(desk, minor):
     notebook = mine(desk)
     cell(notebook, "add-one-stub").source = ANSWER
     cell(notebook, "parameters").source = "SEED: int = 5"
-    place = [c.id for c in notebook.cells].index("add-one-stub")
-    notebook.cells[place:place] = [new_code_cell("1 + 1")]
-    for number, each in enumerate(notebook.cells):
-        each.pop("id") if minor == 4 else each.update(id=f"new{number}")
+    notebook.cells.insert(ids(notebook).index("add-one-stub"), new_code_cell("1 + 1"))
+    for number, edited in enumerate(notebook.cells):
+        if minor == 4:
+            edited.pop("id")
+        else:
+            edited.id = f"new{number}"
     notebook.nbformat_minor = minor
     save(desk, notebook)
     assert "3 of your cells" in change(desk, ("# # A tiny", "# # A better"))
     after = mine(desk)
-    assert [c.id for c in after.cells] == [
+    assert ids(after) == [
         "title",
         "parameters",
         "setup",
@@ -182,20 +180,16 @@ def test_a_copy_that_lost_its_cell_ids_keeps_its_answers(desk, minor):
         "table",
         "claim",
     ]
-    assert (
-        cell(after, "add-one-stub").source == ANSWER
-        and cell(after, "parameters").source == "SEED: int = 5"
-    )
-    assert (
-        cell(after, "own-4").source == "1 + 1"
-        and cell(after, "title").source == "# A better chapter"
-    )
+    assert cell(after, "add-one-stub").source == ANSWER
+    assert cell(after, "parameters").source == "SEED: int = 5"
+    assert cell(after, "own-4").source == "1 + 1"
+    assert cell(after, "title").source == "# A better chapter"
 
 
 def test_an_untouched_copy_without_cell_ids_is_replaced(desk):
     notebook = mine(desk)
-    for each in notebook.cells:
-        each.pop("id")
+    for edited in notebook.cells:
+        edited.pop("id")
     notebook.nbformat_minor = 4
     save(desk, notebook)
     assert "replaced" in change(desk, ("# # A tiny", "# # A better"))
@@ -212,8 +206,5 @@ def test_a_second_backup_overwrites_nothing(desk):
     for text in ("{half", "{other"):
         (desk / "work" / "91_tiny.ipynb").write_text(text, encoding="utf-8")
         copies.refresh(source.chapters()[0])
-    kept = [
-        path.read_text(encoding="utf-8")
-        for path in sorted((desk / "work" / "backups").rglob("*.ipynb"))
-    ]
-    assert kept == ["{half", "{other"]
+    paths = sorted((desk / "work" / "backups").rglob("*.ipynb"))
+    assert [path.read_text(encoding="utf-8") for path in paths] == ["{half", "{other"]

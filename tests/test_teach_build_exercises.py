@@ -1,6 +1,7 @@
 """Checks speak in one line and never raise; the board, guesses and solutions."""
 
 import json
+import linecache
 import random
 
 import chapter_demo
@@ -14,10 +15,20 @@ from reidkit.teach.exercises import exercise, expect
 from reidkit.teach.progress import load, note
 
 
+def draw_numbers():
+    return torch.rand(1), random.random(), np.random.rand()
+
+
+def seed_all():
+    torch.manual_seed(0)
+    random.seed(0)
+    np.random.seed(0)
+
+
 @exercise("91-add-one")
 def add_one(answer):
     value = answer(1)
-    torch.rand(3), random.random(), np.random.rand()  # a check may draw
+    draw_numbers()  # a check may draw
     expect(value == 2, f"1 plus 1 is 2, not {value}")
 
 
@@ -78,46 +89,39 @@ def test_verdicts(answer, state, words, capsys):
     verdict = add_one(answer)
     line = capsys.readouterr().out
     assert line.count("\n") == 1 and f"91-add-one [{state}]" in line and words in line
-    assert (
-        verdict.state == state
-        and verdict == (state == "well done")
-        and bool(verdict) is (state == "well done")
-    )
+    assert verdict.state == state
+    assert verdict == (state == "well done")
+    assert bool(verdict) is (state == "well done")
 
 
 def test_an_untouched_stub_is_not_wrong(desk, tmp_path, capsys):
     """A stub that holds a bug to repair returns a value, yet it is nobody's answer."""
-    chapter_demo.write(
-        tmp_path, chapter_demo.SOURCE.replace("    ...\n\ncheck", "    return x\n\ncheck")
-    )
+    text = chapter_demo.SOURCE.replace("    ...\n\ncheck", "    return x\n\ncheck")
+    chapter_demo.write(tmp_path, text)
     code = 'def add_one(x):\n    """One more."""\n    return x\n'
     path = tmp_path / "cell.py"
     for text, state in ((code, "not yet"), (code.replace("return x", "return x - 1"), "wrong")):
         path.write_text(text, encoding="utf-8")
         names = {}
         exec(compile(text, str(path), "exec"), names)
-        import linecache
-
         linecache.checkcache()
         assert add_one(names["add_one"]).state == state
 
 
 def test_a_check_leaves_chance_alone():
-    torch.manual_seed(0), random.seed(0), np.random.seed(0)
-    expected = torch.rand(1), random.random(), np.random.rand()
-    torch.manual_seed(0), random.seed(0), np.random.seed(0)
+    seed_all()
+    expected = draw_numbers()
+    seed_all()
     add_one(lambda x: 2)
-    assert (torch.rand(1), random.random(), np.random.rand()) == expected
+    assert draw_numbers() == expected
 
 
 def test_none_may_be_an_answer():
-    check = exercise("91-none", none_is_answer=True)(
-        lambda answer: expect(answer() is None, "must be None")
-    )
-    assert check(lambda: None)
-    assert not exercise("91-none")(lambda answer: expect(answer() is None, "must be None"))(
-        lambda: None
-    )
+    def is_none(answer):
+        expect(answer() is None, "must be None")
+
+    assert exercise("91-none", none_is_answer=True)(is_none)(lambda: None)
+    assert not exercise("91-none")(is_none)(lambda: None)
 
 
 def test_a_verdict_is_kept_and_done_stays_done(desk, capsys):
@@ -180,12 +184,10 @@ def test_ask_keeps_a_guess(desk, monkeypatch):
 
 
 def test_solution_goes_into_the_next_cell(desk, monkeypatch, capsys):
+    code = "def add_one(x):\n    return x + 1\n\ncheck.add_one(add_one)\n"
     for key in ("add-one", "91-add-one"):
         teach.solution(key)
-        assert (
-            capsys.readouterr().out
-            == "def add_one(x):\n    return x + 1\n\ncheck.add_one(add_one)\n"
-        )
+        assert capsys.readouterr().out == code
     with pytest.raises(KeyError, match="91-add-one"):
         teach.solution("add-two")
 

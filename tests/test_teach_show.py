@@ -1,6 +1,9 @@
-"""What a notebook shows: the set-up cell, pictures, widgets, source. Claims and tables: test_teach_show_claims.py."""
+"""What a notebook shows: the set-up cell, pictures, source.
 
-import base64
+Widgets: test_teach_widgets.py. Claims and tables: test_teach_show_claims.py.
+"""
+
+import inspect
 import io
 import re
 import sys
@@ -18,7 +21,7 @@ from matplotlib import pyplot  # noqa: E402
 pyplot.switch_backend("Agg")  # before a test pretends to be a notebook
 
 from reidkit import files, teach  # noqa: E402
-from reidkit.teach import figures, widgets  # noqa: E402
+from reidkit.teach import figures  # noqa: E402
 from reidkit.teach.show_source import show_source  # noqa: E402
 from reidkit.teach.start import Run, check_parameter, start  # noqa: E402
 
@@ -61,26 +64,16 @@ def people(count, height=64, width=32):
 
 
 def test_start_returns_the_run_and_fixes_seed_and_threads(presets, capsys):
-    before = torch.get_num_threads()
+    threads = torch.get_num_threads()
     try:
         run = start("01", PRESET="smoke", SEED=3, DATA="world", DEVICE="cpu", THREADS=1)
         first = torch.rand(1)
         start("01", PRESET="smoke", SEED=3, DEVICE="cpu", THREADS=1)
     finally:
-        torch.set_num_threads(before)
-    assert isinstance(run, Run) and (
-        run.preset.name,
-        run.seed,
-        run.source,
-        run.device,
-        run.threads,
-    ) == (
-        "smoke",
-        3,
-        "world",
-        "cpu",
-        1,
-    )
+        torch.set_num_threads(threads)
+    assert isinstance(run, Run)
+    assert (run.preset.name, run.seed, run.source) == ("smoke", 3, "world")
+    assert (run.device, run.threads) == ("cpu", 1)
     assert torch.equal(first, torch.rand(1))
     said = capsys.readouterr().out
     assert "torch" in said and "cpu" in said and "1.5 minutes" in said
@@ -117,11 +110,10 @@ def test_start_refuses_before_anything_happens(presets, given, kind, words, caps
 
 def test_data_folder_becomes_a_full_path(tmp_path, monkeypatch):
     monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
-    (tmp_path / "data" / "market").mkdir(parents=True)
-    assert (
-        check_parameter("DATA", "market1501:data/market")
-        == f"market1501:{(tmp_path / 'data' / 'market').resolve()}"
-    )
+    folder = tmp_path / "data" / "market"
+    folder.mkdir(parents=True)
+    checked = check_parameter("DATA", "market1501:data/market")
+    assert checked == f"market1501:{folder.resolve()}"
 
 
 # ---- pictures
@@ -234,186 +226,6 @@ def test_strip_and_grid_shapes_and_errors():
             teach.grid(wrong)
 
 
-# ---- widgets
-
-CONTROLS = {
-    "n": teach.slider(0, 10, 2, 4, "n"),
-    "x": teach.slider(0.0, 1.0, 0.1, 0.5, "x"),
-    "kind": teach.choice(["a", "b", "c"], "a", "kind"),
-    "on": teach.switch(True, "on"),
-}
-
-
-def draw(state, artists=None):
-    return teach.Frame(np.full((8, 8, 3), 10 * state["n"], np.uint8), f"n is {state['n']}")
-
-
-FILM = [{}, {"n": 10}, {"x": 1.0, "kind": "b"}]
-
-
-def test_states_hold_the_ends_and_middle_of_each_control():
-    states = list(teach.states(CONTROLS))
-    assert states[0] == {"n": 4, "x": 0.5, "kind": "a", "on": True}
-    assert [state["n"] for state in states[1:4]] == [0, 4, 10] and {
-        state["kind"] for state in states
-    } == {
-        "a",
-        "b",
-        "c",
-    }
-    assert {state["on"] for state in states} == {True, False} and {0.0, 1.0} <= {
-        state["x"] for state in states
-    }
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: teach.slider(0, 10, 1, 11, "n"),
-        lambda: teach.slider(5, 5, 1, 5, "n"),
-        lambda: teach.slider(0, 1, 0, 1, "n"),
-        lambda: teach.slider("0", 1, 1, 1, "n"),
-        lambda: teach.choice(["a"], "b", "n"),
-    ],
-)
-def test_controls_that_make_no_sense_are_refused(make):
-    with pytest.raises(ValueError, match="'n'"):
-        make()
-
-
-def test_static_explore_shows_picture_readout_and_filmstrip(shown, monkeypatch):
-    monkeypatch.setenv("REIDKIT_STATIC", "1")
-    assert teach.explore(draw, CONTROLS, FILM, alt=ALT, name="demo") is None
-    (picture, metadata), (rest, _) = shown
-    assert metadata["image/png"]["alt"] == ALT and picture["image/png"].startswith(b"\x89PNG")
-    assert "n is 4" in rest["text/plain"] and "n is 4" in rest["text/html"]
-    film = re.search(
-        r'<details>.*<img src="data:image/png;base64,([^"]+)" alt="([^"]+)">', rest["text/html"]
-    )
-    assert len(base64.b64decode(film[1])) <= 40_000 and "n is 10" in film[2] and ALT in film[2]
-
-
-def test_static_explore_finds_a_position_that_raises(shown, monkeypatch):
-    def breaks(state, artists=None):
-        return draw(state) if state["kind"] != "c" else 1 / 0
-
-    monkeypatch.setenv("REIDKIT_STATIC", "1")
-    with pytest.raises(ZeroDivisionError):
-        teach.explore(breaks, CONTROLS, FILM, alt=ALT)
-    with pytest.raises(ZeroDivisionError):  # and a broken first frame, live or not
-        monkeypatch.delenv("REIDKIT_STATIC")
-        teach.explore(lambda state: 1 / 0, CONTROLS, FILM, alt=ALT)
-
-
-@pytest.mark.parametrize(
-    "film, words", [([{}, {}], "3 to 5"), ([{}] * 6, "3 to 5"), ([{}, {}, {"m": 1}], "'m'")]
-)
-def test_explore_refuses_a_wrong_filmstrip(film, words):
-    with pytest.raises(ValueError, match=words):
-        teach.explore(draw, CONTROLS, film, alt=ALT)
-
-
-@pytest.fixture
-def live(monkeypatch):
-    """The box of a live explore and what stands below it."""
-    pytest.importorskip("ipywidgets")
-    import IPython
-    import IPython.display
-
-    outputs = []
-    monkeypatch.delenv("REIDKIT_STATIC", raising=False)
-    monkeypatch.setattr(IPython, "get_ipython", lambda: object())
-    monkeypatch.setattr(IPython.display, "display", lambda data, **_: outputs.append(data))
-    return outputs
-
-
-def parts(box):
-    controls, readout, image = box.children
-    return controls.children, readout, image
-
-
-def test_live_explore_redraws_and_reads_out(live):
-    teach.explore(draw, CONTROLS, FILM, alt=ALT)
-    (n, x, kind, on), readout, image = parts(live[0])
-    assert (
-        sum("image/png" in str(output)[:20] for output in live) == 0
-        and "<details>" in live[1]["text/html"]
-    )  # first frame once, the still folded
-    before = image.value
-    n.value = 8
-    assert (
-        image.value != before
-        and "n is 8" in readout.value
-        and 'role="status"' in readout.value
-        and ALT in readout.value
-    )
-    assert (
-        type(n).__name__ == "IntSlider"
-        and type(x).__name__ == "FloatSlider"
-        and n.continuous_update
-    )
-
-
-def test_live_explore_waits_with_a_slow_drawing_and_reuses_artists(live):
-    import time
-
-    kept = []
-
-    def slow(state, artists):
-        kept.append(artists)
-        time.sleep(0.11)
-        return draw(state)
-
-    teach.explore(slow, CONTROLS, FILM, alt=ALT)
-    (n, *_), _, _ = parts(live[0])
-    assert not n.continuous_update and all(artists is kept[0] for artists in kept)
-
-
-def test_live_explore_reports_an_error_and_raises_it(live):
-    def breaks(state):
-        return draw(state) if state["n"] < 6 else 1 / 0
-
-    teach.explore(breaks, CONTROLS, [{}, {"n": 0}, {"n": 2}], alt=ALT)
-    (n, *_), readout, image = parts(live[0])
-    with pytest.raises(ZeroDivisionError):
-        n.value = 10
-    assert "ZeroDivisionError" in readout.value and "n = 10" in readout.value
-
-
-def test_next_example_is_a_seeded_row(live, monkeypatch):
-    monkeypatch.setenv("REIDKIT_LECTURE_SEED", "5")
-    rows = []
-    for _ in range(2):
-        live.clear()
-        teach.explore(draw, CONTROLS, FILM, alt=ALT)
-        (n, x, kind, on, button), readout, _ = parts(live[0])
-        row = []
-        for _ in range(5):
-            button.click()
-            row.append((n.value, round(x.value, 5), kind.value, on.value))
-            assert f"n is {n.value}" in readout.value
-        rows.append(row)
-    assert rows[0] == rows[1] and len(set(rows[0])) == 5
-    assert all(n % 2 == 0 and 0 <= n <= 10 for n, *_ in rows[0])
-
-
-def test_drawing_with_a_figure_kept_in_artists():
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    def plot(state, artists):
-        if "line" not in artists:
-            artists["figure"] = Figure(figsize=(2, 1), dpi=50)
-            FigureCanvasAgg(artists["figure"])
-            (artists["line"],) = artists["figure"].add_subplot().plot([0, 1], [0, 10])
-        artists["line"].set_ydata([0, state["n"]])
-        return teach.Frame(artists["figure"], "")
-
-    drawing = widgets._Drawing(plot)
-    first, second = drawing({"n": 1})[0], drawing({"n": 9})[0]
-    assert first.shape == (50, 100, 3) and (first != second).any()
-
-
 # ---- source
 
 
@@ -422,16 +234,16 @@ def test_show_source_folds_long_listings_and_names_no_machine_path(shown):
     show_source(figures.grid)
     (short, _), (long, _) = shown
     assert "<details>" not in short["text/html"] and "<details>" in long["text/html"]
-    assert short["text/plain"].splitlines()[1] == "def results_dir():"
-    assert re.match(r"# reidkit/files\.py, lines \d+-\d+", short["text/plain"])
+    place, _, code = short["text/plain"].partition("\n")
+    assert code == inspect.getsource(files.results_dir).rstrip()
+    assert re.fullmatch(r"# reidkit/files\.py, lines \d+-\d+", place)
     assert "<span style=" in short["text/html"]
     assert not any(str(files.project_root()) in str(bundle) for bundle, _ in shown)
 
 
 def test_show_source_of_another_library_and_of_a_test(shown):
     show_source(torch.nn.functional.relu)
-    show_source(draw)
-    assert (
-        shown[0][0]["text/plain"].startswith("# torch/nn/functional.py")
-        and "/" not in shown[1][0]["text/plain"].splitlines()[0]
-    )
+    show_source(people)
+    (of_torch, _), (of_test, _) = shown
+    assert of_torch["text/plain"].startswith("# torch/nn/functional.py")
+    assert "/" not in of_test["text/plain"].splitlines()[0]

@@ -7,10 +7,13 @@ from reidkit.teach.figures import pixels
 
 
 def frames(draw, controls):
-    """(state, picture, readout) at the first state and at the least, middle and greatest of each control, artists reused."""
-    kept = {}
+    """(state, picture, readout) at the first state and at three values of each control.
+
+    These are its least, middle and greatest; the artists are reused.
+    """
+    artists = {}
     for state in widgets.states(controls):
-        frame = draw(state, kept)
+        frame = draw(state, artists)
         picture = np.array(pixels(frame.picture))
         assert picture.dtype == np.uint8 and picture.std() > 5
         yield state, picture, frame.text

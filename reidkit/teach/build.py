@@ -1,221 +1,181 @@
-"""Runs chapters: the gallery in notebooks/ (`python -m reidkit.teach.build`), the whole course into build/course (`--course`).
+"""Runs chapters: the gallery into notebooks/, with `--course` the whole course into build/course.
 
-A built notebook holds what a reader sees and nothing of the machine or the moment: no times, widget state, Python version, paths.
+`python -m reidkit.teach.build` rebuilds what is stale, with numbers (01 02) these chapters. Where
+only words changed, they enter the notebook without a run. A built notebook holds what a reader sees
+and nothing of the machine or the moment: no times, no widget state, no Python version, no paths.
 """
+
+from __future__ import annotations
 
 import argparse
 import base64
-import contextlib
 import copy
-import os
+import html
 import pathlib
 import re
 import sys
 import tempfile
 import time
-from unittest import mock
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .. import files
-from . import rerun, source
-from .messages import say
+from . import source
+from .execute import (
+    claims,
+    dump,
+    execute,
+    gallery_folder,
+    surroundings,
+    widget_errors,  # noqa: F401  (tests look it up here)
+)
+from .parameters import Refused, declared, grid
 
-CLAIM, WIDGET = "application/x-reidkit-claim+json", "application/vnd.jupyter.widget-view+json"
-PNG_LIMIT, NOTEBOOK_LIMIT = 60_000, 1_000_000  # bytes
-NOISE = re.compile(r"Kernel is running over TCP|it/s|s/it|\r|^\s*$|%\|")
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
-
-def gallery_folder():
-    return files.project_root() / "notebooks"
-
-
-@contextlib.contextmanager
-def surroundings(fresh=True):
-    """The environment of a run that must come out the same again: one thread unless the chapter says otherwise, no student
-    progress, plain pictures for widgets, and (fresh) an empty cache, so that training is live."""
-    with tempfile.TemporaryDirectory(prefix="reidkit-", ignore_cleanup_errors=True) as cache:
-        wanted = {
-            "REIDKIT_PROGRESS": "off",
-            "REIDKIT_STATIC": "1",
-            "PYTHONHASHSEED": "0",
-            "OMP_NUM_THREADS": "1",
-            "OMP_WAIT_POLICY": "PASSIVE",
-            "JUPYTER_PREFER_ENV_PATH": "1",
-            "PYTHONPATH": os.pathsep.join(
-                filter(None, [str(files.project_root()), os.environ.get("PYTHONPATH")])
-            ),
-        }
-        wanted |= {"REIDKIT_CACHE_DIR": cache} if fresh else {}
-        with mock.patch.dict(os.environ, wanted):
-            yield
+PNG_LIMIT = 60_000  # bytes of one picture
+NOTEBOOK_LIMIT = 1_000_000  # bytes
+LINES_OF_AN_ERROR = 25  # the last ones, where a chapter could not be built
 
 
-def execute(notebook, label="", timeout=900, progress=True, allow_errors=False):
-    """Run a notebook from notebooks/ in a kernel of this Python; returns the executed copy, stripped of transient output."""
-    import nbclient
-    from tqdm import tqdm
-
-    notebook = copy.deepcopy(notebook)
-    with tqdm(
-        total=len(notebook.cells), desc=label, unit="cell", leave=False, disable=not progress
-    ) as bar:
-        client = nbclient.NotebookClient(
-            notebook,
-            timeout=timeout,
-            kernel_name="python3",
-            allow_errors=allow_errors,
-            coalesce_streams=True,
-            extra_arguments=["--log-level=ERROR"],
-            resources={"metadata": {"path": str(gallery_folder())}},
-            on_cell_complete=lambda **_: bar.update(),
-        )
-        client.execute()
-    broken = widget_errors(notebook)
-    if broken and not allow_errors:
-        raise RuntimeError(f"{label}: a widget's callback failed: {broken[0]}")
-    return strip(notebook)
+# ---- what must not be in a built notebook
 
 
-def widget_errors(notebook):
-    """Errors inside widgets, which a headless run swallows: they stand in the widget state only."""
-    states = (
-        notebook.metadata.get("widgets", {})
-        .get("application/vnd.jupyter.widget-state+json", {})
-        .get("state", {})
-    )
-    return [
-        f"{output['ename']}: {output['evalue']}"
-        for model in states.values()
-        for output in model["state"].get("outputs", [])
-        if isinstance(output, dict) and output.get("output_type") == "error"
-    ]
-
-
-def strip(notebook):
-    """Take out what would differ tomorrow or elsewhere; the rest stays as the kernel gave it. A cell tagged `local` shows what
-    holds for one machine and moment only: a sentence stands for its output."""
-    import nbformat
-
-    notebook.metadata.pop("widgets", None)
-    notebook.metadata["language_info"] = {"name": "python"}
-    for cell in notebook.cells:
-        cell.metadata.pop("execution", None)
-        if cell.cell_type == "code":
-            for output in cell.outputs:
-                if output.get("name") == "stderr" and not all(
-                    NOISE.search(line) for line in output.text.splitlines()
-                ):
-                    print(
-                        f"  {cell.id} wrote to stderr (left out): {output.text.strip()[:300]}",
-                        file=sys.stderr,
-                    )
-            cell.outputs = [
-                output
-                for output in cell.outputs
-                if output.get("name") != "stderr" and WIDGET not in output.get("data", {})
-            ]
-            if "local" in source.tags(cell):  # what the doctor finds differs from hour to hour
-                cell.outputs = [
-                    nbformat.v4.new_output("stream", name="stdout", text=say("local output") + "\n")
-                ]
-    return notebook
-
-
-def problems(notebook):
-    """What must not stand in a committed notebook, as a list of sentences that name the cell."""
-    found = ["the notebook keeps widget state"] if "widgets" in notebook.metadata else []
+def problems(notebook: NotebookNode) -> list[str]:
+    """What must not stand in a committed notebook, as sentences that name the cell."""
+    sentences = []
+    if "widgets" in notebook.metadata:
+        sentences.append("the notebook keeps widget state")
     size = len(dump(notebook).encode())
     if size > NOTEBOOK_LIMIT:
-        found.append(f"the notebook has {size:,} bytes; at most {NOTEBOOK_LIMIT:,}")
-    homes = {
+        sentences.append(f"the notebook has {size:,} bytes; at most {NOTEBOOK_LIMIT:,}")
+    local_place = _pattern_of_local_places()
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            sentences += [f"{cell.id}: {fault}" for fault in _faults(output, local_place)]
+    for key, claim in claims(notebook):
+        if claim["state"] == "not held":
+            sentences.append(f"{key}: a claim does not hold: {claim.get('sentence', '')}")
+    return sentences
+
+
+def _pattern_of_local_places():
+    """A regular expression for what only this machine or this moment has: folders, addresses."""
+    folders = {
         str(pathlib.Path.home()),
         str(files.project_root()),
         tempfile.gettempdir(),
         sys.prefix,
-    } - {"/"}
-    places = re.compile(
-        "|".join(
-            [
-                *map(re.escape, sorted(homes)),
-                r"/(?:home|Users|tmp)/\w",
-                r"\bat 0x[0-9a-f]{6,}",
-                r"[A-Z]:\\\\?Users",
-            ]
-        )
-    )
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            pictures = (
-                [data["image/png"]]
-                if "image/png" in data
-                else re.findall(r"data:image/png;base64,([\w+/=\s]+)", str(data))
-            )
-            for size in (len(base64.b64decode(picture)) for picture in pictures):
-                if size > PNG_LIMIT:
-                    found.append(f"{cell.id}: a picture of {size:,} bytes; at most {PNG_LIMIT:,}")
-            text = "\n".join(
-                [
-                    output.get("text", ""),
-                    *(str(value) for kind, value in data.items() if kind != "image/png"),
-                ]
-            )
-            text = re.sub(r"base64,[\w+/=]+", "", text)
-            found += [
-                f"{cell.id}: its output names a place on this machine: {match.group()!r}"
-                for match in places.finditer(text)
-            ]
-            if output.output_type == "error":
-                found.append(f"{cell.id}: it raised {output.ename}: {output.evalue}")
-    return found + [
-        f"{key}: a claim does not hold: {claim.get('sentence', '')}"
-        for key, claim in claims(notebook)
-        if claim["state"] == "not held"
-    ]
+    }
+    folders.discard("/")
+    patterns = [re.escape(folder) for folder in sorted(folders)]
+    patterns.append(r"/(?:home|Users|tmp)/\w")
+    patterns.append(r"\bat 0x[0-9a-f]{6,}")
+    patterns.append(r"[A-Z]:\\\\?Users")
+    return re.compile("|".join(patterns))
 
 
-def claims(notebook):
-    """[(cell id, {"state": "held" | "not held" | "not tested here", ...})] of every claim that the notebook made."""
-    return [
-        (cell.id, output["data"][CLAIM])
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if CLAIM in output.get("data", {})
-    ]
+def _faults(output, local_place):
+    """What is wrong with one output, a sentence each."""
+    for size in _picture_sizes(output):
+        if size > PNG_LIMIT:
+            yield f"a picture of {size:,} bytes; at most {PNG_LIMIT:,}"
+    for match in local_place.finditer(_text_of(output)):
+        yield f"its output names a place on this machine: {match.group()!r}"
+    if output.output_type == "error":
+        yield f"it raised {output.ename}: {output.evalue}"
 
 
-def dump(notebook):
-    """The notebook's bytes, the same on every system: one order of keys, one kind of line end."""
+def _picture_sizes(output):
+    """Bytes of each PNG of an output: the output itself, or pictures within its HTML."""
+    data = output.get("data", {})
+    if "image/png" in data:
+        pictures = [data["image/png"]]
+    else:
+        pictures = re.findall(r"data:image/png;base64,([\w+/=\s]+)", str(data))
+    return [len(base64.b64decode(picture)) for picture in pictures]
+
+
+def _text_of(output):
+    """All that an output says, without its pictures."""
+    parts = [output.get("text", "")]
+    for kind, value in output.get("data", {}).items():
+        if kind != "image/png":
+            parts.append(str(value))
+    return re.sub(r"base64,[\w+/=]+", "", "\n".join(parts))
+
+
+# ---- the gallery
+
+
+def state(chapter: source.Chapter) -> str:
+    """How the committed notebook stands to the sources that lie there now.
+
+    Returns:
+        "current"; "reworded": of this very code, but with other text or comments; "stale": there is
+        none, or one of other code, so that it must run.
+    """
     import nbformat
 
-    notebook = copy.deepcopy(notebook)
-    notebook.nbformat, notebook.nbformat_minor = 4, 5
-    return nbformat.writes(notebook).rstrip("\n") + "\n"
+    if not _path_of(chapter).is_file():
+        return "stale"
+    about = nbformat.read(_path_of(chapter), as_version=4).metadata.get("reidkit", {})
+    if about.get("stamp") != chapter.stamp:
+        return "stale"
+    return "current" if about.get("words") == chapter.words else "reworded"
 
 
-def stale(chapter):
-    """Whether the committed notebook was made from other sources than those that lie there now."""
-    import nbformat
-
-    path = gallery_folder() / f"{chapter.name}.ipynb"
-    return (
-        not path.is_file()
-        or nbformat.read(path, as_version=4).metadata.get("reidkit", {}).get("stamp")
-        != chapter.stamp
-    )
+def stale(chapter: source.Chapter) -> bool:
+    """Whether the chapter must run, since the committed notebook is of other code or not there."""
+    return state(chapter) == "stale"
 
 
-def build(chapter, progress=True):
-    """Run the gallery form and write it; returns its problems (the notebook is written all the same, to look at)."""
+def _path_of(chapter):
+    return gallery_folder() / f"{chapter.name}.ipynb"
+
+
+def build(chapter: source.Chapter, progress: bool = True) -> list[str]:
+    """Run a chapter's gallery form and write it into notebooks/.
+
+    Returns:
+        Its problems; the notebook is written all the same, to look at.
+    """
     with surroundings():
-        made = execute(source.notebook(chapter), chapter.name, progress=progress)
-    files.write_atomic(gallery_folder() / f"{chapter.name}.ipynb", dump(made))
-    return problems(made)
+        notebook = execute(source.notebook(chapter), chapter.name, progress=progress)
+    files.write_atomic(_path_of(chapter), dump(notebook))
+    return problems(notebook)
 
 
-def to_html(notebook):
-    """One page of HTML. nbconvert's template drops the alt text of pictures, so they go in as <img alt=...> of their own."""
-    import html
+def refresh(chapter: source.Chapter) -> list[str]:
+    """Put new words into the committed notebook of a "reworded" chapter; nothing is run.
 
+    Returns:
+        The notebook's problems, as `build` does.
+    """
+    import nbformat
+
+    committed = nbformat.read(_path_of(chapter), as_version=4)
+    executed_cells = {cell.id: cell for cell in committed.cells}
+    notebook = source.notebook(chapter)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            executed = executed_cells[cell.id]  # there: the stamp covers keys and code
+            cell.outputs = executed.outputs
+            cell.execution_count = executed.execution_count
+    files.write_atomic(_path_of(chapter), dump(notebook))
+    return problems(notebook)
+
+
+# ---- the whole course
+
+
+def to_html(notebook: NotebookNode) -> str:
+    """One page of HTML.
+
+    nbconvert's template drops the alt text of pictures, so they go in as <img alt=...> of their
+    own.
+    """
     import nbconvert
 
     notebook = copy.deepcopy(notebook)
@@ -223,69 +183,117 @@ def to_html(notebook):
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "image/png" in data and "text/html" not in data:
-                alt = html.escape(
-                    output.get("metadata", {})
-                    .get("image/png", {})
-                    .get("alt", "picture without description"),
-                    quote=True,
-                )
-                data["text/html"] = (
-                    f'<img alt="{alt}" src="data:image/png;base64,{"".join(data["image/png"].split())}">'
-                )
-    return nbconvert.HTMLExporter().from_notebook_node(notebook)[0]
+                data["text/html"] = _image_tag(output)
+    page, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)
+    return page
 
 
-def _lines(error):
-    """What an error says, without a terminal's colours."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines() or [type(error).__name__]
+def _image_tag(output):
+    about = output.get("metadata", {}).get("image/png", {})
+    alt = html.escape(about.get("alt", "picture without description"), quote=True)
+    picture = "".join(output["data"]["image/png"].split())  # base64, in one line
+    return f'<img alt="{alt}" src="data:image/png;base64,{picture}">'
 
 
-def course(wishes=()):
-    """Run every chapter into build/course/ (notebook and HTML) and tell seconds and claims; 1 where one failed.
+def course(wishes: Sequence[str] = ()) -> int:
+    """Run every chapter into build/course/ (notebook and HTML) and tell seconds and claims.
 
-    wishes: ["PRESET=smoke"], parameters that every chapter has. Raises rerun.Refused before anything runs.
+    Args:
+        wishes: parameters that every chapter has, one value each: ["PRESET=smoke"].
+    Returns:
+        An exit status: 1 where a chapter failed or a claim did not hold.
+    Raises:
+        Refused: a parameter or value that a chapter does not take; before anything runs.
     """
-    out = files.project_root() / "build" / "course"
-    todo = [(chapter, source.notebook(chapter)) for chapter in source.chapters()]
-    asked = [
-        rerun.grid(wishes, rerun.declared(notebook), separator="\n")[0] if wishes else {}
-        for _, notebook in todo
-    ]
-    rows, failed = [], False
-    for (chapter, notebook), parameters in zip(todo, asked):
+    notebooks = {}
+    for chapter in source.chapters():
+        notebook = source.notebook(chapter)
+        notebooks[chapter.name] = notebook
+        if wishes:
+            _set_parameters(notebook, grid(wishes, declared(notebook), separator="\n")[0])
+    status = 0
+    lines = [f"{'chapter':<28}{'seconds':>8}{'held':>8}{'not held':>10}{'not tested':>12}"]
+    for name, notebook in notebooks.items():
         begin = time.perf_counter()
-        cell = next(cell for cell in notebook.cells if "parameters" in source.tags(cell))
-        cell.source = "\n".join(
-            [cell.source, *(f"{name} = {value!r}" for name, value in parameters.items())]
-        )
         try:
             with surroundings(fresh=False):
-                made = execute(notebook, chapter.name)
+                executed = execute(notebook, name)
         except Exception as error:  # the other chapters still run; nbclient's text names the cell
-            rows.append((chapter.name, "failed", _lines(error)[-1]))
-            failed = True
+            lines.append(f"{name:<28}{'failed':>8}  {_lines_of(error)[-1]}")
+            status = 1
             continue
-        files.write_atomic(out / f"{chapter.name}.ipynb", dump(made))
-        files.write_atomic(out / f"{chapter.name}.html", to_html(made))
-        states = [claim["state"] for _, claim in claims(made)]
-        rows.append(
-            (
-                chapter.name,
-                f"{time.perf_counter() - begin:.0f}",
-                *(states.count(state) for state in ("held", "not held", "not tested here")),
-            )
-        )
-        failed = failed or "not held" in states
-    print(f"{'chapter':<28}{'seconds':>8}{'held':>8}{'not held':>10}{'not tested':>12}")
-    for name, seconds, *rest in rows:
-        print(
-            f"{name:<28}{seconds:>8}"
-            + (f"  {rest[0]}" if seconds == "failed" else f"{rest[0]:>8}{rest[1]:>10}{rest[2]:>12}")
-        )
-    return int(failed)
+        _write_course_files(name, executed)
+        seconds = time.perf_counter() - begin
+        states = [claim["state"] for _, claim in claims(executed)]
+        held = states.count("held")
+        not_held = states.count("not held")
+        not_tested = states.count("not tested here")
+        lines.append(f"{name:<28}{seconds:>8.0f}{held:>8}{not_held:>10}{not_tested:>12}")
+        if not_held:
+            status = 1
+    print("\n".join(lines))
+    return status
 
 
-def main(words=None):
+def _set_parameters(notebook, parameters):
+    """Assign other values below those of the parameters cell."""
+    cell = next(cell for cell in notebook.cells if "parameters" in source.tags(cell))
+    assignments = [f"{name} = {value!r}" for name, value in parameters.items()]
+    cell.source = "\n".join([cell.source, *assignments])
+
+
+def _write_course_files(name, notebook):
+    folder = files.project_root() / "build" / "course"
+    files.write_atomic(folder / f"{name}.ipynb", dump(notebook))
+    files.write_atomic(folder / f"{name}.html", to_html(notebook))
+
+
+def _lines_of(error):
+    """What an error says, without a terminal's colours."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    return text.strip().splitlines() or [type(error).__name__]
+
+
+# ---- the command line
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Do what the words of a command line (default: this process's) ask; returns an exit status."""
+    parser = _parser()
+    asked = parser.parse_args(words)
+    if asked.course:
+        try:
+            return course(asked.p)
+        except Refused as refusal:
+            parser.error(str(refusal))
+    chapters = source.chapters()
+    numbers = [chapter.number for chapter in chapters]
+    unknown = set(asked.chapters) - set(numbers)
+    if unknown:
+        parser.error(f"no chapter {', '.join(sorted(unknown))}; there are {', '.join(numbers)}")
+    to_refresh = []
+    if asked.chapters:
+        to_run = [chapter for chapter in chapters if chapter.number in asked.chapters]
+    elif asked.all:
+        to_run = chapters
+    else:
+        states = [state(chapter) for chapter in chapters]
+        to_run = [chapter for chapter, word in zip(chapters, states) if word == "stale"]
+        to_refresh = [chapter for chapter, word in zip(chapters, states) if word == "reworded"]
+    if asked.check:
+        for chapter in [*to_run, *to_refresh]:
+            print(f"stale: {chapter.name}; run `make notebooks`")
+        if not to_run and not to_refresh:
+            print("every notebook is up to date")
+        return int(bool(to_run or to_refresh))
+    bad = sum(_do_and_tell(refresh, chapter) for chapter in to_refresh)
+    bad += sum(_do_and_tell(build, chapter) for chapter in to_run)
+    reworded_only = f" ({len(to_refresh)} got new words only)" if to_refresh else ""
+    print(f"{len(to_run)} of {len(chapters)} chapters run; {bad} with problems{reworded_only}")
+    return int(bool(bad))
+
+
+def _parser():
     parser = argparse.ArgumentParser(
         prog="python -m reidkit.teach.build", description=__doc__.splitlines()[0]
     )
@@ -308,48 +316,20 @@ def main(words=None):
         metavar="NAME=VALUE",
         help="with --course: a parameter, e.g. PRESET=smoke",
     )
-    asked = parser.parse_args(words)
-    if asked.course:
-        try:
-            return course(asked.p)
-        except rerun.Refused as refusal:
-            parser.error(str(refusal))
-    every = source.chapters()
-    unknown = set(asked.chapters) - {chapter.number for chapter in every}
-    if unknown:
-        parser.error(
-            f"no chapter {', '.join(sorted(unknown))}; there are {', '.join(chapter.number for chapter in every)}"
-        )
-    todo = [
-        chapter
-        for chapter in every
-        if chapter.number in asked.chapters
-        or (not asked.chapters and (asked.all or stale(chapter)))
-    ]
-    if asked.check:
-        print(
-            "\n".join(f"stale: {chapter.name}; run `make notebooks`" for chapter in todo)
-            or "every notebook is up to date"
-        )
-        return int(bool(todo))
-    bad = 0
-    for chapter in todo:
-        begin = time.perf_counter()
-        try:
-            found = build(chapter)
-        except Exception as error:  # the other chapters still get built
-            found = ["not built", *_lines(error)[-25:]]
-        print(
-            "\n".join(
-                [
-                    f"{chapter.name}: {time.perf_counter() - begin:.0f} s",
-                    *(f"  ! {line}" for line in found),
-                ]
-            )
-        )
-        bad += bool(found)
-    print(f"{len(todo)} of {len(every)} chapters run; {bad} with problems")
-    return int(bool(bad))
+    return parser
+
+
+def _do_and_tell(action, chapter):
+    """`build` or `refresh` a chapter and print its seconds and problems; whether it has any."""
+    begin = time.perf_counter()
+    try:
+        sentences = action(chapter)
+    except Exception as error:  # the other chapters still get built
+        sentences = ["not built", *_lines_of(error)[-LINES_OF_AN_ERROR:]]
+    print(f"{chapter.name}: {time.perf_counter() - begin:.0f} s")
+    for sentence in sentences:
+        print(f"  ! {sentence}")
+    return bool(sentences)
 
 
 if __name__ == "__main__":

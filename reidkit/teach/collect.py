@@ -1,117 +1,165 @@
-"""What the rerun tool's runs recorded, as one table and a picture."""
+"""What the rerun tool's runs recorded, as one table and a picture.
+
+A row is what `rerun.run_one` returns: {"parameters": {name: value}, "records": {name: value},
+"status": "ok" | "failed", "error", "seconds", ...}.
+"""
+
+from __future__ import annotations
 
 import csv
 import io
 import json
+import os
 import pathlib
+from typing import TYPE_CHECKING
 
 from .. import files
 from ..stats import t_interval
 from .figures import pixels, png
 from .start import STYLE
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 RECORD = "application/x-reidkit-record+json"
+NESTED = ("parameters", "records")  # the parts of a row whose entries become columns
+MOST_PANELS = 9
+PANELS_IN_A_ROW = 3
+SHIFT = 0.08  # from one line's points to the next line's, so that error bars do not hide each other
 
 
-def records(path):
-    """Everything that teach.record handed over in an executed notebook; {} where it was never written."""
+def records(path: str | os.PathLike) -> dict:
+    """Everything that teach.record handed over in an executed notebook.
+
+    Returns:
+        name -> value; {} where the notebook was never written.
+    """
     try:
-        cells = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))["cells"]
+        notebook = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        cells = notebook["cells"]
     except (OSError, ValueError):
         return {}
-    found = {}
-    for output in (output for cell in cells for output in cell.get("outputs", [])):
-        found |= output.get("data", {}).get(RECORD, {})
-    return found
+    values = {}
+    for cell in cells:
+        for output in cell.get("outputs", []):
+            values |= output.get("data", {}).get(RECORD, {})
+    return values
 
 
-def write(rows, table):
-    """Rows -> the CSV `table`, and beside it a PNG where numbers were recorded."""
+def write(rows: list[dict], table: pathlib.Path) -> None:
+    """Write rows to the CSV `table`, and beside it a PNG where numbers were recorded."""
     files.write_atomic(table, to_csv(rows))
     figure = picture(rows)
     if figure is not None:
         files.write_atomic(table.with_suffix(".png"), png(pixels(figure)))
 
 
-def to_csv(rows):
-    """Rows -> CSV text: parameters, recorded values, then status, error, seconds and what the run stood on."""
-    flat = [{**row["parameters"], **row["records"], **row} for row in rows]
-    names = [name for part in ("parameters", "records") for row in rows for name in row[part]]
-    names = [
-        name for name in dict.fromkeys([*names, *rows[0]]) if name not in ("parameters", "records")
-    ]
+def to_csv(rows: list[dict]) -> str:
+    """Rows as CSV text.
+
+    The columns: parameters, recorded values, then status, error, seconds and what the run stood on.
+    """
+    columns = {}  # in this order, each once
+    for part in NESTED:
+        for row in rows:
+            columns |= dict.fromkeys(row[part])
+    columns |= dict.fromkeys(rows[0])
+    names = [name for name in columns if name not in NESTED]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, names, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(flat)
+    for row in rows:
+        writer.writerow({**row["parameters"], **row["records"], **row})
     return stream.getvalue()
 
 
-def picture(rows):
-    """One panel for each recorded number: each run a point, means and 95 % intervals over seeds -> figure, or None."""
+def picture(rows: list[dict]) -> Figure | None:
+    """One panel for each recorded number: every run a point, means and 95 % intervals over seeds.
+
+    The first parameter that varies (but for SEED) is the axis; each setting of the other ones has a
+    line of its own.
+
+    Returns:
+        None where no run recorded a number.
+    """
     import matplotlib.style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = [row for row in rows if row["status"] == "ok"]
-    names = [
-        name
-        for name in dict.fromkeys(name for row in rows for name in row["records"])
-        if all(isinstance(row["records"].get(name, 0), (int, float)) for row in rows)
-    ][:9]
-    if not names:
+    numbers = _recorded_numbers(rows)[:MOST_PANELS]
+    if not numbers:
         return None
-    varied = [
-        name
-        for name in rows[0]["parameters"]
-        if len({str(row["parameters"][name]) for row in rows}) > 1
-    ]
+    varied = _varied_parameters(rows)
     axis = next((name for name in varied if name != "SEED"), "SEED")
-    others = [name for name in varied if name not in (axis, "SEED")]
-    down, across = -(-len(names) // 3), min(3, len(names))
+    line_names = [name for name in varied if name not in (axis, "SEED")]
+    down = -(-len(numbers) // PANELS_IN_A_ROW)  # rounded up
+    across = min(PANELS_IN_A_ROW, len(numbers))
     with matplotlib.style.context(STYLE):
         figure = Figure(figsize=(4.2 * across, 3.2 * down))
         FigureCanvasAgg(figure)
-        for place, name in enumerate(names, 1):
-            _panel(
-                figure.add_subplot(down, across, place, xlabel=axis, ylabel=name),
-                rows,
-                name,
-                axis,
-                others,
-            )
+        for place, number in enumerate(numbers, 1):
+            panel = figure.add_subplot(down, across, place, xlabel=axis, ylabel=number)
+            _draw_panel(panel, rows, number, axis, line_names)
     return figure
 
 
-def _panel(panel, rows, name, axis, others):
+def _recorded_numbers(rows):
+    """Names of what is a number in every row that recorded it, in order."""
+    names = {}
+    for row in rows:
+        names |= dict.fromkeys(row["records"])
+    numbers = []
+    for name in names:
+        values = [row["records"][name] for row in rows if name in row["records"]]
+        if all(isinstance(value, (int, float)) for value in values):
+            numbers.append(name)
+    return numbers
+
+
+def _varied_parameters(rows):
+    """Names of the parameters that have more than one value."""
+    varied = []
+    for name in rows[0]["parameters"]:
+        values = {str(row["parameters"][name]) for row in rows}
+        if len(values) > 1:
+            varied.append(name)
+    return varied
+
+
+def _draw_panel(panel, rows, number, axis, line_names):
     """One line for each setting of the other parameters, over the values of the axis."""
-    places = list(dict.fromkeys(str(row["parameters"].get(axis, "")) for row in rows))
-    lines = {}
-    for row in (row for row in rows if name in row["records"]):
-        label = ", ".join(f"{other} = {row['parameters'][other]}" for other in others)
+    ticks = list(dict.fromkeys(_tick(row, axis) for row in rows))
+    lines = {}  # label -> {place of the tick: values of its runs}
+    for row in rows:
+        if number not in row["records"]:
+            continue
+        label = ", ".join(f"{name} = {row['parameters'][name]}" for name in line_names)
+        place = ticks.index(_tick(row, axis))
         points = lines.setdefault(label, {})
-        points.setdefault(places.index(str(row["parameters"].get(axis, ""))), []).append(
-            float(row["records"][name])
-        )
-    for shift, (label, points) in enumerate(lines.items()):
-        x = [place + 0.08 * shift for place in points]
-        means = [sum(values) / len(values) for values in points.values()]
-        highs = [t_interval(values)[1] for values in points.values()]
-        halves = [0 if high is None else high - mean for high, mean in zip(highs, means)]
-        line = {"linestyle": "none"} if axis == "SEED" else {}  # seeds have no order
-        colour = panel.errorbar(x, means, yerr=halves, capsize=4, label=label, **line)[
-            0
-        ].get_color()
-        for at, values in zip(x, points.values()):
-            panel.plot(
-                [at] * len(values),
-                values,
-                ".",
-                color=colour,
-                alpha=0.5,
-                linestyle="none",
-                label="_",
-            )
-    panel.set_xticks(range(len(places)), places)
-    if others:
+        points.setdefault(place, []).append(float(row["records"][number]))
+    style = {"linestyle": "none"} if axis == "SEED" else {}  # seeds have no order
+    for index, (label, points) in enumerate(lines.items()):
+        _draw_line(panel, points, SHIFT * index, label, style)
+    panel.set_xticks(range(len(ticks)), ticks)
+    if line_names:
         panel.legend()
+
+
+def _tick(row, axis):
+    return str(row["parameters"].get(axis, ""))
+
+
+def _draw_line(panel, points, shift, label, style):
+    """Means with 95 % t intervals, and in the same colour a dot for each run."""
+    x = [place + shift for place in points]
+    means = [sum(values) / len(values) for values in points.values()]
+    halves = []
+    for mean, values in zip(means, points.values()):
+        _, high = t_interval(values)
+        halves.append(0 if high is None else high - mean)
+    bars = panel.errorbar(x, means, yerr=halves, capsize=4, label=label, **style)
+    colour = bars[0].get_color()
+    dots = {"color": colour, "alpha": 0.5, "linestyle": "none", "label": "_"}
+    for at, values in zip(x, points.values()):
+        panel.plot([at] * len(values), values, ".", **dots)

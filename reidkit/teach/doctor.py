@@ -1,12 +1,15 @@
-"""Is this machine ready? Versions, device, threads, memory, disk, widgets, minutes to expect; remedies beside problems.
+"""Is this machine ready? A check of all that the course needs, with a remedy beside each problem.
 
-`python -m reidkit.teach.doctor` (or teach.doctor() in a notebook); exit code 1 where something stops the course.
+It looks at versions, device, threads, memory, disk, widgets and the minutes to expect.
+`python -m reidkit.teach.doctor` (or teach.doctor() in a notebook); its exit status is 1 where
+something stops the course.
 """
 
 import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from .messages import say
@@ -14,9 +17,8 @@ from .messages import say
 try:
     from .. import files, runtime
     from .display import emit, table
-except (
-    ImportError
-) as error:  # without torch nothing of reidkit imports: this hides all other problems
+except ImportError as error:
+    # Without torch nothing of reidkit imports: this hides all other problems.
     raise SystemExit(say("doctor bare", missing=error.name)) from None
 
 COURSE = (
@@ -29,10 +31,20 @@ COURSE = (
     "nbconvert",
     "papermill",
 )
-REFERENCE = 150.0  # batches a second of `speed` on the two-core machine that the presets' minutes were measured on
+PYTHON_FROM = (3, 11)
+PYTHON_BELOW = (3, 14)
+TORCH_FROM = (2, 6)
+WIDGETS_FROM = (8, 0)
+
+# Batches a second of `speed` on the two-core machine that the presets' minutes were measured on.
+REFERENCE = 150.0
+WARM_UP = 3  # batches of `speed` before the clock starts
+GIGABYTE = 2**30
 
 
 class Check(NamedTuple):
+    """One line of the doctor's table."""
+
     what: str
     found: str
     state: str  # "ok", "look" (the course runs, but) or "stops"
@@ -40,45 +52,49 @@ class Check(NamedTuple):
 
 
 def _graded(what, found, good, remedy, otherwise="stops"):
-    return (
-        Check(what, found, "ok") if good else Check(what, found, otherwise, say(f"doctor {remedy}"))
-    )
+    """A check that is ok where `good`, else of the state `otherwise` with a remedy."""
+    if good:
+        return Check(what, found, "ok")
+    return Check(what, found, otherwise, say(f"doctor {remedy}"))
 
 
 def _numbers(version):
-    return tuple(
-        int("".join(filter(str.isdigit, part)) or 0)
-        for part in version.split("+")[0].split(".")[:2]
-    )
+    """ "2.13.0+cpu" -> (2, 13); (0,) of a word without digits."""
+    parts = version.split("+")[0].split(".")[:2]
+    digits = ["".join(filter(str.isdigit, part)) for part in parts]
+    return tuple(int(text or 0) for text in digits)
 
 
-def checks():
+def checks() -> list[Check]:
     """Every check, in the order in which to mend them."""
     return [*_versions(), *_widgets(), *_machine(), *_folders(), _minutes()]
 
 
-def _versions():
-    found = runtime.versions(("torch", "torchvision", *COURSE))
-    yield _graded(
-        "Python", found["python"], (3, 11) <= sys.version_info[:2] < (3, 14), "python", "look"
-    )
-    yield _graded("torch", found["torch"], _numbers(found["torch"]) >= (2, 6), "torch")
+def _versions() -> Iterator[Check]:
+    versions = runtime.versions(("torch", "torchvision", *COURSE))
+    python_fits = PYTHON_FROM <= sys.version_info[:2] < PYTHON_BELOW
+    yield _graded("Python", versions["python"], python_fits, "python", "look")
+    torch_fits = _numbers(versions["torch"]) >= TORCH_FROM
+    yield _graded("torch", versions["torch"], torch_fits, "torch")
     try:
         from .._vision import torchvision
 
         torchvision()
-        yield Check("torchvision", found["torchvision"], "ok")
+        yield Check("torchvision", versions["torchvision"], "ok")
     except Exception as error:  # built for another torch it dies in many ways; reidkit mends one
-        problem = f"{found['torchvision']} ({type(error).__name__})"
+        problem = f"{versions['torchvision']} ({type(error).__name__})"
         yield Check("torchvision", problem, "look", say("doctor torchvision"))
-    missing = [name for name in COURSE if found[name] == "not installed"]
-    found = f"missing: {', '.join(missing)}" if missing else "all there"
-    yield _graded("course packages", found, not missing, "packages")
+    missing = [name for name in COURSE if versions[name] == "not installed"]
+    sentence = f"missing: {', '.join(missing)}" if missing else "all there"
+    yield _graded("course packages", sentence, not missing, "packages")
 
 
-def _widgets():
-    """The browser's half of ipywidgets must lie where the JupyterLab of this very environment looks for it."""
-    half = runtime.versions(("ipywidgets",))["ipywidgets"]
+def _widgets() -> Iterator[Check]:
+    """The browser's half of ipywidgets must lie where JupyterLab looks for it.
+
+    That is the JupyterLab of this very environment.
+    """
+    version = runtime.versions(("ipywidgets",))["ipywidgets"]
     try:
         from jupyter_core.paths import jupyter_path
 
@@ -87,62 +103,73 @@ def _widgets():
         )
     except ImportError:
         places = []
-    there = any(os.path.isfile(place) for place in places)
-    found = f"ipywidgets {half}, " + ("manager there" if there else "no manager")
-    yield _graded("widget manager", found, there and _numbers(half) >= (8, 0), "widgets", "look")
+    is_there = any(os.path.isfile(place) for place in places)
+    sentence = f"ipywidgets {version}, " + ("manager there" if is_there else "no manager")
+    fits = is_there and _numbers(version) >= WIDGETS_FROM
+    yield _graded("widget manager", sentence, fits, "widgets", "look")
 
 
-def _machine():
+def _machine() -> Iterator[Check]:
     import torch
 
-    device, threads = runtime.pick_device("auto"), torch.get_num_threads()
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    yield Check(
-        "device",
-        "CPU, as the course expects" if device.type == "cpu" else runtime.device_name(device),
-        "ok",
-    )
+    device = runtime.pick_device("auto")
+    on_cpu = device.type == "cpu"
+    name = "CPU, as the course expects" if on_cpu else runtime.device_name(device)
+    yield Check("device", name, "ok")
+    threads = torch.get_num_threads()
+    cores = _cores()
     yield _graded("threads", f"{threads} on {cores} cores", threads <= cores, "threads", "look")
     try:
         import psutil
 
-        free = psutil.virtual_memory().available / 2**30
-        yield _graded(
-            "memory", f"{free:.1f} GB free", free >= 2, "memory", "look" if free >= 1 else "stops"
-        )
+        free = psutil.virtual_memory().available / GIGABYTE
+        otherwise = "look" if free >= 1 else "stops"
+        yield _graded("memory", f"{free:.1f} GB free", free >= 2, "memory", otherwise)
     except ImportError:
         yield Check("memory", "unknown (psutil is not installed)", "ok")
-    free = shutil.disk_usage(files.project_root()).free / 2**30
-    yield _graded(
-        "disk", f"{free:.0f} GB free", free >= 2, "disk", "look" if free >= 0.5 else "stops"
-    )
+    free = shutil.disk_usage(files.project_root()).free / GIGABYTE
+    otherwise = "look" if free >= 0.5 else "stops"
+    yield _graded("disk", f"{free:.0f} GB free", free >= 2, "disk", otherwise)
 
 
-def _folders():
+def _cores():
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _folders() -> Iterator[Check]:
     for what, folder in (("cache folder", files.cache_dir), ("folder work/", files.work_dir)):
         try:
-            files.write_atomic(folder() / ".doctor", "")
-            (folder() / ".doctor").unlink()
+            probe = folder() / ".doctor"
+            files.write_atomic(probe, "")
+            probe.unlink()
             yield Check(what, "can be written", "ok")
         except OSError as error:
-            yield Check(
-                what, f"cannot be written ({error.strerror})", "stops", say("doctor folder")
-            )
+            problem = f"cannot be written ({error.strerror})"
+            yield Check(what, problem, "stops", say("doctor folder"))
 
 
-def speed(seconds=0.6):
-    """Batches a second of a small convolution, forward and backward, on one thread: what training consists of."""
+def speed(seconds: float = 0.6) -> float:
+    """Batches a second of a small convolution, forward and backward, on one thread.
+
+    That is what training consists of.
+
+    Args:
+        seconds: how long to measure.
+    """
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # several threads on a busy machine measure the others
-    layer, x = torch.nn.Conv2d(32, 32, 3, padding=1), torch.ones(32, 32, 32, 16)
-    count, began = -3, time.perf_counter()
+    layer = torch.nn.Conv2d(32, 32, 3, padding=1)
+    x = torch.ones(32, 32, 32, 16)  # (B, C, H, W)
+    count = -WARM_UP
+    began = time.perf_counter()
     while time.perf_counter() - began < seconds:
         if count == 0:
-            began = time.perf_counter()  # the first three only warm up
+            began = time.perf_counter()
         layer(x).square().mean().backward()
         count += 1
     torch.set_num_threads(threads)
@@ -150,41 +177,40 @@ def speed(seconds=0.6):
 
 
 def _minutes():
+    what = "minutes a chapter"
     try:
         from ..recipes import PRESETS
     except Exception as error:
-        return Check(
-            "minutes a chapter",
-            f"unknown ({type(error).__name__})",
-            "stops",
-            say("doctor packages"),
-        )
+        problem = f"unknown ({type(error).__name__})"
+        return Check(what, problem, "stops", say("doctor packages"))
     factor = REFERENCE / speed()
-    found = ", ".join(
-        f"{name} {max(0.1, PRESETS[name].minutes * factor):.1f}" for name in ("smoke", "laptop")
-    )
-    return _graded("minutes a chapter", found, factor < 4, "slow", "look")
+    expected = []
+    for name in ("smoke", "laptop"):
+        minutes = max(0.1, PRESETS[name].minutes * factor)
+        expected.append(f"{name} {minutes:.1f}")
+    return _graded(what, ", ".join(expected), factor < 4, "slow", "look")
 
 
-def doctor():
+def doctor() -> None:
     """Show every check with its remedy; returns nothing, so that it can end a cell."""
     _show(checks())
 
 
-def _show(found):
-    rows = [
-        [say(f"doctor {check.state}"), check.what, check.found, check.remedy] for check in found
-    ]
-    stops = sum(check.state == "stops" for check in found)
+def _show(results):
+    rows = []
+    for check in results:
+        rows.append([say(f"doctor {check.state}"), check.what, check.found, check.remedy])
+    stops = sum(check.state == "stops" for check in results)
     verdict = say("doctor verdict stops", count=stops) if stops else say("doctor verdict ok")
     text, markup = table(["", "what", "found", "what to do"], rows)
     emit(f"{text}\n{verdict}", f"{markup}<p>{verdict}</p>")
 
 
-def main():
-    found = checks()
-    _show(found)
-    return int(any(check.state == "stops" for check in found))
+def main() -> int:
+    """Show every check; the exit status is 1 where something stops the course."""
+    results = checks()
+    _show(results)
+    return int(any(check.state == "stops" for check in results))
 
 
 if __name__ == "__main__":

@@ -1,91 +1,163 @@
-"""A copy of a chapter for the lecture room: code hidden, large type, notes, a seeded "Next example" at each widget.
+"""A lecture copy of a chapter: code hidden, large type, notes, a "Next example" at each widget.
 
     python -m reidkit.teach.lecture 01 --route 15 --seed 0 --open voila
 
-Both routes run all the code. The 45-minute route shows all but exercises and cells tagged `skip`, the 15-minute route
-the cells tagged `slide`. Cells tagged `notes` are folded in the copy, and stand in a text file of their own beside it.
+Both routes run all the code. The 45-minute route shows all but exercises and cells tagged `skip`,
+the 15-minute route the cells tagged `slide`. Cells tagged `notes` are folded in the copy, and stand
+in a text file of their own beside it. The examples come in a row that the seed fixes.
 """
+
+from __future__ import annotations
 
 import argparse
 import copy
+import pathlib
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .. import files
 from . import source
 from .messages import say
-from .rerun import Refused, find
+from .parameters import Refused, find
 
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+ROUTES = (15, 45)  # minutes
+EXERCISE_PARTS = {"exercise", "hint", "solution"}
+
+# The first cell of a copy; with the seed set, every widget gets its "Next example" button.
 STYLE = """from IPython.display import HTML
 import os
 os.environ["REIDKIT_LECTURE_SEED"] = "{seed}"       # every widget gets its "Next example" button
 HTML('''<style>
-:root, body {{ --jp-content-font-size1: 23px; --jp-code-font-size: 19px; --jp-widgets-font-size: 20px;
-  --jp-widgets-inline-height: 44px; --jp-widgets-inline-width: 620px; --jp-widgets-inline-label-width: auto; }}
+:root, body {{
+  --jp-content-font-size1: 23px; --jp-code-font-size: 19px; --jp-widgets-font-size: 20px;
+  --jp-widgets-inline-height: 44px; --jp-widgets-inline-width: 620px;
+  --jp-widgets-inline-label-width: auto; }}
 .widget-image {{ min-width: 60vw; }}
 .jupyter-button {{ width: auto !important; }}
 </style>''')"""
 
 
-def lecture_form(chapter, route=45, seed=0):
-    """The chapter as a lecture copy -> (notebook, notes). Raises ValueError for a route other than 15 or 45."""
+def lecture_form(
+    chapter: source.Chapter, route: int = 45, seed: int = 0
+) -> tuple[NotebookNode, str]:
+    """Make a chapter's lecture copy.
+
+    Args:
+        chapter: as it is written.
+        route: 15 or 45, the minutes that the lecture has.
+        seed: of the row of examples at each widget.
+    Returns:
+        (the notebook, the speaker's notes as Markdown)
+    Raises:
+        ValueError: there is no such route.
+    """
+    if route not in ROUTES:
+        raise ValueError(f"route is {route!r}; there are 15 and 45 (minutes)")
+    cells = [_style_cell(seed)]
+    notes = [f"# {chapter.header['title']}: notes, {route} minutes"]
+    for cell in copy.deepcopy(chapter.cells):
+        tags = set(source.tags(cell))
+        is_code = cell.cell_type == "code"
+        is_shown = _is_shown(tags, route)
+        if tags & EXERCISE_PARTS or not (is_shown or is_code):
+            continue
+        heading = re.search(r"^#+ (.+)$", cell.source, re.MULTILINE)
+        if heading and not is_code:
+            notes.append(f"## {heading[1]}")
+        if "notes" in tags:
+            notes.append(cell.source)
+            cell.source = _folded(cell.source)
+        if not is_shown:  # later cells need what it computes
+            cell.source = f"%%capture\n{cell.source}"
+        if is_code:
+            cell.metadata["jupyter"] = {"source_hidden": True}
+        cells.append(cell)
+    notebook = source.notebook(chapter)
+    notebook.cells = cells
+    notebook.metadata["reidkit"]["form"] = f"lecture, {route} minutes"
+    return notebook, "\n\n".join(notes) + "\n"
+
+
+def _style_cell(seed):
     import nbformat
 
-    if route not in (15, 45):
-        raise ValueError(f"route is {route!r}; there are 15 and 45 (minutes)")
-    style = nbformat.v4.new_code_cell(
+    return nbformat.v4.new_code_cell(
         STYLE.format(seed=int(seed)),
         id="lecture-style",
         metadata={"jupyter": {"source_hidden": True}},
     )
-    cells, notes = [style], [f"# {chapter.header['title']}: notes, {route} minutes"]
-    for cell in copy.deepcopy(chapter.cells):
-        marks, code = set(source.tags(cell)), cell.cell_type == "code"
-        shown = "skip" not in marks and (route == 45 or bool(marks & {"slide", "notes"}))
-        if marks & {"exercise", "hint", "solution"} or not (shown or code):
-            continue
-        heading = None if code else re.search(r"^#+ (.+)$", cell.source, re.MULTILINE)
-        notes += [f"## {heading[1]}"] if heading else []
-        if "notes" in marks:
-            notes.append(cell.source)
-            cell.source = (
-                f"<details><summary>{say('lecture notes')}</summary>\n\n{cell.source}\n\n</details>"
-            )
-        if not shown:  # later cells need what it computes
-            cell.source = f"%%capture\n{cell.source}"
-        if code:
-            cell.metadata["jupyter"] = {"source_hidden": True}
-        cells.append(cell)
-    made = source.notebook(chapter)
-    made.cells, made.metadata["reidkit"]["form"] = cells, f"lecture, {route} minutes"
-    return made, "\n\n".join(notes) + "\n"
 
 
-def write(chapter, route=45, seed=0):
-    """Write the copy and its notes into build/lecture/ -> (path of the notebook, path of the notes)."""
+def _is_shown(tags, route):
+    if "skip" in tags:
+        return False
+    return route == 45 or bool(tags & {"slide", "notes"})
+
+
+def _folded(text):
+    return f"<details><summary>{say('lecture notes')}</summary>\n\n{text}\n\n</details>"
+
+
+def write(
+    chapter: source.Chapter, route: int = 45, seed: int = 0
+) -> tuple[pathlib.Path, pathlib.Path]:
+    """Write the copy and its notes into build/lecture/.
+
+    Returns:
+        (path of the notebook, path of the notes)
+    """
     import nbformat
 
     notebook, notes = lecture_form(chapter, route, seed)
     path = files.project_root() / "build" / "lecture" / f"{chapter.name}-{route}.ipynb"
+    path_of_notes = path.with_suffix(".notes.md")
     files.write_atomic(path, nbformat.writes(notebook))
-    files.write_atomic(path.with_suffix(".notes.md"), notes)
-    return path, path.with_suffix(".notes.md")
+    files.write_atomic(path_of_notes, notes)
+    return path, path_of_notes
 
 
-def command(path, with_what):
-    """What shows a copy: Voila as a page of its own, JupyterLab as a single document (there, run all cells first)."""
-    words = {
-        "voila": [path, "--VoilaConfiguration.show_tracebacks=True"],
+def command(path: pathlib.Path, program: str) -> list[str]:
+    """The command that shows a copy.
+
+    Args:
+        path: of the copy.
+        program: "voila" for a page of its own, "jupyterlab" for a single document (there, run all
+            cells first).
+    """
+    options = {
+        "voila": [str(path), "--VoilaConfiguration.show_tracebacks=True"],
         "jupyterlab": [
             f"--ServerApp.root_dir={path.parent}",
             f"--LabApp.default_url=/doc/tree/{path.name}",
         ],
     }
-    return [sys.executable, "-m", with_what, *map(str, words[with_what])]
+    return [sys.executable, "-m", program, *options[program]]
 
 
-def main(words=None):
+def main(words: Sequence[str] | None = None) -> int:
+    """Make the copy that a command line asks for, and show it; returns an exit status."""
+    asked = _parser().parse_args(words)
+    try:
+        chapter = find(asked.chapter)
+    except Refused as refusal:
+        print(refusal, file=sys.stderr)
+        return 2
+    path, notes = write(chapter, asked.route, asked.seed)
+    place = f"build/lecture/{path.name}"
+    print(say("lecture made", path=place, route=asked.route, notes=notes.name))
+    if asked.open == "no":
+        print(say("lecture open", chapter=asked.chapter, route=asked.route))
+        return 0
+    return subprocess.run(command(path, asked.open)).returncode
+
+
+def _parser():
     parser = argparse.ArgumentParser(
         "python -m reidkit.teach.lecture",
         description=__doc__,
@@ -93,26 +165,13 @@ def main(words=None):
     )
     parser.add_argument("chapter", help="its number, e.g. 01, or the path of a source")
     parser.add_argument(
-        "--route", type=int, choices=(15, 45), default=45, help="minutes (default 45)"
+        "--route", type=int, choices=ROUTES, default=45, help="minutes (default 45)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the row of examples (default 0)")
     parser.add_argument(
         "--open", choices=("voila", "jupyterlab", "no"), default="no", help="show it at once"
     )
-    asked = parser.parse_args(words)
-    try:
-        chapter = find(asked.chapter)
-    except Refused as refusal:
-        print(refusal, file=sys.stderr)
-        return 2
-    path, notes = write(chapter, asked.route, asked.seed)
-    print(
-        say("lecture made", path=f"build/lecture/{path.name}", route=asked.route, notes=notes.name)
-    )
-    if asked.open == "no":
-        print(say("lecture open", chapter=asked.chapter, route=asked.route))
-        return 0
-    return subprocess.run(command(path, asked.open)).returncode
+    return parser
 
 
 if __name__ == "__main__":

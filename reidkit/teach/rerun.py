@@ -2,212 +2,226 @@
 
     python -m reidkit.teach.rerun 01 -p SEED=0,1,2 -p PRESET=smoke --jobs 2 --out runs/
 
-Every run has a kernel of its own, through papermill, on the chapter's solution form. A finished run is a file: kill
-this at any moment, say the same line again, and only what is missing runs.
+Every run has a kernel of its own, through papermill, on the chapter's solution form. A finished run
+is a file: kill this at any moment, say the same line again, and only what is missing runs.
 """
 
 import argparse
 import datetime
-import itertools
 import json
 import os
 import pathlib
 import re
 import sys
-import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from unittest import mock
 
 from .. import files, runtime
 from ..code_digest import modules_digest
 from . import collect, source
+from .execute import gallery_folder, surroundings
 from .messages import say
-from .start import check_parameter, nearest
+from .parameters import Refused, declared, find, grid
 
-READERS = {
-    "int": int,
-    "float": float,
-    "str": str,
-    "bool": {"True": True, "False": False}.__getitem__,
-}
+VERSIONS = ("torch", "numpy")  # what a row says its numbers stand on, beside Python
 
 
-class Refused(Exception):
-    """A wish that cannot be run; said before anything starts."""
+@dataclass(frozen=True)
+class Conditions:
+    """Under what each run of a grid computes."""
+
+    threads: int = 1  # torch's; numbers depend on it, so runs with other threads are other runs
+    cached: bool = False  # load trained weights where they lie, instead of training
+    timeout: int | None = None  # seconds that one cell may take; None: as long as it needs
 
 
-def find(word):
-    """Chapter "01", or the path of a chapter's source -> source.Chapter."""
-    if word.endswith(".py"):
-        return source.read(word)
-    paths = {path.stem: path for path in sorted(source.folder().glob("[0-9]*.py"))}
-    found = [path for name, path in paths.items() if name.startswith(f"{word}_")]
-    if len(found) != 1:
-        raise Refused(say("rerun chapter", chapter=word, known=", ".join(paths)))
-    return source.read(found[0])
+USUAL = Conditions()
 
 
-def declared(notebook):
-    """The parameters cell -> dict name -> papermill's {"inferred_type_name", "default", "help"}."""
-    import nbformat
-    import papermill
+def run_one(template: str, parameters: dict, target: str, conditions: Conditions = USUAL) -> dict:
+    """Run a chapter once, in a kernel of its own; an error is noted in its row and stops no other.
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "chapter.ipynb")
-        nbformat.write(notebook, path)
-        found = papermill.inspect_notebook(path)
-    if not found:
-        raise Refused(say("rerun no parameters"))
-    return found
-
-
-def grid(wishes, known, separator=","):
-    """["SEED=0,1", "PRESET=smoke"] -> [{"SEED": 0, "PRESET": "smoke"}, ...], in the types that the notebook declares.
-
-    separator: between values of a wish; "\\n" where each has one only.
-    Raises Refused for an unknown parameter, one named twice, or a value of the wrong type or one that no chapter takes.
+    Args:
+        template: path of the notebook to run.
+        parameters: name -> value, put below the parameters cell.
+        target: the executed notebook goes to target.ipynb, then the row to target.json, which marks
+            the run as finished.
+    Returns:
+        The row: parameters, records, status "ok" or "failed", and what the run stood on.
     """
-    values = {}
-    for wish in wishes:
-        name, _, words = wish.partition("=")
-        if not words:
-            raise Refused(say("rerun wish", wish=wish))
-        if name not in known:
-            raise Refused(
-                say(
-                    "rerun unknown",
-                    parameter=name,
-                    known=", ".join(known),
-                    hint=nearest(name, known),
-                )
-            )
-        if name in values:
-            raise Refused(say("rerun twice", parameter=name))
-        values[name] = [
-            _typed(name, word, known[name]["inferred_type_name"]) for word in words.split(separator)
-        ]
-    return [dict(zip(values, combination)) for combination in itertools.product(*values.values())]
-
-
-def _typed(name, word, kind):
-    if kind not in READERS:
-        raise Refused(say("rerun annotate", parameter=name))
-    try:
-        value = READERS[kind](word)
-    except (KeyError, ValueError):
-        raise Refused(say("rerun type", parameter=name, word=word, kind=kind)) from None
-    try:
-        checked = check_parameter(name, value)
-    except (TypeError, ValueError) as error:
-        raise Refused(str(error)) from None
-    return checked if name == "DATA" else value  # a full path: runs have a folder of their own
-
-
-def run_one(chapter, parameters, target, threads, cached, timeout):
-    """One run, in a kernel of its own; writes target.ipynb, then target.json, the row that marks it as finished."""
-    import papermill
-
-    from .build import surroundings
-
-    began, error, folder = time.perf_counter(), "", files.project_root() / "notebooks"
-    runtime.set_threads(threads)
-    wanted = {
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "REIDKIT_STATIC": "1",
-    }
-    wanted |= {} if cached else {"REIDKIT_CACHE": "off"}
-    made = f"{target}.running.ipynb"
-    with surroundings(fresh=False), mock.patch.dict(os.environ, wanted):
-        try:
-            papermill.execute_notebook(
-                chapter,
-                made,
-                parameters,
-                kernel_name="python3",
-                progress_bar=False,
-                execution_timeout=timeout,
-                cwd=str(folder if folder.is_dir() else folder.parent),
-            )
-        except Exception as problem:  # whatever it is, it is this run's row and stops no other
-            name = getattr(problem, "ename", type(problem).__name__)
-            error = f"{name}: {getattr(problem, 'evalue', problem)}".strip().splitlines()[0]
-    records = collect.records(made)
-    if os.path.exists(made):  # not where the kernel never came up
-        os.replace(made, f"{target}.ipynb")
-    device = runtime.device_name(runtime.pick_device(parameters.get("DEVICE", "auto")))
+    began = time.perf_counter()
+    runtime.set_threads(conditions.threads)
+    unfinished = f"{target}.running.ipynb"
+    error = _run_notebook(template, parameters, unfinished, conditions)
+    records = collect.records(unfinished)
+    if os.path.exists(unfinished):  # not where the kernel never came up
+        os.replace(unfinished, f"{target}.ipynb")
+    device = runtime.pick_device(parameters.get("DEVICE", "auto"))
     row = {
         "parameters": parameters,
         "records": records,
         "status": "failed" if error else "ok",
         "error": error,
         "seconds": round(time.perf_counter() - began, 1),
-        "threads": threads,
-        "device": device,
-        **runtime.versions(("torch", "numpy")),
+        "threads": conditions.threads,
+        "device": runtime.device_name(device),
+        **runtime.versions(VERSIONS),
         "commit": runtime.git_commit(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
     if "DATA" in parameters:  # the table names the data set, not a folder of this machine
-        row["parameters"] = parameters | {"DATA": parameters["DATA"].partition(":")[0]}
+        data_set = parameters["DATA"].partition(":")[0]
+        row["parameters"] = parameters | {"DATA": data_set}
     files.write_atomic(f"{target}.json", json.dumps(row))
     return row
 
 
+def _run_notebook(template, parameters, target, conditions):
+    """Execute with papermill -> "", or one line that says what stopped the run."""
+    import papermill
+
+    folder = gallery_folder()
+    variables = {
+        "OMP_NUM_THREADS": str(conditions.threads),
+        "MKL_NUM_THREADS": str(conditions.threads),
+        "REIDKIT_STATIC": "1",
+    }
+    if not conditions.cached:
+        variables["REIDKIT_CACHE"] = "off"
+    with surroundings(fresh=False), mock.patch.dict(os.environ, variables):
+        try:
+            papermill.execute_notebook(
+                template,
+                target,
+                parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                execution_timeout=conditions.timeout,
+                cwd=str(folder if folder.is_dir() else folder.parent),
+            )
+        except Exception as problem:  # whatever it is, it is this run's row and stops no other
+            name = getattr(problem, "ename", type(problem).__name__)
+            reason = getattr(problem, "evalue", problem)
+            return f"{name}: {reason}".strip().splitlines()[0]
+    return ""
+
+
 def run_grid(
-    chapter, wishes, out, jobs=1, threads=1, cached=False, timeout=None, retry=False, progress=True
-):
-    """Run what is missing of the grid, `jobs` at a time -> rows of the whole grid; before anything starts, Refused."""
-    import joblib
+    chapter: source.Chapter,
+    wishes: Sequence[str],
+    out: str | os.PathLike,
+    jobs: int = 1,
+    conditions: Conditions = USUAL,
+    retry: bool = False,
+    progress: bool = True,
+) -> list[dict]:
+    """Run what is missing of a grid of parameters.
+
+    Args:
+        chapter: its solution form is run.
+        wishes: ["SEED=0,1", "PRESET=smoke"]; every combination is a run.
+        out: folder of the runs; each chapter has a folder of its own in it.
+        jobs: runs at a time.
+        conditions: under what each run computes.
+        retry: run failed runs again; else they count as finished.
+        progress: show a bar that counts the runs.
+    Returns:
+        Rows of the whole grid, those of earlier runs included, in the order of the grid.
+    Raises:
+        Refused: a wish cannot be run; before anything starts.
+    """
     import nbformat
-    from tqdm import tqdm
 
     notebook = source.notebook(chapter, "solution")
-    known = declared(notebook)
-    tasks = grid(wishes, known)
-    defaults = {name: parameter["default"].strip("\"'") for name, parameter in known.items()}
-    if "THREADS" in known:
-        tasks = [{"THREADS": threads} | task for task in tasks]
-    code = modules_digest(source.modules_of(chapter))  # other code, other runs
-    stamp = files.digest(chapter.stamp, code, runtime.versions(("torch", "numpy")))
+    parameters = declared(notebook)
+    tasks = grid(wishes, parameters)
+    if "THREADS" in parameters:
+        tasks = [{"THREADS": conditions.threads} | task for task in tasks]
     folder = pathlib.Path(out).resolve() / chapter.name
-    targets = [folder / _file_name(task, files.digest(stamp, task, threads)) for task in tasks]
-    files.write_atomic(folder / f"{stamp}.ipynb", nbformat.writes(notebook))
-    todo = [(task, target) for task, target in zip(tasks, targets) if not _finished(target, retry)]
-    print(say("rerun plan", total=len(tasks), kept=len(tasks) - len(todo), missing=len(todo)))
-    template = str(folder / f"{stamp}.ipynb")
-    runs = joblib.Parallel(n_jobs=min(jobs, max(1, len(todo))), return_as="generator_unordered")(
-        joblib.delayed(run_one)(template, task, str(target), threads, cached, timeout)
-        for task, target in todo
-    )
-    for row in tqdm(runs, total=len(todo), unit="run", disable=not progress):
-        if row["status"] != "ok":
-            print(
-                say("rerun failed", parameters=row["parameters"], error=row["error"]),
-                file=sys.stderr,
-            )
-    rows = [_row(target) for target in targets]
+    stamp = _stamp(chapter)
+    targets = []
+    for task in tasks:
+        key = files.digest(stamp, task, conditions.threads)
+        targets.append(folder / _file_name(task, key))
+    template = folder / f"{stamp}.ipynb"
+    files.write_atomic(template, nbformat.writes(notebook))
+    missing = []
+    for task, target in zip(tasks, targets):
+        if not _is_finished(target, retry):
+            missing.append((task, target))
+    finished_before = len(tasks) - len(missing)
+    print(say("rerun plan", total=len(tasks), kept=finished_before, missing=len(missing)))
+    _run_all(template, missing, jobs, conditions, progress)
+    defaults = {name: about["default"].strip("\"'") for name, about in parameters.items()}
+    rows = [_read_row(target) for target in targets]
     return [row | {"parameters": defaults | row["parameters"]} for row in rows]
+
+
+def _stamp(chapter):
+    """What all runs of a chapter have in common: with another source or other code, other runs."""
+    code = modules_digest(source.modules_of(chapter))
+    return files.digest(chapter.stamp, code, runtime.versions(VERSIONS))
+
+
+def _run_all(template, missing, jobs, conditions, progress):
+    """Run these (task, target), `jobs` at a time, and say which of them failed."""
+    import joblib
+    from tqdm import tqdm
+
+    workers = joblib.Parallel(
+        n_jobs=min(jobs, max(1, len(missing))), return_as="generator_unordered"
+    )
+    rows = workers(
+        joblib.delayed(run_one)(str(template), task, str(target), conditions)
+        for task, target in missing
+    )
+    for row in tqdm(rows, total=len(missing), unit="run", disable=not progress):
+        if row["status"] != "ok":
+            sentence = say("rerun failed", parameters=row["parameters"], error=row["error"])
+            print(sentence, file=sys.stderr)
 
 
 def _file_name(task, key):
     """Readable, and unlike any other run: "SEED=0,PRESET=smoke-1f2e3d4c"."""
     words = ",".join(f"{name}={value}" for name, value in task.items() if name != "THREADS")
-    return f"{re.sub(r'[^A-Za-z0-9=,._-]', '_', words)[-100:]}-{key}"
+    safe = re.sub(r"[^A-Za-z0-9=,._-]", "_", words)
+    return f"{safe[-100:]}-{key}"
 
 
-def _row(target):
+def _read_row(target):
     return json.loads(pathlib.Path(f"{target}.json").read_text(encoding="utf-8"))
 
 
-def _finished(target, retry):
+def _is_finished(target, retry):
     try:
-        return _row(target)["status"] == "ok" or not retry
+        status = _read_row(target)["status"]
     except (OSError, ValueError):
         return False
+    return status == "ok" or not retry
 
 
-def main(words=None):
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the grid that a command line asks for and write its table; returns an exit status."""
+    asked = _parser().parse_args(words)
+    conditions = Conditions(asked.threads, asked.cache, asked.timeout)
+    try:
+        chapter = find(asked.chapter)
+        rows = run_grid(chapter, asked.p, asked.out, asked.jobs, conditions, asked.retry)
+    except Refused as refusal:
+        print(refusal, file=sys.stderr)
+        return 2
+    failed = sum(row["status"] != "ok" for row in rows)
+    table = pathlib.Path(asked.out) / f"{chapter.name}.csv"
+    collect.write(rows, table)
+    if asked.record and not failed:
+        files.write_atomic(files.results_dir() / f"{asked.record}.csv", table.read_bytes())
+    print(say("rerun done", ok=len(rows) - failed, failed=failed, table=table.as_posix()))
+    return int(failed > 0)
+
+
+def _parser():
     parser = argparse.ArgumentParser(
         "python -m reidkit.teach.rerun",
         description=__doc__,
@@ -232,29 +246,7 @@ def main(words=None):
     )
     parser.add_argument("--retry", action="store_true", help="run failed runs again")
     parser.add_argument("--timeout", type=int, help="seconds that one cell may take")
-    asked = parser.parse_args(words)
-    try:
-        chapter = find(asked.chapter)
-        rows = run_grid(
-            chapter,
-            asked.p,
-            asked.out,
-            asked.jobs,
-            asked.threads,
-            asked.cache,
-            asked.timeout,
-            asked.retry,
-        )
-    except Refused as refusal:
-        print(refusal, file=sys.stderr)
-        return 2
-    failed = sum(row["status"] != "ok" for row in rows)
-    table = pathlib.Path(asked.out) / f"{chapter.name}.csv"
-    collect.write(rows, table)
-    if asked.record and not failed:
-        files.write_atomic(files.results_dir() / f"{asked.record}.csv", table.read_bytes())
-    print(say("rerun done", ok=len(rows) - failed, failed=failed, table=table.as_posix()))
-    return int(failed > 0)
+    return parser
 
 
 if __name__ == "__main__":

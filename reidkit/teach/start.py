@@ -1,42 +1,50 @@
-"""The set-up cell of a chapter: every parameter checked before anything runs, then one look at what it runs on."""
+"""The set-up cell of a chapter: checks every parameter, then tells what the chapter runs on."""
 
 import difflib
 import pathlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .. import files, runtime
 from .messages import say
 
-SOURCES = (
-    "world",
-    "market1501",
-    "pku-reid",
-)  # the first is drawn; the others read a folder: "market1501:PATH"
+# The first is drawn; the others read a folder: "market1501:PATH".
+SOURCES = ("world", "market1501", "pku-reid")
 TYPES = {"PRESET": str, "SEED": int, "DATA": str, "DEVICE": str, "THREADS": int}
-LIMITS = {
-    "SEED": 2**31 - 1,
-    "THREADS": 1024,
-}  # whole numbers from 0; THREADS = 0 is torch's own choice
+# Whole numbers from 0; THREADS = 0 is torch's own choice.
+LIMITS = {"SEED": 2**31 - 1, "THREADS": 1024}
 STYLE = pathlib.Path(__file__).with_name("course.mplstyle")
 
 
 @dataclass(frozen=True)
 class Run:
+    """What a chapter runs with, its parameters checked."""
+
     chapter: str
     preset: object  # reidkit.recipes.Preset
     seed: int
-    data: str  # "world", or "market1501:" or "pku-reid:" with a full path, as datasets.journey takes it
+    data: str  # "world", or a source and a full path, as datasets.load_journey takes it
     device: str
     threads: int
 
     @property
-    def source(self):
+    def source(self) -> str:
         """ "world", "market1501" or "pku-reid": what claims are bound to."""
         return self.data.partition(":")[0]
 
 
-def check_parameter(name, value):
-    """The value a chapter may work with; TypeError or ValueError says what the parameter holds and what it may hold."""
+def check_parameter(name: str, value: object) -> object:
+    """Check one parameter of a chapter.
+
+    Args:
+        name: "PRESET", "SEED", "DATA", "DEVICE", "THREADS", or one of the chapter's own, which may
+            hold anything.
+        value: what the parameters cell or a command line gave.
+    Returns:
+        The value that the chapter may work with; a folder of DATA has its full path.
+    Raises:
+        TypeError, ValueError: it says what the parameter holds and what it may hold.
+    """
     expected = TYPES.get(name, type(value))
     if type(value) is not expected:
         raise TypeError(
@@ -52,42 +60,60 @@ def check_parameter(name, value):
         from ..recipes import PRESETS
 
         if value not in PRESETS:
-            known, hint = ", ".join(PRESETS), nearest(value, PRESETS)
-            raise ValueError(say("parameter preset", value=value, known=known, hint=hint))
+            names = ", ".join(PRESETS)
+            hint = nearest(value, PRESETS)
+            raise ValueError(say("parameter preset", value=value, known=names, hint=hint))
     elif name in LIMITS and not 0 <= value <= LIMITS[name]:
         raise ValueError(say("parameter limit", parameter=name, value=value, limit=LIMITS[name]))
     elif name == "DATA":
-        return _data(value)
+        return _with_full_path(value)
     elif name == "DEVICE":
         return str(runtime.pick_device(value))
     return value
 
 
-def nearest(word, known):
-    close = difflib.get_close_matches(str(word), list(known), 1, 0.5)
+def nearest(word: str, names: Iterable[str]) -> str:
+    """ " Did you mean 'laptop'?", or "" where no name is near the word."""
+    close = difflib.get_close_matches(str(word), list(names), 1, 0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def _data(spec):
+def _with_full_path(spec):
+    """ "world", or "market1501:FOLDER" with the full path of the folder."""
     source, colon, path = spec.partition(":")
-    if source not in SOURCES or (source == "world") != (not colon):
+    needs_path = source != "world"
+    if source not in SOURCES or needs_path != bool(colon):
         raise ValueError(say("parameter data", value=spec, hint=nearest(source, SOURCES)))
-    if source == "world":
+    if not needs_path:
         return spec
-    places = [
-        pathlib.Path(path).expanduser(),
-        files.project_root() / path,
-    ]  # relative: from the course's folder too
-    found = next((place for place in places if path and place.is_dir()), None)
-    if found is None:
+    # A relative path counts from the course's folder too.
+    places = [pathlib.Path(path).expanduser(), files.project_root() / path]
+    folders = [place for place in places if path and place.is_dir()]
+    if not folders:
         raise ValueError(say("parameter folder", value=spec, path=path))
-    return f"{source}:{found.resolve()}"
+    return f"{source}:{folders[0].resolve()}"
 
 
-def start(chapter, PRESET="laptop", SEED=0, DATA="world", DEVICE="auto", THREADS=0):
-    """Check the five parameters, fix threads and seed, set the figure style, say what this runs on -> Run.
+def start(
+    chapter: str,
+    PRESET: str = "laptop",
+    SEED: int = 0,
+    DATA: str = "world",
+    DEVICE: str = "auto",
+    THREADS: int = 0,
+) -> Run:
+    """Check the five parameters, fix threads and seed, set the figure style, say what this runs on.
 
-    Raises TypeError or ValueError for a parameter of the wrong type or value, before anything else happens.
+    Args:
+        chapter: its number, "01".
+        PRESET: "smoke", "laptop" or "gpu"; chooses trunk, picture size and steps.
+        SEED: of everything random.
+        DATA: "world", "market1501:FOLDER" or "pku-reid:FOLDER".
+        DEVICE: "auto" or a name of torch's.
+        THREADS: torch's on the CPU; 0 is torch's own choice.
+    Raises:
+        TypeError, ValueError: a parameter has the wrong type or value; before anything else
+            happens.
     """
     import torch
 
@@ -97,19 +123,17 @@ def start(chapter, PRESET="laptop", SEED=0, DATA="world", DEVICE="auto", THREADS
 
     run = Run(
         chapter,
-        PRESETS[PRESET],
-        SEED,
-        checked["DATA"],
-        checked["DEVICE"],
-        runtime.set_threads(THREADS),
+        preset=PRESETS[PRESET],
+        seed=SEED,
+        data=checked["DATA"],
+        device=checked["DEVICE"],
+        threads=runtime.set_threads(THREADS),
     )
     torch.manual_seed(SEED)
     from matplotlib import pyplot
 
     pyplot.style.use(STYLE)
-    versions = ", ".join(
-        f"{name} {version}" for name, version in runtime.versions(("torch", "numpy")).items()
-    )
+    versions = runtime.versions(("torch", "numpy"))
     print(
         say(
             "start",
@@ -119,7 +143,7 @@ def start(chapter, PRESET="laptop", SEED=0, DATA="world", DEVICE="auto", THREADS
             source=run.source,
             device=run.device,
             threads=run.threads,
-            versions=versions,
+            versions=", ".join(f"{name} {version}" for name, version in versions.items()),
         )
     )
     print(say("start minutes", minutes=f"{run.preset.minutes:g}", preset=PRESET))
