@@ -8,7 +8,7 @@ import pytest
 import torch
 from training_case import own_cache  # noqa: F401 a fixture
 
-from reidkit import backbones, files, world
+from reidkit import augment, backbones, files, world
 from reidkit.chapters.real_people import figures as c11
 from reidkit.layers import pooling
 from reidkit.layers.norms import IBN, BatchInstanceNorm, InstanceNorm
@@ -63,10 +63,12 @@ def test_levels_are_pooled_and_joined():
     model = make(7, stripes=2, levels=["layer2", "layer4"]).eval()
     images = torch.randn(2, 3, 64, 32)
     trunk = model.trunk
+    pictures = images * 255
+    images = augment.normalize(pictures)  # as the model does it
     second = trunk.layer2(trunk.layer1(trunk.maxpool(trunk.relu(trunk.bn1(trunk.conv1(images))))))
     fourth = trunk.layer4(trunk.layer3(second))
     expected = torch.cat([model.pool(second), model.pool(fourth)], 1)
-    assert torch.equal(model(images).feature, expected) and expected.shape == (2, (48 + 192) * 3)
+    assert torch.equal(model(pictures).feature, expected) and expected.shape == (2, (48 + 192) * 3)
     assert (
         torch.equal(trunk(images), fourth)
         and model.neck.num_features == model.classifier.in_features == 720

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from reidkit import retrieval
+from reidkit.augment import normalize
 from reidkit.datasets import load_journey
 from reidkit.layers.heads import Output
 from reidkit.layers.norms import IBN, BatchInstanceNorm, InstanceNorm, gates
@@ -106,7 +107,8 @@ class Pixels(nn.Module):
         self.norm = nn.InstanceNorm2d(3, eps=1e-9) if normed else nn.Identity()
 
     def forward(self, images):
-        return Output(nn.functional.adaptive_avg_pool2d(self.norm(images), (5, 3)).flatten(1))
+        bands = nn.functional.adaptive_avg_pool2d(self.norm(normalize(images)), (5, 3))
+        return Output(bands.flatten(1))
 
 
 class Distances(Pixels):

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from reidkit.augment import normalize
 from reidkit.record import Exam, ReIDData
 from reidkit.retrieval import embed, evaluate_exam
 
@@ -43,7 +42,7 @@ def people(count=11, seed=0):
 
 def by_hand(model, images, mirror=False):
     pictures = torch.cat([images, images.flip(3)] if mirror else [images])
-    output = [model.eval()(normalize(picture[None])) for picture in pictures]
+    output = [model.eval()(picture[None].float()) for picture in pictures]
     total = (
         torch.cat([out.neck if model.has_neck else out.feature for out in output])
         .view(-1, len(images), 5)

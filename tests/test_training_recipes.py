@@ -5,7 +5,6 @@ import math
 
 import pytest
 import torch
-from reidkit.examine import examine, real_exams
 from training_case import own_cache, same  # noqa: F401 a fixture
 
 from reidkit.datasets import load_journey
@@ -13,6 +12,7 @@ from reidkit.layers.heads import Output
 from reidkit.recipes import tables
 from reidkit.recipes.__main__ import main
 from reidkit.recipes.baseline import train_baseline
+from reidkit.recipes.examine import examine, real_exams
 from reidkit.recipes.presets import PRESETS
 from reidkit.recipes.ways import ALL_WAYS, train_way
 from reidkit.record import Exam, ReIDData

@@ -17,7 +17,7 @@ import numpy
 from .. import runtime
 from ..files import atomic_path
 from .folder import Embedded, embed_folder
-from .model_file import DRAWN_LAPTOP, Loaded, load_model
+from .model_file import DRAWN_LAPTOP, Loaded, load_drawn_laptop, load_model
 
 
 def make_parser() -> argparse.ArgumentParser:

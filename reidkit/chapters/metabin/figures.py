@@ -10,7 +10,7 @@ from statistics import mean
 import safetensors.torch
 import torch
 
-from ... import files, losses, sampling, weights, world
+from ... import files, losses, sampling, store, world
 from ...augment import normalize
 from ...layers.norms import BatchInstanceNorm, gates, swap_norms
 from ...layers.statistics import held_statistics
@@ -233,7 +233,7 @@ def ladder(parts, norms, column):
 def recorded_features():
     """data/results/04_features.safetensors, after a look at its hash -> {name: tensor}, floating-point ones as float32."""
     path = files.results_dir() / "04_features.safetensors"
-    weights.check_file(path, **weights.hashes(path)[path.name])
+    store.check_file(path, **store.hashes(path)[path.name])
     return {
         name: value.float() if value.is_floating_point() else value
         for name, value in safetensors.torch.load_file(path).items()

@@ -12,7 +12,7 @@ from statistics import mean
 import safetensors.torch
 import torch
 
-from ... import datasets, files, recipes, retrieval, weights, world
+from ... import datasets, files, recipes, retrieval, store, world
 from ...recipes import study
 from ...record import Exam
 from ...stats import t_interval
@@ -119,7 +119,7 @@ def recorded_features():
     found = {}
     for name in ("11_features", "11_outline"):
         path = files.results_dir() / f"{name}.safetensors"
-        weights.check_file(path, **weights.hashes(path)[path.name])
+        store.check_file(path, **store.hashes(path)[path.name])
         found |= safetensors.torch.load_file(path)
     return {
         name: value.float() if value.is_floating_point() else value for name, value in found.items()
@@ -437,4 +437,4 @@ if __name__ == "__main__":
     values = outline(data.pictures(), data.cameras).half()
     path = files.results_dir() / "11_outline.safetensors"
     files.write_atomic(path, safetensors.torch.save({"outline": values}))
-    weights.record_hash(path)
+    store.record_hash(path)
