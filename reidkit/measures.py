@@ -7,6 +7,7 @@ the style and of the person a probe still reads from features.
 from torch import Tensor
 
 from .layers.norms import moments
+from .record import ReIDData
 
 # ---- statistics of a layer
 
@@ -117,7 +118,7 @@ def _numpy(tensor):
     return tensor.detach().cpu().numpy()
 
 
-def probes(features: Tensor, data, folds: int = 4) -> dict[str, float]:
+def probes(features: Tensor, data: ReIDData, folds: int = 4) -> dict[str, float]:
     """Three probes of one set of features: domain, camera and identity, shares read right.
 
     "Forgets the style" is a low first and second number, "forgets the person" a low third. Cameras
@@ -126,7 +127,7 @@ def probes(features: Tensor, data, folds: int = 4) -> dict[str, float]:
 
     Args:
         features: (N, D).
-        data: the ReIDData of the N pictures that they come from.
+        data: the N pictures that they come from.
         folds: of the cross-validation; fewer where no place has so many cameras.
     Returns:
         {"domain": ..., "camera": ..., "identity": ...}, see `probe`.

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from .record import ReIDData
+
 
 def step_seed(seed, *counters) -> int:
     """A 63-bit seed for one step of one purpose, independent of the random numbers of other steps.
@@ -126,11 +128,11 @@ def domain_balanced_batches(
     return (torch.cat(parts) for parts in zip(*streams))
 
 
-def by_identity(data, people: int, pictures: int, seed, start: int) -> Iterator[Tensor]:
+def by_identity(data: ReIDData, people: int, pictures: int, seed, start: int) -> Iterator[Tensor]:
     """`fit`'s usual sampler: P x K over all identities of a record.
 
     Args:
-        data: a ReIDData.
+        data: the record.
         people: P, identities in a batch.
         pictures: K of each.
         seed: of the stream.
@@ -141,11 +143,11 @@ def by_identity(data, people: int, pictures: int, seed, start: int) -> Iterator[
     return pk_batches(data.ids, people, pictures, seed, start)
 
 
-def by_domain(data, people: int, pictures: int, seed, start: int) -> Iterator[Tensor]:
+def by_domain(data: ReIDData, people: int, pictures: int, seed, start: int) -> Iterator[Tensor]:
     """`fit`'s sampler for many domains: each has the same share of every batch.
 
     Args:
-        data: a ReIDData.
+        data: the record.
         people: P, identities in a batch.
         pictures: K of each.
         seed: of the stream.

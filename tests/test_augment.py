@@ -23,6 +23,15 @@ def test_normalize():
     torch.testing.assert_close(augment.normalize(grey), augment.normalize(grey.float()))
 
 
+def test_normalize_in_inference_mode_leaves_nothing_that_training_cannot_use():
+    augment._colour.cache_clear()
+    with torch.inference_mode():
+        augment.normalize(IMAGES[:1])
+    images = IMAGES[:1].clone().requires_grad_()
+    augment.normalize(images).sum().backward()
+    assert images.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("step", ALL)
 def test_deterministic_in_range_and_not_in_place(step):
     before = IMAGES.clone()
