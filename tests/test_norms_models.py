@@ -227,7 +227,8 @@ class Small(nn.Module):
         self.neck = BNNeck(5)
 
     def forward(self, images):
-        feature = self.drop(self.norm(self.conv(images)).relu().mean((2, 3)))
+        maps = self.norm(self.conv(normalize(images)))
+        feature = self.drop(maps.relu().mean((2, 3)))
         return Output(feature, None, self.neck(feature))
 
 
@@ -257,14 +258,13 @@ def by_hand(model, data, mirror):
         centre = maps.mean((0, 2, 3), keepdim=True)
         values = maps.numel() / 5
         spread = (maps - centre).square().mean((0, 2, 3), keepdim=True)
-        pooled = ((maps - centre) / (spread + 1e-5).sqrt()).relu().mean((2, 3))
-        kept = (
-            ((maps - centre) / (spread * values / (values - 1) + 1e-5).sqrt()).relu().mean((2, 3))
-        )
-        neck = (kept - pooled.mean(0)) / (pooled.var(0) + 1e-5).sqrt()
+        unbiased = spread * values / (values - 1)
+        on_the_way = ((maps - centre) / (spread + 1e-5).sqrt()).relu().mean((2, 3))
+        feature = ((maps - centre) / (unbiased + 1e-5).sqrt()).relu().mean((2, 3))
+        neck = (feature - on_the_way.mean(0)) / (on_the_way.var(0) + 1e-5).sqrt()
         total = neck.view(2, len(images), 5).sum(0) if mirror else neck
-        for place, feature in zip(places, total):
-            features[place] = feature / feature.norm()
+        for place, row in zip(places, total):
+            features[place] = row / row.norm()
     return torch.stack(features)
 
 

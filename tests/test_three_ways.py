@@ -82,7 +82,7 @@ def test_an_unknown_way_is_named():
 def test_two_threads_train_the_same_bits_twice(monkeypatch):
     """Each picture is in many pairs, whose gradients must not be added as the threads arrive."""
     from reidkit import world
-    from reidkit.training import fit
+    from reidkit.training import Method, Plan, fit
 
     monkeypatch.setenv("REIDKIT_CACHE", "off")
     torch.set_num_threads(2)
@@ -92,7 +92,8 @@ def test_two_threads_train_the_same_bits_twice(monkeypatch):
     def trained():
         torch.manual_seed(0)
         model = ThreeWays(16, values)
-        fit(model, data, way_losses("verification"), steps=6, rate=3e-3, progress=False)
+        method = Method(way_losses("verification"))
+        fit(method, data, Plan(steps=6, lr=3e-3), model=model, progress=False)
         return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
     first = trained()

@@ -25,7 +25,7 @@ def reestimated_statistics(
 
     Args:
         model: any module.
-        pictures: normalised, (N, 3, H, W), or an iterable of such batches.
+        pictures: (N, 3, H, W) as the model takes them, or an iterable of such batches.
         batch: how many of a tensor's pictures go through at once, interleaved; None for all.
     Returns:
         A context manager that gives the model.
