@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .store import check_file
 
+# What safetensors and torch raise for a file that holds no weights.
 UNREADABLE = (
     safetensors.SafetensorError,
     pickle.UnpicklingError,
