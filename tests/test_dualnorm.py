@@ -15,7 +15,7 @@ from reidkit._vision import torchvision
 from reidkit.layers.norms import IBN, FeatureNorm, InstanceNorm
 from reidkit.layers.residual import NormedSum, norm_last_sum
 from reidkit.methods import dualnorm, ibn
-from reidkit.recipes.norms import TABLES, network
+from reidkit.recipes.norms import TABLES, make_network
 
 PLACED = {
     "none": 0,
@@ -101,7 +101,7 @@ def test_where_the_norms_stand():
 
 @pytest.mark.parametrize("row", list(TABLES["places"]))
 def test_the_rows_of_the_table(row):
-    model = network(TABLES["places"][row], 4)
+    model = make_network(TABLES["places"][row], 4)
     name = row.removesuffix(", no feature norm")
     assert (model.neck is None) == row.endswith("no feature norm")
     if row == "IBN-a":
