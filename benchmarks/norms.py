@@ -1,10 +1,12 @@
-"""Forward and backward of the norms, side by side: batch norm, its mixture with instance norm in one pass and as two
-branches, and instance norm three ways; each map shape, summed over the norms of two trunks, and in the trunks.
+"""Forward and backward of the norms, side by side.
 
     python benchmarks/norms.py [--threads 1 2] [--batch 64] [--seconds 0.5] [--device auto]
 
-The ways take turns and the best of each counts: on a machine with other work the slow ones measure the others. Only the
-ratios mean something elsewhere. "norms": the sum over the trunk's norms; "whole": the trunk's own forward and backward pass.
+Batch norm, its mixture with instance norm in one pass and as two branches, and instance norm three
+ways; each map shape, summed over the norms of two trunks, and in the trunks. The ways take turns
+and the best of each counts: on a machine with other work the slow ones measure the others. Only the
+ratios mean something elsewhere. "norms": the sum over the trunk's norms; "whole": the trunk's own
+forward and backward pass.
 """
 
 import argparse
@@ -27,67 +29,88 @@ SHAPES = ((24, 32, 16), (64, 64, 32), (48, 16, 8), (192, 8, 4))
 TRUNKS = (("tiny", (64, 32)), ("resnet18", (128, 64)))
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 WAYS = ("BN", "BIN", "two", "IN", "torch IN", "group")
-RATIOS = (("BIN", "BN"), ("two", "BIN"), ("torch IN", "IN"), ("group", "IN"))
+RATIOS = {  # title -> the two ways that are compared
+    "BIN/BN": ("BIN", "BN"),
+    "two/BIN": ("two", "BIN"),
+    "tIN/IN": ("torch IN", "IN"),
+    "group/IN": ("group", "IN"),
+}
 
 
 def norm_shapes(name, size):
     """The maps (C, H, W) that the norms of a trunk meet, with how many norms meet each."""
-    model, met = make_trunk(name), collections.Counter()
+    model = make_trunk(name)
+    shapes = collections.Counter()
+
+    def count(norm, inputs, output):
+        shapes[tuple(output.shape[1:])] += 1
+
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.register_forward_hook(
-                lambda norm, given, made: met.update([tuple(made.shape[1:])])
-            )
+            module.register_forward_hook(count)
     with torch.no_grad():
         model(torch.zeros(2, 3, *size))
-    return met
+    return shapes
 
 
 def steps(shape, layout, device):
     """way -> one forward and backward pass, to the input and to every parameter."""
     torch.manual_seed(0)
     channels = shape[1]
-    x, dy = (torch.randn(shape, device=device).contiguous(memory_format=layout) for _ in range(2))
-    x.requires_grad_()
-    mixture, instance = (
-        BatchInstanceNorm(channels, gate=0.6).to(device),
-        InstanceNorm(channels).to(device),
-    )
+    x = torch.randn(shape, device=device).contiguous(memory_format=layout).requires_grad_()
+    grad_y = torch.randn(shape, device=device).contiguous(memory_format=layout)
+    batch = nn.BatchNorm2d(channels).to(device)
+    mixture = BatchInstanceNorm(channels, gate=0.6).to(device)
+    instance = InstanceNorm(channels).to(device)
+    torch_instance = nn.InstanceNorm2d(channels, affine=True).to(device)
+
+    def group_norm(x):
+        return F.group_norm(x, channels, instance.weight, instance.bias)
+
+    # way -> the function, the module that has its parameters
     forms = {
-        "BN": nn.BatchNorm2d(channels).to(device),
-        "BIN": mixture,
-        "two": mixture.two_branches,
-        "IN": instance,
-        "torch IN": nn.InstanceNorm2d(channels, affine=True).to(device),
-        "group": lambda x: F.group_norm(x, channels, instance.weight, instance.bias),
+        "BN": (batch, batch),
+        "BIN": (mixture, mixture),
+        "two": (mixture.two_branches, mixture),
+        "IN": (instance, instance),
+        "torch IN": (torch_instance, torch_instance),
+        "group": (group_norm, instance),
     }
-    owners = {**forms, "two": mixture, "group": instance}
 
     def step(way):
-        inputs = x, *owners[way].parameters()
-        return lambda: torch.autograd.grad(forms[way](x), inputs, dy)
+        form, owner = forms[way]
+        inputs = (x, *owner.parameters())
+        return lambda: torch.autograd.grad(form(x), inputs, grad_y)
 
     return {way: step(way) for way in WAYS}
 
 
 def fastest(runs, seconds, device):
-    """way -> the fastest of its runs, in microseconds; five at a time, in turn, until `seconds` a way are over."""
-    best, number = dict.fromkeys(runs, float("inf")), 0
+    """way -> the fastest of its runs, in microseconds.
+
+    Five at a time, in turn, until `seconds` for each way are over.
+    """
+    best = dict.fromkeys(runs, float("inf"))
+    rounds = 0
     end = time.perf_counter() + seconds * len(runs)
-    while number < 2 or time.perf_counter() < end:
+    while rounds < 2 or time.perf_counter() < end:
         for way, run in runs.items():
             for _ in range(5):  # the first of a turn meets what the last way left in the cache
-                begun = time.perf_counter()
+                started = time.perf_counter()
                 run()
                 if device.type == "cuda":
                     torch.cuda.synchronize()
-                best[way] = min(best[way], 1e6 * (time.perf_counter() - begun))
-        number += 1
+                microseconds = 1e6 * (time.perf_counter() - started)
+                best[way] = min(best[way], microseconds)
+        rounds += 1
     return best
 
 
 def trunk_steps(name, size, batch, layout, device):
-    """way -> forward and backward of a whole trunk with norms of one kind: what the norms cost beside the convolutions."""
+    """way -> forward and backward of a whole trunk with norms of one kind.
+
+    What the norms cost beside the convolutions.
+    """
     images = torch.randn(batch, 3, *size, device=device).contiguous(memory_format=layout)
     kinds = {
         "BN": nn.BatchNorm2d,
@@ -106,13 +129,45 @@ def trunk_steps(name, size, batch, layout, device):
     return {way: step(way) for way in kinds}
 
 
-def line(title, layout, threads, found):
+def print_head(batch, device):
     print(
-        f"{title:<18}{layout:>14}{threads:>8}"
-        + "".join(f"{found.get(way, float('nan')):>10.0f}" for way in WAYS)
-        + "".join(f"{found.get(a, float('nan')) / found[b]:>9.2f}" for a, b in RATIOS),
-        flush=True,
+        f"microseconds of one forward and backward pass, batch {batch}, {device}, "
+        f"torch {torch.__version__}"
     )
+    ways = "".join(f"{way:>10}" for way in WAYS)
+    ratios = "".join(f"{title:>9}" for title in RATIOS)
+    print(f"{'map':<18}{'layout':>14}{'threads':>8}{ways}{ratios}")
+
+
+def print_line(title, layout, threads, microseconds):
+    """One line of the table; microseconds: way -> time, where a way is missing NaN is printed."""
+    nothing = float("nan")
+    times = "".join(f"{microseconds.get(way, nothing):>10.0f}" for way in WAYS)
+    ratios = ""
+    for way, other_way in RATIOS.values():
+        ratios += f"{microseconds.get(way, nothing) / microseconds[other_way]:>9.2f}"
+    print(f"{title:<18}{layout:>14}{threads:>8}{times}{ratios}", flush=True)
+
+
+def measure(layout, threads, batch, seconds, device, trunks):
+    """Print the lines of one layout; trunks: (name, size) -> the shapes that its norms meet."""
+    memory_format = LAYOUTS[layout]
+    shapes = list(SHAPES)
+    for counts in trunks.values():
+        shapes += [shape for shape in counts if shape not in shapes]
+    best = {}  # shape -> way -> microseconds
+    for shape in shapes:
+        runs = steps((batch, *shape), memory_format, device)
+        best[shape] = fastest(runs, seconds, device)
+        print_line(" x ".join(map(str, shape)), layout, threads, best[shape])
+    for (name, size), counts in trunks.items():
+        total = dict.fromkeys(WAYS, 0)
+        for shape, count in counts.items():
+            for way in WAYS:
+                total[way] += count * best[shape][way]
+        print_line(f"{name} norms", layout, threads, total)
+        runs = trunk_steps(name, size, batch, memory_format, device)
+        print_line(f"{name}, whole", layout, threads, fastest(runs, seconds, device))
 
 
 def main():
@@ -126,31 +181,11 @@ def main():
     asked = parser.parse_args()
     device = runtime.pick_device(asked.device)
     trunks = {(name, size): norm_shapes(name, size) for name, size in TRUNKS}
-    shapes = [*SHAPES, *(shape for met in trunks.values() for shape in met if shape not in SHAPES)]
-    print(
-        f"microseconds of one forward and backward pass, batch {asked.batch}, {device}, torch {torch.__version__}"
-    )
-    print(
-        f"{'map':<18}{'layout':>14}{'threads':>8}"
-        + "".join(f"{way:>10}" for way in WAYS)
-        + "".join(f"{title:>9}" for title in ("BIN/BN", "two/BIN", "tIN/IN", "group/IN"))
-    )
+    print_head(asked.batch, device)
     for threads in asked.threads if device.type == "cpu" else [0]:
         threads = runtime.set_threads(threads)
         for layout in LAYOUTS:
-            found = {}
-            for shape in shapes:
-                runs = steps((asked.batch, *shape), LAYOUTS[layout], device)
-                found[shape] = fastest(runs, asked.seconds, device)
-                line(" x ".join(map(str, shape)), layout, threads, found[shape])
-            for (name, size), met in trunks.items():
-                total = {
-                    way: sum(count * found[shape][way] for shape, count in met.items())
-                    for way in WAYS
-                }
-                line(f"{name} norms", layout, threads, total)
-                whole = trunk_steps(name, size, asked.batch, LAYOUTS[layout], device)
-                line(f"{name}, whole", layout, threads, fastest(whole, asked.seconds, device))
+            measure(layout, threads, asked.batch, asked.seconds, device, trunks)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,25 @@
-"""Augmentation of whole batches on their device. Each function takes images (B, 3, H, W) float in
-0..255 and a torch.Generator on the same device, and returns a new batch; every picture draws its
-own numbers.
+"""Augmentation of whole batches on their device; every picture draws its own numbers.
 
-Channels after the third (a mask) move with the picture and keep their values.
+Each function takes images (B, 3, H, W) float in 0..255 and a torch.Generator on the same device,
+and returns a new batch. Channels after the third (a mask) move with the picture and keep their
+values.
 """
 
 import functools
 import inspect
+from collections.abc import Callable
 
 import torch
+from torch import Generator, Tensor
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet, of pictures scaled to 0..1
 STD = (0.229, 0.224, 0.225)
 
+Augmentation = Callable[..., Tensor]  # (images, generator) -> images; some take labels too
 
-def normalize(images, mean=MEAN, std=STD):
-    """Pictures as networks like them: float32, (x / 255 - mean) / std of each colour channel.
+
+def normalize(images: Tensor, mean: tuple = MEAN, std: tuple = STD) -> Tensor:
+    """Pictures as networks like them: (x / 255 - mean) / std of each colour channel.
 
     A model does this itself, in the first line of its forward.
 
@@ -26,21 +30,28 @@ def normalize(images, mean=MEAN, std=STD):
     Returns:
         (B, 3, H, W) float32.
     """
-    return (images.float() - _row(mean, images.device)) / _row(std, images.device)
+    centred = images.float() - _colour(mean, images.device)
+    return centred / _colour(std, images.device)
 
 
 @functools.lru_cache
-def _row(values, device):
-    """Three numbers as (1, 3, 1, 1), times 255, on a device; made once."""
-    return torch.tensor(values, device=device).view(1, 3, 1, 1) * 255
+def _colour(values, device):
+    """Three numbers for pictures scaled to 0..1 -> (1, 3, 1, 1) in 0..255, made once per device."""
+    # What is made in inference mode could not be used in training later on.
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device).view(1, 3, 1, 1) * 255
 
 
-def compose(*steps):
-    """One augmentation out of several, applied left to right; settings go in with
-    functools.partial.
+def compose(*steps: Augmentation) -> Augmentation:
+    """One augmentation out of several, applied left to right.
 
     A step with a parameter `labels` gets the batch whose pictures these are, such as the camera of
     each.
+
+    Args:
+        steps: augmentations; settings go in with functools.partial.
+    Returns:
+        The augmentation.
     """
     return functools.partial(_in_turn, steps)
 
@@ -54,8 +65,14 @@ def _in_turn(steps, images, generator, labels=None):
     return images
 
 
-def takes_labels(augment):
-    """Whether an augmentation asks for the labels of its pictures: a parameter of that name."""
+def takes_labels(augment: Augmentation) -> bool:
+    """Whether an augmentation asks for the labels of its pictures: a parameter of that name.
+
+    Args:
+        augment: the augmentation.
+    Returns:
+        True if it is to be called with labels=batch.
+    """
     try:
         return "labels" in inspect.signature(augment).parameters
     except (TypeError, ValueError):  # without a signature
@@ -63,82 +80,139 @@ def takes_labels(augment):
 
 
 def _uniform(images, generator, low, high, *shape):
-    return (
-        torch.rand(len(images), *shape, generator=generator, device=images.device) * (high - low)
-        + low
-    )
+    """(B, *shape) numbers from low to high, drawn for each picture."""
+    numbers = torch.rand(len(images), *shape, generator=generator, device=images.device)
+    return numbers * (high - low) + low
 
 
-def flip(images, generator, probability=0.5):
-    """Mirror left and right."""
-    chosen = _uniform(images, generator, 0, 1, 1, 1, 1) < probability
-    return torch.where(chosen, images.flip(3), images)
+def flip(images: Tensor, generator: Generator, probability: float = 0.5) -> Tensor:
+    """Mirror left and right.
+
+    Args:
+        images: (B, 3 or more, H, W) float in 0..255.
+        generator: on the same device.
+        probability: of a picture to be mirrored.
+    Returns:
+        The new batch, of the same shape.
+    """
+    mirrored = _uniform(images, generator, 0, 1, 1, 1, 1) < probability  # (B, 1, 1, 1)
+    return torch.where(mirrored, images.flip(3), images)
 
 
-def shift(images, generator, pixels=None):
-    """Pad and crop: move by up to `pixels` (default a 25th of the height, BoT's 10 of 256),
-    repeating the border.
+def shift(images: Tensor, generator: Generator, pixels: int | None = None) -> Tensor:
+    """Pad and crop: move by up to `pixels` in each direction, repeating the border.
+
+    Args:
+        images: (B, 3 or more, H, W) float in 0..255.
+        generator: on the same device.
+        pixels: largest move; None for a 25th of the height (BoT's 10 of 256), at least one.
+    Returns:
+        The new batch, of the same shape.
     """
     batch, _, height, width = images.shape
+    device = images.device
     reach = max(1, height // 25) if pixels is None else pixels
-    move = torch.randint(
-        -reach, reach + 1, (2, batch, 1), generator=generator, device=images.device
-    )
-    rows = (torch.arange(height, device=images.device) + move[0]).clamp(0, height - 1)  # (B, H)
-    columns = (torch.arange(width, device=images.device) + move[1]).clamp(0, width - 1)  # (B, W)
-    picture = torch.arange(batch, device=images.device)[:, None, None]
-    moved = images[picture, :, rows[:, :, None], columns[:, None, :]]  # (B, H, W, C)
+    moves = torch.randint(-reach, reach + 1, (2, batch, 1), generator=generator, device=device)
+    row_offset, column_offset = moves  # (B, 1) each
+    # Which row and which column of the old picture comes to each place of the new one.
+    rows = torch.arange(height, device=device) + row_offset
+    rows = rows.clamp(0, height - 1)[:, :, None]  # (B, H) -> (B, H, 1)
+    columns = torch.arange(width, device=device) + column_offset
+    columns = columns.clamp(0, width - 1)[:, None, :]  # (B, W) -> (B, 1, W)
+    picture = torch.arange(batch, device=device)[:, None, None]  # (B, 1, 1)
+    moved = images[picture, :, rows, columns]  # (B, H, W, C)
     return moved.permute(0, 3, 1, 2)  # -> (B, C, H, W)
 
 
-def colour_jitter(images, generator, brightness=0.2, contrast=0.2, saturation=0.2, gains=0.1):
-    """Another camera's look: brightness, contrast about the picture's mean grey, saturation, one
-    gain a colour channel.
+def colour_jitter(
+    images: Tensor,
+    generator: Generator,
+    brightness: float = 0.2,
+    contrast: float = 0.2,
+    saturation: float = 0.2,
+    gains: float = 0.1,
+) -> Tensor:
+    """Another camera's look.
 
     Each number is the reach of a uniform factor around one.
+
+    Args:
+        images: (B, 3 or more, H, W) float in 0..255.
+        generator: on the same device.
+        brightness: of the whole picture.
+        contrast: about the picture's mean grey.
+        saturation: about each pixel's grey.
+        gains: one factor for each colour channel.
+    Returns:
+        The new batch, of the same shape.
     """
 
     def factor(reach, channels=1):
         return _uniform(images, generator, 1 - reach, 1 + reach, channels, 1, 1)
 
-    colours = images[:, :3] * factor(brightness) * factor(gains, 3)
+    colours = images[:, :3]
+    colours = colours * factor(brightness)
+    colours = colours * factor(gains, 3)
     grey = colours.mean(1, keepdim=True)  # (B, 1, H, W)
     colours = grey + (colours - grey) * factor(saturation)
-    middle = grey.mean((2, 3), keepdim=True)  # (B, 1, 1, 1)
-    colours = (middle + (colours - middle) * factor(contrast)).clamp(0, 255)
+    mean_grey = grey.mean((2, 3), keepdim=True)  # (B, 1, 1, 1)
+    colours = mean_grey + (colours - mean_grey) * factor(contrast)
+    colours = colours.clamp(0, 255)
     return torch.cat([colours, images[:, 3:]], 1)
 
 
 def random_erasing(
-    images, generator, probability=0.5, area=(0.02, 0.4), aspect=(0.3, 3.33), tries=20
-):
-    """Zhong et al. 2017: a rectangle gets the mean colour; `area` (share) and `aspect` (height :
-    width) uniform.
+    images: Tensor,
+    generator: Generator,
+    probability: float = 0.5,
+    area: tuple[float, float] = (0.02, 0.4),
+    aspect: tuple[float, float] = (0.3, 3.33),
+    tries: int = 20,
+) -> Tensor:
+    """A rectangle gets the mean colour (Zhong et al. 2017).
 
     Of `tries` rectangles drawn at once the first that fits is used. The fill is 0 after
-    `normalise`, as in FastReID; BoT's code writes +0.485 there.
+    `normalize`, as in FastReID; BoT's code writes +0.485 there.
+
+    Args:
+        images: (B, 3 or more, H, W) float in 0..255.
+        generator: on the same device.
+        probability: of a picture to lose a rectangle.
+        area: smallest and largest share of the picture, uniform between them.
+        aspect: smallest and largest height : width, uniform between them.
+        tries: rectangles drawn for each picture.
+    Returns:
+        The new batch, of the same shape.
     """
     _, _, height, width = images.shape
-    size = _uniform(images, generator, *area, tries) * height * width  # (B, T)
+    # T rectangles for each picture, (B, T), and of them the first that fits, (B, 1), in pixels.
+    share = _uniform(images, generator, *area, tries)
     ratio = _uniform(images, generator, *aspect, tries)
-    tall, wide = (size * ratio).sqrt().round(), (size / ratio).sqrt().round()  # (B, T) in pixels
+    pixels = share * height * width
+    tall = (pixels * ratio).sqrt().round()
+    wide = (pixels / ratio).sqrt().round()
     fits = (tall < height) & (wide < width)
-    first = fits.int().argmax(1, keepdim=True)  # (B, 1) the first rectangle that fits
-    tall, wide = tall.gather(1, first), wide.gather(1, first)
-    top = (_uniform(images, generator, 0, 1, 1) * (height - tall + 1)).floor()
-    left = (_uniform(images, generator, 0, 1, 1) * (width - wide + 1)).floor()
+    first = fits.int().argmax(1, keepdim=True)
+    tall = tall.gather(1, first)
+    wide = wide.gather(1, first)
+
+    # Where it is, and which pictures get one: (B, 1) each.
+    top = _uniform(images, generator, 0, 1, 1) * (height - tall + 1)
+    top = top.floor()
+    left = _uniform(images, generator, 0, 1, 1) * (width - wide + 1)
+    left = left.floor()
+    chosen = _uniform(images, generator, 0, 1, 1) < probability
+    chosen = chosen & fits.any(1, keepdim=True)
+
     rows = torch.arange(height, device=images.device)
     columns = torch.arange(width, device=images.device)
-    in_rows, in_columns = (
-        (rows >= top) & (rows < top + tall),
-        (columns >= left) & (columns < left + wide),
-    )
-    chosen = (_uniform(images, generator, 0, 1, 1) < probability) & fits.any(
-        1, keepdim=True
-    )  # (B, 1)
-    inside = ((chosen & in_rows)[:, :, None] & in_columns[:, None, :])[:, None]  # (B, 1, H, W)
-    mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1) * 255
-    return torch.cat([torch.where(inside, mean, images[:, :3]), images[:, 3:]], 1)
+    in_rows = (rows >= top) & (rows < top + tall)  # (B, H)
+    in_columns = (columns >= left) & (columns < left + wide)  # (B, W)
+    in_rows = in_rows & chosen
+    inside = in_rows[:, None, :, None] & in_columns[:, None, None, :]  # (B, 1, H, W)
+    mean = _colour(MEAN, images.device)
+    colours = torch.where(inside, mean, images[:, :3])
+    return torch.cat([colours, images[:, 3:]], 1)
 
 
-standard = compose(flip, shift)
+standard = compose(flip, shift)  # of a plain training

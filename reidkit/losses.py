@@ -1,11 +1,12 @@
-"""Losses of re-identification. Each gives one value an anchor (or a pair); the call shows how they are reduced.
+"""Losses of re-identification: one value per anchor or per pair, reduced where they are called.
 
-B pictures, D feature channels, C identities. Half-precision input is lifted to float32 first: exponents and roots of
-small numbers do not survive in half precision.
+Shapes: B pictures, D feature channels, C identities. Half-precision input is lifted to float32
+first: exponents and roots of small numbers do not survive in half precision.
 """
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 FAR = 1e9  # "no such pair"; finite, so that gradients stay finite
 
@@ -14,114 +15,209 @@ def _check(name, values, ids):
     if values.ndim != 2 or ids.shape != values.shape[:1] or ids.dtype != torch.int64:
         raise ValueError(
             f"{name}: got values {tuple(values.shape)} with ids {ids.dtype} {tuple(ids.shape)}; "
-            f"expected (B, D) or (B, C) with int64 ids (B,)"
+            "expected (B, D) or (B, C) with int64 ids (B,)"
         )
 
 
-def pairwise_distance(a, b=None):
-    """Euclidean distances sqrt(max(|x|^2 + |y|^2 - 2 x.y, 1e-12)) between the rows of a (A, D) and b (B, D) -> (A, B).
+# ---- distances
 
-    The clamp gives identical rows the gradient 0 where a bare root gives NaN. Both sets are moved to the mean of `a`
-    first: distances stay, but the difference of two large squares no longer swallows a small distance.
+
+def pairwise_distance(a: Tensor, b: Tensor | None = None) -> Tensor:
+    """Euclidean distances sqrt(max(|x|^2 + |y|^2 - 2 x.y, 1e-12)) between the rows of two sets.
+
+    The clamp gives identical rows the gradient 0 where a bare root gives NaN. Both sets are moved
+    to the mean of `a` first: distances stay, but the difference of two large squares no longer
+    swallows a small distance.
+
+    Args:
+        a: (A, D) features.
+        b: (B, D) features; None for those of `a`.
+    Returns:
+        (A, B) distances, float32.
     """
     a = a.float()
     b = a if b is None else b.float()
-    centre = a.mean(0, keepdim=True).detach()
-    a, b = a - centre, b - centre
-    squared = a.square().sum(1)[:, None] + b.square().sum(1)[None, :] - 2 * a @ b.T  # (A, B)
+    centre = a.mean(0, keepdim=True).detach()  # (1, D)
+    a = a - centre
+    b = b - centre
+    a_squared = a.square().sum(1)  # (A,)
+    b_squared = b.square().sum(1)  # (B,)
+    squared = a_squared[:, None] + b_squared[None, :] - 2 * a @ b.T  # (A, B)
     return squared.clamp_min(1e-12).sqrt()
 
 
-def cosine_distance(features):
-    """2 - 2 cos, the squared Euclidean distance of the rows scaled to length one; (B, D) -> (B, B)."""
+def cosine_distance(features: Tensor) -> Tensor:
+    """2 - 2 cos, the squared Euclidean distance of the rows scaled to length one.
+
+    Args:
+        features: (B, D).
+    Returns:
+        (B, B) distances from 0 to 4, float32.
+    """
+    return 2 - 2 * _cosines(features)
+
+
+def _cosines(features):
     unit = F.normalize(features.float(), dim=1)
-    return 2 - 2 * unit @ unit.T
+    return unit @ unit.T  # (B, B)
 
 
-def _same_and_other(ids):
-    """(B, B) masks: the same person in another picture, another person."""
+def _positives_and_negatives(ids):
+    """(B, B) masks: the same person in another picture; another person."""
     same = ids[:, None] == ids[None, :]
-    return same & ~torch.eye(len(ids), dtype=torch.bool, device=ids.device), ~same
+    itself = torch.eye(len(ids), dtype=torch.bool, device=ids.device)
+    return same & ~itself, ~same
 
 
-# identity losses
+# ---- identity losses
 
 
-def cross_entropy(logits, ids, smoothing=0.0, form="szegedy"):
-    """Cross-entropy -sum_k q_k log p_k with a smoothed target q; logits (B, C), ids (B,) in 0..C-1 -> (B,).
+def cross_entropy(
+    logits: Tensor, ids: Tensor, smoothing: float = 0.0, form: str = "szegedy"
+) -> Tensor:
+    """Cross-entropy -sum_k q_k log p_k with a smoothed target q.
 
-    form "szegedy" (Szegedy et al. 2016; BoT, torch): q_y = 1 - eps + eps/C, q_k = eps/C. With eps = 1, LSRO.
-    form "fastreid" (FastReID, MetaBIN):              q_y = 1 - eps,         q_k = eps/(C - 1).
-    form "adaptive" (FastReID, eps < 0 there): as "fastreid" with eps_i = smoothing * p_y of picture i, a constant to
-    the gradient: a confident picture is smoothed more.
+    form "szegedy" (Szegedy et al. 2016; BoT, torch): q_y = 1 - eps + eps/C, q_k = eps/C. With eps =
+    1, LSRO.
+
+    form "fastreid" (FastReID, MetaBIN): q_y = 1 - eps, q_k = eps/(C - 1).
+
+    form "adaptive" (FastReID, eps < 0 there): as "fastreid" with eps_i = smoothing * p_y of picture
+    i, a constant to the gradient: a confident picture is smoothed more.
+
+    Args:
+        logits: (B, C).
+        ids: (B,) identities, 0..C-1.
+        smoothing: eps, the share of the target that the other classes get.
+        form: how it is shared out, see above.
+    Returns:
+        (B,) loss per picture.
+    Raises:
+        ValueError: shapes that do not fit, or another form.
     """
     _check("cross_entropy", logits, ids)
-    logs = logits.float().log_softmax(1)  # (B, C)
-    true = logs.gather(1, ids[:, None]).squeeze(1)  # (B,) log p of the right person
+    log_p = logits.float().log_softmax(1)  # (B, C)
+    log_p_true = log_p.gather(1, ids[:, None]).squeeze(1)  # (B,) of the right person
     if form == "szegedy":
-        return -(1 - smoothing) * true - smoothing * logs.mean(1)
+        return -(1 - smoothing) * log_p_true - smoothing * log_p.mean(1)
     if form not in ("fastreid", "adaptive"):
         raise ValueError(f"form is {form!r}; expected 'szegedy', 'fastreid' or 'adaptive'")
-    share = smoothing * true.exp().detach() if form == "adaptive" else smoothing
-    others = (logs.sum(1) - true) / max(logs.shape[1] - 1, 1)
-    return -(1 - share) * true - share * others
+    if form == "adaptive":
+        smoothing = smoothing * log_p_true.exp().detach()  # (B,)
+    wrong_classes = max(logits.shape[1] - 1, 1)
+    log_p_wrong = (log_p.sum(1) - log_p_true) / wrong_classes  # (B,) mean over the other classes
+    return -(1 - smoothing) * log_p_true - smoothing * log_p_wrong
 
 
-def arcface_logits(cosine, ids, scale=64.0, margin=0.5):
-    """Deng et al. 2019: s cos(arccos(cos_y) + m) for the right person, s cos_k for the others; cosine (B, C) -> (B, C).
+def arcface_logits(cosine: Tensor, ids: Tensor, scale: float = 64.0, margin: float = 0.5) -> Tensor:
+    """s cos(arccos(cos_y) + m) for the right person, s cos_k for the others (Deng et al. 2019).
 
     The cosine is clamped to +-(1 - 1e-7): rounding beyond one would make the angle NaN.
+
+    Args:
+        cosine: (B, C) cosines of features and class weights.
+        ids: (B,) identities, 0..C-1.
+        scale: s.
+        margin: m, in radians.
+    Returns:
+        (B, C) logits.
     """
     _check("arcface_logits", cosine, ids)
     angle = cosine.float().clamp(-1 + 1e-7, 1 - 1e-7).acos()
-    return scale * torch.where(_right(cosine, ids), (angle + margin).cos(), cosine.float())
+    with_margin = (angle + margin).cos()
+    return scale * torch.where(_is_right_class(cosine, ids), with_margin, cosine.float())
 
 
-def cosface_logits(cosine, ids, scale=64.0, margin=0.35):
-    """Wang et al. 2018: s (cos_y - m) for the right person, s cos_k for the others; (B, C) cosines -> (B, C)."""
+def cosface_logits(
+    cosine: Tensor, ids: Tensor, scale: float = 64.0, margin: float = 0.35
+) -> Tensor:
+    """s (cos_y - m) for the right person, s cos_k for the others (Wang et al. 2018).
+
+    Args:
+        cosine: (B, C) cosines of features and class weights.
+        ids: (B,) identities, 0..C-1.
+        scale: s.
+        margin: m, in units of the cosine.
+    Returns:
+        (B, C) logits.
+    """
     _check("cosface_logits", cosine, ids)
-    return scale * (cosine.float() - margin * _right(cosine, ids))
+    return scale * (cosine.float() - margin * _is_right_class(cosine, ids))
 
 
-def circle_logits(cosine, ids, scale=64.0, margin=0.35):
-    """Sun et al. 2020, classification form: s a_p (cos_y - 1 + m) and s a_n (cos_k - m), with the weights
-    a_p = [1 + m - cos_y]_+ and a_n = [cos_k + m]_+ held constant; (B, C) cosines -> (B, C)."""
+def circle_logits(cosine: Tensor, ids: Tensor, scale: float = 64.0, margin: float = 0.35) -> Tensor:
+    """s a_p (cos_y - 1 + m) for the right person, s a_n (cos_k - m) for the others.
+
+    The weights a_p = [1 + m - cos_y]_+ and a_n = [cos_k + m]_+ are held constant.
+
+    Args:
+        cosine: (B, C) cosines of features and class weights.
+        ids: (B,) identities, 0..C-1.
+        scale: s.
+        margin: m, in units of the cosine.
+    Returns:
+        (B, C) logits.
+    Source:
+        Sun et al. 2020, the form for classification.
+    """
     _check("circle_logits", cosine, ids)
     cosine = cosine.float()
-    towards = (1 + margin - cosine).clamp_min(0).detach() * (cosine - 1 + margin)
-    away = (cosine + margin).clamp_min(0).detach() * (cosine - margin)
-    return scale * torch.where(_right(cosine, ids), towards, away)
+    positive_weight = (1 + margin - cosine).clamp_min(0).detach()  # a_p
+    negative_weight = (cosine + margin).clamp_min(0).detach()  # a_n
+    positive = positive_weight * (cosine - 1 + margin)
+    negative = negative_weight * (cosine - margin)
+    return scale * torch.where(_is_right_class(cosine, ids), positive, negative)
 
 
-def _right(values, ids):
-    return torch.arange(values.shape[1], device=ids.device)[None, :] == ids[:, None]  # (B, C)
+def _is_right_class(values, ids):
+    """(B, C) mask, true in the column of a row's identity."""
+    classes = torch.arange(values.shape[1], device=ids.device)
+    return classes[None, :] == ids[:, None]
 
 
-def attribute_loss(logits, labels):
-    """APR (Lin et al. 2019): (1/M) sum_m cross-entropy of attribute m, one value a picture.
+def attribute_loss(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
+    """(1/M) sum_m cross-entropy of attribute m (APR, Lin et al. 2019).
 
-    logits: dict name -> (B, values of it); labels: dict name -> (B,) int64, -1 where not known (counts 0) -> (B,).
+    Args:
+        logits: name -> (B, values that the attribute has).
+        labels: name -> (B,) int64, -1 where not known, which counts 0.
+    Returns:
+        (B,) loss per picture.
+    Raises:
+        ValueError: no logits, or no labels for some of them.
     """
     missing = sorted(set(logits) - set(labels))
     if missing or not logits:
         raise ValueError(
             f"attribute_loss: no labels for {missing or 'an empty set'}; known are {sorted(labels)}"
         )
-    return sum(
-        F.cross_entropy(value.float(), labels[name], ignore_index=-1, reduction="none")
-        for name, value in logits.items()
-    ) / len(logits)
+    total = 0
+    for name, value in logits.items():
+        total = total + F.cross_entropy(
+            value.float(), labels[name], ignore_index=-1, reduction="none"
+        )
+    return total / len(logits)
 
 
-def centre_loss(features, ids, centres):
-    """BoT's |f - c_y|^2 against one learnt centre an identity, centres (C, D); (B, D), (B,) -> (B,)."""
+def centre_loss(features: Tensor, ids: Tensor, centres: Tensor) -> Tensor:
+    """BoT's |f - c_y|^2 against one learnt centre per identity.
+
+    Args:
+        features: (B, D).
+        ids: (B,) identities, 0..C-1.
+        centres: (C, D).
+    Returns:
+        (B,) squared distance per picture.
+    """
     return (features.float() - centres[ids]).square().sum(1)
 
 
-# metric losses: one value an anchor, 0 (attached to the graph) where an anchor has no positive or no negative
+# ---- metric losses: one value per anchor; 0, attached to the graph, where an anchor lacks a
+# positive or a negative
 
 
 def _margin(gap, valid, margin):
+    """[gap + margin]_+, or softplus(gap) without a margin; 0 where an anchor is not valid."""
     loss = F.softplus(gap) if margin is None else (gap + margin).clamp_min(0)
     return torch.where(valid, loss, 0 * gap)
 
@@ -132,83 +228,160 @@ def _distances(features, metric):
     return pairwise_distance(features) if metric == "euclid" else cosine_distance(features)
 
 
-def batch_hard_triplet(features, ids, margin=0.3, metric="euclid"):
-    """Hermans et al. 2017, eq. 5: [m + max_p d(a, p) - min_n d(a, n)]_+, or softplus of the gap where margin is None.
+def batch_hard_triplet(
+    features: Tensor, ids: Tensor, margin: float | None = 0.3, metric: str = "euclid"
+) -> Tensor:
+    """Hardest positive against hardest negative of each anchor (Hermans et al. 2017, eq. 5).
 
-    features (B, D), ids (B,) -> (B,): the hardest positive against the hardest negative of each anchor.
+    [m + max_p d(a, p) - min_n d(a, n)]_+
+
+    Args:
+        features: (B, D) embeddings.
+        ids: (B,) identities.
+        margin: m, added to the gap before the hinge; None takes softplus of the gap instead.
+        metric: "euclid" or "cosine" (2 - 2 cos).
+    Returns:
+        (B,) loss per anchor; 0, attached to the graph, where an anchor lacks a positive or a
+        negative.
+    Raises:
+        ValueError: shapes that do not fit, or another metric.
     """
     _check("batch_hard_triplet", features, ids)
     distance = _distances(features, metric)  # (B, B)
-    same, other = _same_and_other(ids)
-    hardest_positive = distance.masked_fill(~same, 0).amax(1)
-    hardest_negative = distance.masked_fill(~other, FAR).amin(1)
-    valid = same.any(1) & other.any(1)
+    positives, negatives = _positives_and_negatives(ids)  # (B, B) each
+    hardest_positive = distance.masked_fill(~positives, 0).amax(1)  # (B,)
+    hardest_negative = distance.masked_fill(~negatives, FAR).amin(1)  # (B,)
+    valid = positives.any(1) & negatives.any(1)
     return _margin(hardest_positive - hardest_negative, valid, margin)
 
 
-def weighted_triplet(features, ids, margin=None):
-    """AGW (Ye et al. 2021): all pairs count, d_ap = sum_p w_p d(a, p) with w = softmax_p d, d_an = sum_n w_n d(a, n)
-    with w = softmax_n -d; then softplus(d_ap - d_an), or the hinge with a margin. features (B, D), ids (B,) -> (B,).
+def weighted_triplet(features: Tensor, ids: Tensor, margin: float | None = None) -> Tensor:
+    """All pairs count, the hard ones more: softplus(d_ap - d_an) (AGW, Ye et al. 2021).
 
-    As in the published code the anchor itself counts among its positives, at distance 1e-6. That code adds 1e-6 to the
-    softmax's denominators (1e-5 of the value at distances around 3), which at distances above 14 empties w; here w sums
-    to one.
+    d_ap = sum_p w_p d(a, p) with w = softmax_p d, and d_an = sum_n w_n d(a, n) with w = softmax_n
+    -d.
+
+    As in the published code the anchor itself counts among its positives, at distance 1e-6. That
+    code adds 1e-6 to the softmax's denominators (1e-5 of the value at distances around 3), which at
+    distances above 14 empties w; here w sums to one.
+
+    Args:
+        features: (B, D) embeddings.
+        ids: (B,) identities.
+        margin: takes the hinge with this margin instead of softplus.
+    Returns:
+        (B,) loss per anchor; 0, attached to the graph, where an anchor lacks a positive or a
+        negative.
     """
     _check("weighted_triplet", features, ids)
-    distance = pairwise_distance(features)
-    same, other = _same_and_other(ids)
-    own = ids[:, None] == ids[None, :]
-    d_ap = ((distance.masked_fill(~own, -FAR)).softmax(1) * distance).sum(1)
-    d_an = ((-distance.masked_fill(~other, FAR)).softmax(1) * distance).sum(1)
-    return _margin(d_ap - d_an, same.any(1) & other.any(1), margin)
+    distance = pairwise_distance(features)  # (B, B)
+    positives, negatives = _positives_and_negatives(ids)
+    same = ids[:, None] == ids[None, :]  # the positives and the anchor itself
+    positive_weights = distance.masked_fill(~same, -FAR).softmax(1)  # (B, B)
+    negative_weights = (-distance.masked_fill(~negatives, FAR)).softmax(1)
+    d_ap = (positive_weights * distance).sum(1)  # (B,)
+    d_an = (negative_weights * distance).sum(1)
+    valid = positives.any(1) & negatives.any(1)
+    return _margin(d_ap - d_an, valid, margin)
 
 
-def circle(features, ids, margin=0.25, gamma=128.0):
-    """Sun et al. 2020, pairwise form on cosines s: softplus(LSE_n g a_n (s_n - m) + LSE_p -g a_p (s_p - 1 + m)),
-    a_p = [1 + m - s_p]_+ and a_n = [s_n + m]_+ held constant. features (B, D), ids (B,) -> (B,)."""
+def circle(features: Tensor, ids: Tensor, margin: float = 0.25, gamma: float = 128.0) -> Tensor:
+    """softplus(LSE_n g a_n (s_n - m) + LSE_p -g a_p (s_p - 1 + m)) on cosines s.
+
+    LSE is the logarithm of the sum of exponentials; a_p = [1 + m - s_p]_+ and a_n = [s_n + m]_+ are
+    held constant.
+
+    Args:
+        features: (B, D) embeddings.
+        ids: (B,) identities.
+        margin: m, in units of the cosine.
+        gamma: g, the scale.
+    Returns:
+        (B,) loss per anchor; 0, attached to the graph, where an anchor lacks a positive or a
+        negative.
+    Source:
+        Sun et al. 2020, the pairwise form.
+    """
     _check("circle", features, ids)
-    unit = F.normalize(features.float(), dim=1)
-    s = unit @ unit.T  # (B, B) cosines
-    same, other = _same_and_other(ids)
-    pull = -gamma * (1 + margin - s).clamp_min(0).detach() * (s - 1 + margin)
-    push = gamma * (s + margin).clamp_min(0).detach() * (s - margin)
-    gap = pull.masked_fill(~same, -FAR).logsumexp(1) + push.masked_fill(~other, -FAR).logsumexp(1)
-    return torch.where(same.any(1) & other.any(1), F.softplus(gap), 0 * gap)
+    s = _cosines(features)  # (B, B)
+    positives, negatives = _positives_and_negatives(ids)
+    positive_weight = (1 + margin - s).clamp_min(0).detach()  # a_p
+    negative_weight = (s + margin).clamp_min(0).detach()  # a_n
+    pull = -gamma * positive_weight * (s - 1 + margin)  # (B, B)
+    push = gamma * negative_weight * (s - margin)
+    over_positives = pull.masked_fill(~positives, -FAR).logsumexp(1)  # (B,)
+    over_negatives = push.masked_fill(~negatives, -FAR).logsumexp(1)
+    gap = over_positives + over_negatives
+    valid = positives.any(1) & negatives.any(1)
+    return torch.where(valid, F.softplus(gap), 0 * gap)
 
 
-# verification losses: one value a pair
+# ---- verification losses: one value per pair
 
 
-def pairs(ids):
-    """All pairs of a batch, each once: first, second (n,) indices and same (n,) bool, n = B (B - 1) / 2.
+def pairs(ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """All pairs of a batch, each once.
 
-    Same-person pairs are rare ((K - 1) / (P K - 1) of a P x K batch), so balance: see `balanced_mean`.
+    Same-person pairs are rare ((K - 1) / (P K - 1) of a P x K batch), so balance: see
+    `balanced_mean`.
+
+    Args:
+        ids: (B,) identities.
+    Returns:
+        first and second, (n,) indices into the batch, and same, (n,) bool; n = B (B - 1) / 2.
     """
     first, second = torch.triu_indices(len(ids), len(ids), offset=1, device=ids.device)
     return first, second, ids[first] == ids[second]
 
 
-def contrastive(features, ids, margin=1.0):
-    """Hadsell et al. 2006: y d^2 + (1 - y) [m - d]_+^2 of every pair, in the order of `pairs`; (B, D), (B,) -> (n,)."""
+def contrastive(features: Tensor, ids: Tensor, margin: float = 1.0) -> Tensor:
+    """y d^2 + (1 - y) [m - d]_+^2 of every pair (Hadsell et al. 2006).
+
+    Args:
+        features: (B, D) embeddings.
+        ids: (B,) identities; y is 1 for a pair of the same person.
+        margin: m, the distance beyond which another person costs nothing.
+    Returns:
+        (n,) loss per pair, in the order of `pairs`.
+    """
     _check("contrastive", features, ids)
     first, second, same = pairs(ids)
-    distance = pairwise_distance(features)[first, second]  # (n,)
-    return torch.where(same, distance.square(), (margin - distance).clamp_min(0).square())
+    distance = pairwise_distance(features)[first, second]  # (B, B) -> (n,)
+    shortfall = (margin - distance).clamp_min(0)
+    return torch.where(same, distance.square(), shortfall.square())
 
 
-def verification(logits, same):
-    """Binary cross-entropy of pair logits (n,), large for "same person", against same (n,) bool -> (n,).
+def verification(logits: Tensor, same: Tensor) -> Tensor:
+    """Binary cross-entropy of "the same person" (Zheng, Zheng, Yang 2018).
 
-    Zheng, Zheng, Yang 2018: a classifier on squared differences, see `layers.heads.PairClassifier`.
+    There it is a classifier on squared differences, see `layers.heads.PairClassifier`.
+
+    Args:
+        logits: (n,) of pairs, large for "same person".
+        same: (n,) bool.
+    Returns:
+        (n,) loss per pair.
+    Raises:
+        ValueError: the shapes differ.
     """
     if logits.shape != same.shape:
         raise ValueError(
-            f"verification: logits {tuple(logits.shape)}, same {tuple(same.shape)}; need one shape (n,)"
+            f"verification: logits {tuple(logits.shape)}, same {tuple(same.shape)}; "
+            "need one shape (n,)"
         )
     return F.binary_cross_entropy_with_logits(logits.float(), same.float(), reduction="none")
 
 
-def balanced_mean(values, same):
-    """Mean over same-person pairs and mean over the others, half each: (n,) -> scalar; an empty side counts 0."""
-    sides = (values[same], values[~same])
-    return sum(side.sum() / max(len(side), 1) for side in sides) / 2
+def balanced_mean(values: Tensor, same: Tensor) -> Tensor:
+    """Mean over same-person pairs and mean over the others, half each.
+
+    Args:
+        values: (n,) one per pair.
+        same: (n,) bool.
+    Returns:
+        A scalar; a side without pairs counts 0.
+    """
+    total = 0
+    for side in (values[same], values[~same]):
+        total = total + side.sum() / max(len(side), 1)
+    return total / 2

@@ -1,49 +1,95 @@
-"""What activations hold, in numbers: how far two sets of pictures lie apart in a layer, and what instance norm throws away."""
+"""What activations hold, in numbers.
+
+How far two sets of pictures lie apart in a layer, what instance norm throws away, and how much of
+the style and of the person a probe still reads from features.
+"""
+
+from torch import Tensor
 
 from .layers.norms import moments
+from .record import ReIDData
+
+# ---- statistics of a layer
 
 
-def divergence(one, other, eps=1e-12):
-    """How far apart two sets of pictures lie in each channel of a layer: (N, C, H, W) and (M, C, ...) or (N, C) -> (C,).
+def divergence(one: Tensor, other: Tensor, eps: float = 1e-12) -> Tensor:
+    """How far apart two sets of pictures lie in each channel of a layer, in nats.
 
-    A Gaussian is fitted to the pictures' means of a channel in each set; the result is KL(1|2) + KL(2|1), in nats: 0 for
-    the same mean and variance. Pan et al. 2018 (IBN-Net) average it over channels to tell style from content by depth.
-    Variances are at least eps, so that a dead channel, 0 in all pictures of both sets, has divergence 0. Computed in
-    float64. ValueError for other channels or fewer than two pictures.
+    A Gaussian is fitted to the pictures' means of a channel in each set; the result is KL(1|2) +
+    KL(2|1), 0 for the same mean and variance. Pan et al. 2018 (IBN-Net) average it over channels to
+    tell style from content by depth. Variances are at least eps, so that a dead channel, 0 in all
+    pictures of both sets, has divergence 0. Computed in float64.
+
+    Args:
+        one: (N, C, H, W) or (N, C) activations.
+        other: (M, C, ...) of the other pictures.
+        eps: smallest variance.
+    Returns:
+        (C,) divergence of each channel, float64.
+    Raises:
+        ValueError: other channels, or fewer than two pictures.
     """
-    sides = [_picture_means(side) for side in (one, other)]  # (N, C), (M, C)
-    if sides[0].shape[1] != sides[1].shape[1] or min(map(len, sides)) < 2:
+    means1 = _picture_means(one)  # (N, C)
+    means2 = _picture_means(other)  # (M, C)
+    if means1.shape[1] != means2.shape[1] or min(len(means1), len(means2)) < 2:
         raise ValueError(
-            f"activations have shapes {tuple(one.shape)} and {tuple(other.shape)}; expected two or more pictures "
-            "each, of the same channels"
+            f"activations have shapes {tuple(one.shape)} and {tuple(other.shape)}; "
+            "expected two or more pictures each, of the same channels"
         )
-    (mean1, var1), (mean2, var2) = (
-        (side.mean(0), side.var(0, correction=0).clamp_min(eps)) for side in sides
-    )
-    return (var1 / var2 + var2 / var1 + (mean1 - mean2).square() * (1 / var1 + 1 / var2)) / 2 - 1
+    mean1 = means1.mean(0)  # (C,)
+    mean2 = means2.mean(0)
+    var1 = means1.var(0, correction=0).clamp_min(eps)
+    var2 = means2.var(0, correction=0).clamp_min(eps)
+    # KL(1|2) = (log(var2 / var1) + (var1 + gap) / var2 - 1) / 2; in the sum, the logarithms cancel.
+    gap = (mean1 - mean2).square()
+    spread = var1 / var2 + var2 / var1
+    return (spread + gap * (1 / var1 + 1 / var2)) / 2 - 1
 
 
 def _picture_means(activations):
-    return activations.double().flatten(2).mean(2) if activations.ndim > 2 else activations.double()
+    """(N, C, ...) -> (N, C), float64"""
+    activations = activations.double()
+    if activations.ndim > 2:
+        activations = activations.flatten(2).mean(2)
+    return activations
 
 
-def variance_shares(maps):
-    """Of the variance that batch norm divides by, the parts within and between pictures: (B, C, H, W) -> two of (C,).
+def variance_shares(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the variance that batch norm divides by, the parts within and between pictures.
 
-    They add up to it (law of total variance). Instance norm divides by the first, picture by picture, and throws the
-    second away: the style, and some of the person.
+    They add up to it (law of total variance). Instance norm divides by the first, picture by
+    picture, and throws the second away: the style, and some of the person.
+
+    Args:
+        maps: (B, C, H, W).
+    Returns:
+        The variance within pictures and the variance between them, (C,) each.
     """
-    mean, var = moments(maps)  # (B, C, 1, 1)
-    return var.mean(0).flatten(), mean.var(0, correction=0).flatten()
+    mean, variance = moments(maps)  # (B, C, 1, 1) each
+    within = variance.mean(0).flatten()
+    between = mean.var(0, correction=0).flatten()
+    return within, between
 
 
-def probe(features, labels, groups, folds=4):
-    """How well a linear classifier reads a label from frozen features: features (N, D), labels and groups (N,) -> the share read
-    right, each class counting the same; chance is 1 / the number of classes.
+# ---- probes
 
-    A ridge classifier (scikit-learn) on standardised features, cross-validated so that no group is on both sides: domain or camera
-    with groups = person asks for style whoever wears it, identity with groups = camera for a person whichever camera looks.
-    ValueError for unequal lengths, one class, or fewer groups than folds.
+
+def probe(features: Tensor, labels: Tensor, groups: Tensor, folds: int = 4) -> float:
+    """How well a linear classifier reads a label from frozen features.
+
+    A ridge classifier (scikit-learn) on standardised features, cross-validated so that no group is
+    on both sides: domain or camera with groups = person asks for style whoever wears it, identity
+    with groups = camera for a person whichever camera looks.
+
+    Args:
+        features: (N, D).
+        labels: (N,) what is to be read.
+        groups: (N,) what may not be on both sides.
+        folds: of the cross-validation.
+    Returns:
+        The share read right, each class counting the same; chance is 1 / the number of classes.
+    Raises:
+        ValueError: unequal lengths, one class, or fewer groups than folds.
     """
     from sklearn.linear_model import RidgeClassifier
     from sklearn.metrics import balanced_accuracy_score
@@ -51,41 +97,48 @@ def probe(features, labels, groups, folds=4):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    if (
-        not len(features) == len(labels) == len(groups)
-        or len(labels.unique()) < 2
-        or len(groups.unique()) < folds
-    ):
+    classes = len(labels.unique())
+    different_groups = len(groups.unique())
+    equal = len(features) == len(labels) == len(groups)
+    if not equal or classes < 2 or different_groups < folds:
         raise ValueError(
-            f"{len(features)} features, {len(labels)} labels of {len(labels.unique())} classes, {len(groups)} groups, "
-            f"{len(groups.unique())} of them different; expected equal numbers, two classes and {folds} groups or more"
+            f"{len(features)} features, {len(labels)} labels of {classes} classes, "
+            f"{len(groups)} groups, {different_groups} of them different; "
+            f"expected equal numbers, two classes and {folds} groups or more"
         )
-    features, labels, groups = (
-        value.detach().cpu().numpy() for value in (features.double(), labels, groups)
-    )
+    features = _numpy(features.double())
+    labels = _numpy(labels)
     reader = make_pipeline(StandardScaler(), RidgeClassifier(alpha=10.0))
-    return float(
-        balanced_accuracy_score(
-            labels, cross_val_predict(reader, features, labels, groups=groups, cv=GroupKFold(folds))
-        )
-    )
+    split = GroupKFold(folds)
+    predicted = cross_val_predict(reader, features, labels, groups=_numpy(groups), cv=split)
+    return float(balanced_accuracy_score(labels, predicted))
 
 
-def probes(features, data, folds=4):
-    """Three probes of one set of features (N, D) of a ReIDData -> {"domain", "camera", "identity"}, shares read right.
+def _numpy(tensor):
+    return tensor.detach().cpu().numpy()
 
-    "Forgets the style" is a low first and second number, "forgets the person" a low third. Cameras are told apart within all
-    places together; a person is to be read in a camera of the place that the classifier has not learnt from.
+
+def probes(features: Tensor, data: ReIDData, folds: int = 4) -> dict[str, float]:
+    """Three probes of one set of features: domain, camera and identity, shares read right.
+
+    "Forgets the style" is a low first and second number, "forgets the person" a low third. Cameras
+    are told apart within all places together; a person is to be read in a camera of the place that
+    the classifier has not learnt from.
+
+    Args:
+        features: (N, D).
+        data: the N pictures that they come from.
+        folds: of the cross-validation; fewer where no place has so many cameras.
+    Returns:
+        {"domain": ..., "camera": ..., "identity": ...}, see `probe`.
     """
-    first = {
-        domain: data.cameras[data.domains == domain].min().item()
-        for domain in data.domains.unique().tolist()
-    }
-    number = data.cameras - data.cameras.new_tensor(
-        [first[domain] for domain in data.domains.tolist()]
-    )  # within its place
+    camera_in_place = data.cameras.clone()  # counted from 0 in each place
+    for domain in data.domains.unique():
+        in_domain = data.domains == domain
+        camera_in_place[in_domain] -= data.cameras[in_domain].min()
+    fewer_folds = min(folds, len(camera_in_place.unique()))
     return {
         "domain": probe(features, data.domains, data.ids, folds),
         "camera": probe(features, data.cameras, data.ids, folds),
-        "identity": probe(features, data.ids, number, min(folds, len(number.unique()))),
+        "identity": probe(features, data.ids, camera_in_place, fewer_folds),
     }

@@ -1,5 +1,6 @@
-"""What a run stands on: device, threads, versions and commit, asked for in one place and recorded
-with every result.
+"""What a run rests on: device, threads, versions and commit.
+
+They are asked for in one place and recorded with every result.
 """
 
 import datetime
@@ -7,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 
 import torch
@@ -14,12 +16,16 @@ import torch
 from .files import project_root
 
 
-def pick_device(name="auto"):
-    """ "auto" is the GPU where there is one, else the CPU; "cpu", "cuda" and "cuda:1" are tried
-    before they are used.
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of that name, tried before it is used.
 
-    ValueError for what is not here, and for other kinds of device (such as "mps", which cannot
-    count in float64).
+    Args:
+        name: "auto" is the GPU where there is one, else the CPU; or "cpu", "cuda" and "cuda:1".
+    Returns:
+        The device.
+    Raises:
+        ValueError: what is not here, and other kinds of device (such as "mps", which cannot count
+            in float64).
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -31,16 +37,23 @@ def pick_device(name="auto"):
             )
         torch.empty(1, device=device)
     except Exception as error:
+        reason = str(error).splitlines()[0]
         raise ValueError(
-            f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); expected 'auto', 'cpu', "
+            f"device {name!r} cannot be used here ({reason}); expected 'auto', 'cpu', "
             "'cuda' or 'cuda:NUMBER': use 'auto' or 'cpu'"
         ) from None
     return device
 
 
-def set_threads(count=0):
-    """Threads of torch on the CPU; 0 keeps torch's choice. Returns the number in force. Same seed
-    and same count: same digits.
+def set_threads(count: int = 0) -> int:
+    """Set torch's threads on the CPU. Same seed and same count: same digits.
+
+    Args:
+        count: threads; 0 keeps torch's choice.
+    Returns:
+        The number in force.
+    Raises:
+        ValueError: no whole number from 0 to 1024.
     """
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= 1024:
         raise ValueError(
@@ -51,43 +64,72 @@ def set_threads(count=0):
     return torch.get_num_threads()
 
 
-def versions(packages=("torch", "torchvision", "numpy", "jupyterlab", "ipywidgets", "papermill")):
-    """dict name -> version, with Python; a package that is not installed reads "not installed"."""
-    found = {"python": platform.python_version()}
+def versions(
+    packages: Iterable[str] = (
+        "torch",
+        "torchvision",
+        "numpy",
+        "jupyterlab",
+        "ipywidgets",
+        "papermill",
+    ),
+) -> dict[str, str]:
+    """The versions of Python and of some packages.
+
+    Args:
+        packages: names on the package index.
+    Returns:
+        name -> version; a package that is not installed reads "not installed".
+    """
+    version_of = {"python": platform.python_version()}
     for package in packages:
         try:
-            found[package] = metadata.version(package)
+            version_of[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            version_of[package] = "not installed"
+    return version_of
 
 
-def git_commit():
-    """Short commit of the clone, with "+" where tracked files other than recorded results differ
-    from it; "unknown" outside a clone."""
+def git_commit() -> str:
+    """The short commit of the clone.
 
-    def git(*words):
-        return subprocess.run(
-            ["git", *words],
-            cwd=project_root(),
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=True,
-        ).stdout
-
+    Returns:
+        The commit, with "+" where tracked files other than recorded results differ from it;
+        "unknown" outside a clone.
+    """
     try:
-        return git("rev-parse", "--short=10", "HEAD").strip() + (
-            "+" if git("status", "--porcelain", "-uno", "--", ".", ":!data/results").strip() else ""
-        )
+        commit = _git("rev-parse", "--short=10", "HEAD")
+        changes = _git("status", "--porcelain", "-uno", "--", ".", ":!data/results")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+    return commit + "+" if changes else commit
 
 
-def device_name(device):
+def _git(*words):
+    """What a git command prints, run in the clone."""
+    done = subprocess.run(
+        ["git", *words],
+        cwd=project_root(),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def device_name(device: str | torch.device) -> str:
+    """What a result says it was computed on.
+
+    Args:
+        device: such as "cpu".
+    Returns:
+        The GPU's name, or the CPU's cores, architecture, threads and system.
+    """
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{os.cpu_count()} x {platform.machine()} CPU, {torch.get_num_threads()} threads, {sys.platform}"
+    cores = f"{os.cpu_count()} x {platform.machine()} CPU"
+    return f"{cores}, {torch.get_num_threads()} threads, {sys.platform}"
 
 
 def today() -> str:
@@ -95,11 +137,13 @@ def today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
-def provenance(device="cpu") -> dict:
-    """What a result stands on: device, threads, commit, date and versions, to be kept beside it.
+def provenance(device: str | torch.device = "cpu") -> dict:
+    """What a result rests on, to be kept beside it.
 
     Args:
         device: that the result was computed on.
+    Returns:
+        The device's name, threads, commit, date, and the versions of Python, torch and numpy.
     """
     return {
         "device": device_name(device),

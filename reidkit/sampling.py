@@ -1,93 +1,158 @@
-"""Which pictures make a batch: P identities x K pictures, over all data or split evenly over the domains.
+"""Which pictures make a batch: P identities x K pictures, over all data or split over the domains.
 
-Every stream is a function of (seed, step): started at any step it goes on exactly as if it had run from the beginning.
+Every stream is a function of (seed, step): started at any step it goes on exactly as if it had run
+from the beginning.
 """
 
 import hashlib
+from collections.abc import Iterator
 
 import torch
+from torch import Tensor
+
+from .record import ReIDData
 
 
-def step_seed(seed, *counters):
-    """A 63-bit seed for one step of one purpose, so that no step depends on the random numbers of an earlier one."""
-    return (
-        int.from_bytes(hashlib.sha256(repr((seed, *counters)).encode()).digest()[:8], "little") >> 1
-    )
+def step_seed(seed, *counters) -> int:
+    """A 63-bit seed for one step of one purpose, independent of the random numbers of other steps.
+
+    Args:
+        seed: of the run.
+        counters: the purpose and the step: numbers and words.
+    Returns:
+        A number from 0 to 2^63 - 1.
+    """
+    text = repr((seed, *counters))
+    first_bytes = hashlib.sha256(text.encode()).digest()[:8]
+    return int.from_bytes(first_bytes, "little") >> 1
 
 
-def generator(seed, *counters, device="cpu"):
+def generator(seed, *counters, device: str | torch.device = "cpu") -> torch.Generator:
+    """A generator that starts at `step_seed(seed, *counters)`.
+
+    Args:
+        seed: of the run.
+        counters: the purpose and the step.
+        device: where it draws.
+    Returns:
+        The generator.
+    """
     return torch.Generator(device=device).manual_seed(step_seed(seed, *counters))
 
 
-def pk_batches(ids, P, K, seed, start=0):
-    """Endless batches of P identities x K pictures: yields (P*K,) int64 indices into `ids`, K in a row an identity.
+def pk_batches(ids: Tensor, P: int, K: int, seed, start: int = 0) -> Iterator[Tensor]:
+    """Endless batches of P identities x K pictures, the K of an identity in a row.
 
-    One pass shows each identity at most once (as in open-reid, the C mod P left over sit out), in new order each time;
-    an identity with fewer than K pictures repeats them. Junk (id < 0) is never drawn. ids (N,) int64; the stream begins
-    at batch `start`. ValueError if there are fewer than P identities.
+    One pass shows each identity at most once (as in open-reid, the C mod P left over sit out), in
+    new order each time; an identity with fewer than K pictures repeats them. Junk (id < 0) is never
+    drawn.
+
+    Args:
+        ids: (N,) int64 identities.
+        P: identities in a batch.
+        K: pictures of each.
+        seed: of the stream.
+        start: the batch that the stream begins at.
+    Returns:
+        An iterator of (P K,) int64 indices into `ids`.
+    Raises:
+        ValueError: fewer than P identities, or a number that is too small.
     """
     ids = ids.cpu()
-    members = torch.nonzero(ids >= 0).squeeze(1)  # (M,) pictures that count
-    _, labels, counts = torch.unique(ids[members], return_inverse=True, return_counts=True)
+    pictures = torch.nonzero(ids >= 0).squeeze(1)  # (M,) those that count
+    _, labels, counts = torch.unique(ids[pictures], return_inverse=True, return_counts=True)
     if P < 1 or K < 1 or start < 0:
         raise ValueError(f"P={P}, K={K}, start={start}: P and K are at least 1, start at least 0")
     if len(counts) < P:
         raise ValueError(
-            f"a batch needs P={P} identities, the data have {len(counts)}; lower P or bring more people"
+            f"a batch needs P={P} identities, the data have {len(counts)}; "
+            "lower P or bring more people"
         )
-    return _passes(members, labels, counts, P, K, seed, start)
+    return _passes(pictures, labels, counts, P, K, seed, start)
 
 
-def _passes(members, labels, counts, P, K, seed, start):
-    per_pass = len(counts) // P
-    first = counts.cumsum(0) - counts  # (C,) where each identity begins in the sorted order
-    take = (
-        first[:, None] + torch.arange(K)[None, :] % counts[:, None]
-    )  # (C, K) repeats where pictures are few
-    turn, skip = divmod(start, per_pass)
+def _passes(pictures, labels, counts, P, K, seed, start):
+    """Pass after pass: pictures (M,), their labels 0..C-1 (M,) and pictures of each label (C,)."""
+    batches_per_pass = len(counts) // P
+    # Sorted by label, the pictures of an identity are neighbours. Of them, these places are taken:
+    # the first K, from the start again where there are fewer.
+    first = counts.cumsum(0) - counts  # (C,) where each identity begins
+    places = first[:, None] + torch.arange(K)[None, :] % counts[:, None]  # (C, K)
+    turn, skip = divmod(start, batches_per_pass)
     while True:
         draw = generator(seed, "pk", turn)
-        shuffled = torch.argsort(
-            labels + torch.rand(len(labels), generator=draw, dtype=torch.float64)
-        )
-        people = torch.randperm(len(counts), generator=draw)[: per_pass * P]
-        batches = members[shuffled[take[people]]].reshape(
-            per_pass, P * K
-        )  # (passes * P, K) -> (passes, P * K)
+        # A fraction added to the labels shuffles the pictures within each identity.
+        keys = labels + torch.rand(len(labels), generator=draw, dtype=torch.float64)  # (M,)
+        shuffled = pictures[torch.argsort(keys)]
+        people = torch.randperm(len(counts), generator=draw)[: batches_per_pass * P]
+        batches = shuffled[places[people]]  # (batches P, K)
+        batches = batches.reshape(batches_per_pass, P * K)
         yield from batches[skip:]
-        turn, skip = turn + 1, 0
+        turn += 1
+        skip = 0
 
 
-def domain_balanced_batches(ids, domains, P, K, seed, start=0):
-    """P x K batches split evenly over the D domains (MetaBIN, DualNorm): yields (P*K,) indices, domain after domain.
+def domain_balanced_batches(
+    ids: Tensor, domains: Tensor, P: int, K: int, seed, start: int = 0
+) -> Iterator[Tensor]:
+    """P x K batches split evenly over the D domains (MetaBIN, DualNorm), domain after domain.
 
-    Each domain runs through its own people at its own pace. ValueError unless D divides P and each domain has P/D
-    people.
+    Each domain runs through its own people at its own pace.
+
+    Args:
+        ids: (N,) int64 identities.
+        domains: (N,) int64.
+        P: identities in a batch, a multiple of D.
+        K: pictures of each.
+        seed: of the stream.
+        start: the batch that the stream begins at.
+    Returns:
+        An iterator of (P K,) int64 indices into `ids`.
+    Raises:
+        ValueError: D does not divide P, or a domain has fewer than P/D people.
     """
-    names = torch.unique(domains.cpu()).tolist()
+    ids = ids.cpu()
+    domains = domains.cpu()
+    names = torch.unique(domains).tolist()
     if P % len(names):
         raise ValueError(
-            f"P={P} identities do not split over {len(names)} domains; take a multiple of {len(names)}"
+            f"P={P} identities do not split over {len(names)} domains; "
+            f"take a multiple of {len(names)}"
         )
-    hidden = torch.full_like(ids.cpu(), -1)  # -1 is never drawn: each stream sees one domain only
-    streams = [
-        pk_batches(
-            torch.where(domains.cpu() == name, ids.cpu(), hidden),
-            P // len(names),
-            K,
-            step_seed(seed, "domain", name),
-            start,
-        )
-        for name in names
-    ]
+    streams = []
+    for name in names:
+        # -1 is never drawn, so that each stream sees one domain only.
+        ids_of_domain = torch.where(domains == name, ids, -1)
+        seed_of_domain = step_seed(seed, "domain", name)
+        streams.append(pk_batches(ids_of_domain, P // len(names), K, seed_of_domain, start))
     return (torch.cat(parts) for parts in zip(*streams))
 
 
-def by_identity(data, people, pictures, seed, start):
-    """`fit`'s usual sampler: P x K over all identities of a record."""
+def by_identity(data: ReIDData, people: int, pictures: int, seed, start: int) -> Iterator[Tensor]:
+    """`fit`'s usual sampler: P x K over all identities of a record.
+
+    Args:
+        data: the record.
+        people: P, identities in a batch.
+        pictures: K of each.
+        seed: of the stream.
+        start: the batch that the stream begins at.
+    Returns:
+        An iterator of (P K,) int64 indices into the record.
+    """
     return pk_batches(data.ids, people, pictures, seed, start)
 
 
-def by_domain(data, people, pictures, seed, start):
-    """`fit`'s sampler for many domains: each has the same share of every batch."""
+def by_domain(data: ReIDData, people: int, pictures: int, seed, start: int) -> Iterator[Tensor]:
+    """`fit`'s sampler for many domains: each has the same share of every batch.
+
+    Args:
+        data: the record.
+        people: P, identities in a batch.
+        pictures: K of each.
+        seed: of the stream.
+        start: the batch that the stream begins at.
+    Returns:
+        An iterator of (P K,) int64 indices into the record.
+    """
     return domain_balanced_batches(data.ids, data.domains, people, pictures, seed, start)

@@ -21,6 +21,8 @@ DENSITY = {"core": 6.7, "world": 8.0, "chapters": 7.0, "sources": 7.0}
 
 # Functions that may have more parameters -> why.
 MANY_PARAMETERS = {
+    "reidkit/layers/one_pass.py forward": "an autograd.Function takes its tensors one by one: only "
+    "arguments, not what they hold, are followed by autograd",
     "reidkit/retrieval/metrics.py evaluate": "a query and a gallery of features, ids and cameras each: the field's call",
     "reidkit/world/render.py restyle": "render's seven, and the cameras that the style comes from",
     "reidkit/world/sets.py sample": "one call draws a whole set: what, how many, how hard, where; all but four have defaults",

@@ -1,5 +1,6 @@
-"""Augmentation: what each does to a picture, each picture its own draw, the same for the same generator."""
+"""Augmentation: what it does to a picture, a draw for each, the same for the same generator."""
 
+import itertools
 from functools import partial
 
 import pytest
@@ -12,34 +13,45 @@ IMAGES = torch.randint(0, 256, (64, 3, 50, 20), generator=torch.Generator().manu
 ALL = (augment.flip, augment.shift, augment.colour_jitter, augment.random_erasing)
 
 
-def test_normalise():
+def test_normalize():
     grey = torch.full((1, 3, 2, 2), 128, dtype=torch.uint8)
+    share = 128 / 255
     expected = torch.tensor(
-        [(128 / 255 - 0.485) / 0.229, (128 / 255 - 0.456) / 0.224, (128 / 255 - 0.406) / 0.225]
+        [(share - 0.485) / 0.229, (share - 0.456) / 0.224, (share - 0.406) / 0.225]
     )
     torch.testing.assert_close(augment.normalize(grey)[0, :, 0, 0], expected)
     torch.testing.assert_close(augment.normalize(grey), augment.normalize(grey.float()))
 
 
+def test_normalize_in_inference_mode_leaves_nothing_that_training_cannot_use():
+    augment._colour.cache_clear()
+    with torch.inference_mode():
+        augment.normalize(IMAGES[:1])
+    images = IMAGES[:1].clone().requires_grad_()
+    augment.normalize(images).sum().backward()
+    assert images.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("step", ALL)
 def test_deterministic_in_range_and_not_in_place(step):
     before = IMAGES.clone()
-    first, second = step(IMAGES, generator(1, 5)), step(IMAGES, generator(1, 5))
-    assert torch.equal(first, second) and torch.equal(IMAGES, before)
+    first = step(IMAGES, generator(1, 5))
+    second = step(IMAGES, generator(1, 5))
+    assert torch.equal(first, second)
+    assert torch.equal(IMAGES, before)
     assert not torch.equal(first, step(IMAGES, generator(1, 6)))
-    assert (
-        first.shape == IMAGES.shape
-        and first.dtype == torch.float32
-        and first.min() >= 0
-        and first.max() <= 255
-    )
+    assert first.shape == IMAGES.shape
+    assert first.dtype == torch.float32
+    assert first.min() >= 0
+    assert first.max() <= 255
 
 
 def test_flip_half_of_them():
     got = augment.flip(IMAGES, generator(2))
     same = (got == IMAGES).flatten(1).all(1)
     mirrored = (got == IMAGES.flip(3)).flatten(1).all(1)
-    assert (same ^ mirrored).all() and 16 < mirrored.sum() < 48
+    assert (same ^ mirrored).all()
+    assert 16 < mirrored.sum() < 48
     assert torch.equal(augment.flip(IMAGES, generator(2), probability=1.0), IMAGES.flip(3))
 
 
@@ -47,14 +59,13 @@ def test_shift_moves_each_picture_by_its_own_whole_pixels():
     got = augment.shift(IMAGES, generator(3), pixels=2)
     moves = set()
     for picture, moved in zip(IMAGES, got):
-        found = [
-            (dy, dx)
-            for dy in range(-2, 3)
-            for dx in range(-2, 3)
-            if torch.equal(moved[:, 2:-2, 2:-2], picture[:, 2 + dy : 48 + dy, 2 + dx : 18 + dx])
-        ]
-        assert len(found) == 1
-        moves.update(found)
+        fitting = []
+        for dy, dx in itertools.product(range(-2, 3), repeat=2):
+            part = picture[:, 2 + dy : 48 + dy, 2 + dx : 18 + dx]
+            if torch.equal(moved[:, 2:-2, 2:-2], part):
+                fitting.append((dy, dx))
+        assert len(fitting) == 1
+        moves.update(fitting)
     assert len(moves) > 15
     dark = torch.zeros(4, 3, 8, 4)
     dark[:, :, 0] = 9.0  # the border is repeated, not filled with black
@@ -66,16 +77,15 @@ def test_colour_jitter():
     still = augment.colour_jitter(IMAGES, generator(4), 0, 0, 0, 0)
     torch.testing.assert_close(still, IMAGES)
     grey = torch.full((32, 3, 4, 4), 100.0)
-    brighter = augment.colour_jitter(
-        grey, generator(4), 0.2, 0.2, 0.2, 0
-    )  # one flat grey: only brightness shows
-    assert (
-        80 <= brighter.min() < 90
-        and 110 < brighter.max() <= 120
-        and (brighter == brighter[:, :1, :1, :1]).all()
-    )
+    # On one flat grey, only brightness shows.
+    brighter = augment.colour_jitter(grey, generator(4), 0.2, 0.2, 0.2, 0)
+    assert 80 <= brighter.min() < 90
+    assert 110 < brighter.max() <= 120
+    assert (brighter == brighter[:, :1, :1, :1]).all()
     tinted = augment.colour_jitter(grey, generator(4), 0, 0, 0, 0.1)
-    assert (tinted[:, 0] != tinted[:, 1]).all() and 90 <= tinted.min() and tinted.max() <= 110.01
+    assert (tinted[:, 0] != tinted[:, 1]).all()
+    assert 90 <= tinted.min()
+    assert tinted.max() <= 110.01
 
 
 def test_random_erasing():
@@ -85,16 +95,18 @@ def test_random_erasing():
     touched = erased.flatten(1).any(1)
     assert 0.4 < touched.float().mean() < 0.6
     for mask in erased[touched]:
-        rows, columns = mask.any(1).sum(), mask.any(0).sum()
+        rows = mask.any(1).sum()
+        columns = mask.any(0).sum()
         assert mask.sum() == rows * columns  # one full rectangle
-        assert 0.013 < mask.float().mean() < 0.42 and 0.2 < rows / columns < 4.5
-        assert rows < 64 and columns < 32
+        assert 0.013 < mask.float().mean() < 0.42
+        assert 0.2 < rows / columns < 4.5
+        assert rows < 64
+        assert columns < 32
     mean = torch.tensor(augment.MEAN) * 255
     torch.testing.assert_close(got.permute(0, 2, 3, 1)[erased], mean.expand(int(erased.sum()), 3))
     assert erased[touched].float().mean((1, 2)).std() > 0.05
-    assert torch.equal(
-        augment.random_erasing(bright, generator(5), area=(0.99, 1.0), aspect=(30, 40)), bright
-    )  # none fits
+    none_fits = augment.random_erasing(bright, generator(5), area=(0.99, 1.0), aspect=(30, 40))
+    assert torch.equal(none_fits, bright)
 
 
 def test_the_aspect_of_an_erased_rectangle_is_uniform():
@@ -110,9 +122,10 @@ def test_the_aspect_of_an_erased_rectangle_is_uniform():
 def test_a_mask_rides_along_and_compose_runs_in_turn():
     masked = torch.cat([IMAGES, IMAGES[:, :1]], 1)  # the fourth channel is a copy of red
     moved = augment.compose(augment.flip, partial(augment.shift, pixels=2))(masked, generator(6))
-    assert torch.equal(moved[:, 3], moved[:, 0]) and not torch.equal(moved[:, 3], masked[:, 3])
+    assert torch.equal(moved[:, 3], moved[:, 0])
+    assert not torch.equal(moved[:, 3], masked[:, 3])
     for step in (augment.colour_jitter, augment.random_erasing):
         assert torch.equal(step(masked, generator(6))[:, 3], masked[:, 3])
-    one = generator(7)
-    expected = augment.shift(augment.flip(IMAGES, one), one)
+    draw = generator(7)
+    expected = augment.shift(augment.flip(IMAGES, draw), draw)
     assert torch.equal(augment.standard(IMAGES, generator(7)), expected)

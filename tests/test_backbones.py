@@ -26,10 +26,8 @@ def test_shapes(name, size, channels, last, stride):
     trunk = backbones.make_trunk(name, last).eval()
     with torch.inference_mode():
         maps = trunk(torch.randn(1, 3, *size))
-    assert (
-        tuple(maps.shape) == (1, channels, size[0] // stride, size[1] // stride)
-        and trunk.channels == channels
-    )
+    assert tuple(maps.shape) == (1, channels, size[0] // stride, size[1] // stride)
+    assert trunk.channels == channels
 
 
 def test_resnet50_is_the_fields():
@@ -40,13 +38,14 @@ def test_resnet50_is_the_fields():
     assert set(trunk.state_dict()) == {
         name for name in whole.state_dict() if not name.startswith("fc.")
     }
-    trunk, images = backbones.make_trunk("resnet50", 2).eval(), torch.randn(1, 3, 64, 32)
+    trunk = backbones.make_trunk("resnet50", 2).eval()
+    images = torch.randn(1, 3, 64, 32)
     whole.load_state_dict(trunk.state_dict(), strict=False)
     whole.eval()
+    without_classifier = torch.nn.Sequential(*list(whole.children())[:-1])
     with torch.inference_mode():
         torch.testing.assert_close(
-            trunk(images).mean((2, 3)),
-            torch.nn.Sequential(*list(whole.children())[:-1])(images).flatten(1),
+            trunk(images).mean((2, 3)), without_classifier(images).flatten(1)
         )
 
 
@@ -59,17 +58,19 @@ def test_baseline():
     from types import SimpleNamespace
 
     torch.manual_seed(0)
-    model, ids = Baseline(4), torch.tensor([0, 0, 3, 3])
+    model = Baseline(4)
+    ids = torch.tensor([0, 0, 3, 3])
     output = model(torch.randn(4, 3, 64, 32))
-    assert output.feature.shape == (4, 192) == output.neck.shape and output.logits.shape == (4, 4)
+    assert output.feature.shape == (4, 192) == output.neck.shape
+    assert output.logits.shape == (4, 4)
     parts = baseline_losses(output, SimpleNamespace(ids=ids))
-    assert set(parts) == {"identity", "triplet"} and parts["identity"].item() == pytest.approx(
-        1.386, abs=0.05
-    )  # log 4 at first
+    assert set(parts) == {"identity", "triplet"}
+    assert parts["identity"].item() == pytest.approx(1.386, abs=0.05)  # log 4 at first
     sum(parts.values()).backward()
     assert all(value.grad is not None for value in model.parameters() if value.requires_grad)
     plain = Baseline(4, neck=False, cosine=True)(torch.randn(2, 3, 64, 32))
-    assert plain.neck is None and plain.logits.abs().max() <= 1
+    assert plain.neck is None
+    assert plain.logits.abs().max() <= 1
 
 
 @pytest.fixture
@@ -127,9 +128,11 @@ def test_bad_files_are_refused(trunks, tmp_path):
 
 def test_matched_torchvision_is_left_alone(tmp_path):
     (tmp_path / "_C.so").touch()
-    loaded, defined = [], []
+    loaded = []
+    defined = []
     assert _vision.stand_in_operators(tmp_path, loaded.append, defined.append) is False
-    assert loaded == [str(tmp_path / "_C.so")] and defined == []
+    assert loaded == [str(tmp_path / "_C.so")]
+    assert defined == []
 
 
 def test_mismatched_torchvision_gets_its_two_operators(tmp_path):
@@ -141,12 +144,10 @@ def test_mismatched_torchvision_gets_its_two_operators(tmp_path):
     defined = []
     assert _vision.stand_in_operators(tmp_path, refuse, defined.append) is True
     assert [schema.split("(")[0] for schema in defined] == ["nms", "qnms"]
-    assert (
-        _vision.stand_in_operators(tmp_path / "empty", refuse, [].append) is True
-    )  # no library at all
+    # No library at all.
+    assert _vision.stand_in_operators(tmp_path / "empty", refuse, [].append) is True
 
 
 def test_torchvision_imports_here():
-    assert hasattr(_vision.torchvision().models, "resnet50") and hasattr(
-        torch.ops.torchvision, "nms"
-    )
+    assert hasattr(_vision.torchvision().models, "resnet50")
+    assert hasattr(torch.ops.torchvision, "nms")

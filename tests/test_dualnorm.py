@@ -1,4 +1,7 @@
-"""IBN-Net and DualNorm against what their papers and code say: counts, a block written out by hand, and what must not change."""
+"""IBN-Net and DualNorm against what their papers and code say.
+
+Counts, a block written out by hand, and what must not change.
+"""
 
 import copy
 
@@ -12,7 +15,7 @@ from reidkit._vision import torchvision
 from reidkit.layers.norms import IBN, FeatureNorm, InstanceNorm
 from reidkit.layers.residual import NormedSum, norm_last_sum
 from reidkit.methods import dualnorm, ibn
-from reidkit.recipes.norms import TABLES, network
+from reidkit.recipes.norms import TABLES, make_network
 
 PLACED = {
     "none": 0,
@@ -34,7 +37,7 @@ def layers(model, kind):
 
 
 def stirred(model, seed=0):
-    """Every norm with weights, biases and statistics of its own, so that nothing is 1 or 0 by luck."""
+    """Every norm gets weights, biases and statistics, so that nothing is 1 or 0 by luck."""
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for module in model.modules():
@@ -61,19 +64,22 @@ def test_the_authors_counts():
     theirs = dualnorm.make(10, backbones.make_mobilenet(last_stride=2, authors=True))
     assert (parameters(theirs), len(layers(theirs, InstanceNorm))) == (2_241_760, 14)
     for model, width in ((resnet, 2048), (ours, 1280)):
-        assert model.classifier.bias is None and model.neck.num_features == width
-        assert model.neck.weight.requires_grad and not model.neck.bias.requires_grad
+        assert model.classifier.bias is None
+        assert model.neck.num_features == width
+        assert model.neck.weight.requires_grad
+        assert not model.neck.bias.requires_grad
 
 
 def test_ibn_counts():
-    a, b = ibn.ibn_a(backbones.make_trunk("resnet50")), ibn.ibn_b(backbones.make_trunk("resnet50"))
+    a = ibn.ibn_a(backbones.make_trunk("resnet50"))
+    b = ibn.ibn_b(backbones.make_trunk("resnet50"))
     head = 2048 * 1000 + 1000
-    assert (
-        len(layers(a, IBN)) == len(layers(a, InstanceNorm)) == 13
-        and len(layers(a, nn.BatchNorm2d)) == 53
-    )
-    assert parameters(a) + head == 25_557_032 and parameters(b) + head == 25_558_568
-    assert len(layers(b, InstanceNorm)) == 3 and len(layers(b, nn.BatchNorm2d)) == 52
+    assert len(layers(a, IBN)) == len(layers(a, InstanceNorm)) == 13
+    assert len(layers(a, nn.BatchNorm2d)) == 53
+    assert parameters(a) + head == 25_557_032
+    assert parameters(b) + head == 25_558_568
+    assert len(layers(b, InstanceNorm)) == 3
+    assert len(layers(b, nn.BatchNorm2d)) == 52
     assert all(name.endswith(".bn1") and not name.startswith("layer4") for name in layers(a, IBN))
     assert layers(b, InstanceNorm) == ["bn1", "layer1.2.IN", "layer2.3.IN"]
     halves = [module for module in a.modules() if isinstance(module, IBN)]
@@ -83,21 +89,20 @@ def test_ibn_counts():
 def test_where_the_norms_stand():
     resnet = dualnorm.add_instance_norms(backbones.make_trunk("resnet50", 2))
     assert layers(resnet, InstanceNorm) == ["layer1.2.IN", "layer2.3.IN", "layer3.5.IN"]
-    assert [resnet.get_submodule(name).channels for name in layers(resnet, InstanceNorm)] == [
-        256,
-        512,
-        1024,
-    ]
+    widths = [module.channels for module in resnet.modules() if isinstance(module, InstanceNorm)]
+    assert widths == [256, 512, 1024]
     mobile = dualnorm.add_instance_norms(backbones.make_mobilenet(last_stride=2))
     widths = [module.channels for module in mobile.modules() if isinstance(module, InstanceNorm)]
     assert widths == [32, 16, 24, 24, *[32] * 3, *[64] * 4, *[96] * 3]
-    assert not layers(mobile.stage1, nn.BatchNorm2d) and mobile.stage1[0].bias is not None
+    assert not layers(mobile.stage1, nn.BatchNorm2d)
+    assert mobile.stage1[0].bias is not None
     assert len(layers(mobile, nn.BatchNorm2d)) == 51  # all but the stem's
 
 
 @pytest.mark.parametrize("row", list(TABLES["places"]))
 def test_the_rows_of_the_table(row):
-    model, name = network(TABLES["places"][row], 4), row.removesuffix(", no feature norm")
+    model = make_network(TABLES["places"][row], 4)
+    name = row.removesuffix(", no feature norm")
     assert (model.neck is None) == row.endswith("no feature norm")
     if row == "IBN-a":
         assert layers(model.trunk, IBN) == ["layer1.0.bn1", "layer2.0.bn1", "layer3.0.bn1"]
@@ -125,12 +130,12 @@ def by_hand(block, norm, x, steps):
     y = x
     for step in range(1, steps + 1):
         conv = getattr(block, f"conv{step}")
-        y = batch_norm(
-            getattr(block, f"bn{step}"), F.conv2d(y, conv.weight, None, conv.stride, conv.padding)
-        )
+        convolved = F.conv2d(y, conv.weight, None, conv.stride, conv.padding)
+        y = batch_norm(getattr(block, f"bn{step}"), convolved)
         y = y.relu() if step < steps else y
     total = y + shortcut
-    mean, var = total.mean((2, 3), keepdim=True), total.var((2, 3), unbiased=False, keepdim=True)
+    mean = total.mean((2, 3), keepdim=True)
+    var = total.var((2, 3), unbiased=False, keepdim=True)
     return (
         norm.weight[:, None, None] * (total - mean) / (var + norm.eps).sqrt()
         + norm.bias[:, None, None]
@@ -149,7 +154,8 @@ def by_hand(block, norm, x, steps):
 def test_a_normed_sum_is_the_block_written_out(kind, steps, channels, stride):
     torch.manual_seed(0)
     block = getattr(torchvision().models.resnet, kind)
-    shortcut, out = None, 8 * block.expansion
+    shortcut = None
+    out = 8 * block.expansion
     if stride > 1 or channels != out:
         shortcut = nn.Sequential(
             nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)
@@ -218,15 +224,15 @@ def test_every_instance_norm_learns():
 
 
 def test_the_feature_norm_in_evaluation_is_one_affine_map():
-    """f(a x + b y) keeps weighted means, whatever stands beside x in the batch; it can only stretch channels."""
+    """f(a x + b y) keeps weighted means, whatever else is in the batch: it stretches channels."""
     torch.manual_seed(0)
     model = dualnorm.make(4, feature_norm=True)
     for seed in range(3):
         model(images(8, 3, 64, 32, seed=seed))
-    norm, x = model.neck.eval(), images(6, 192, seed=9)
-    torch.testing.assert_close(
-        norm(0.3 * x[:3] + 0.7 * x[3:]), 0.3 * norm(x[:3]) + 0.7 * norm(x[3:])
-    )
+    norm = model.neck.eval()
+    x = images(6, 192, seed=9)
+    mean_of_norms = 0.3 * norm(x[:3]) + 0.7 * norm(x[3:])
+    torch.testing.assert_close(norm(0.3 * x[:3] + 0.7 * x[3:]), mean_of_norms)
     torch.testing.assert_close(norm(x)[:1], norm(x[:1]), rtol=0, atol=0)
     stretch = norm.weight / (norm.running_var + norm.eps).sqrt()
     torch.testing.assert_close(
@@ -244,7 +250,8 @@ def test_the_feature_norm_in_evaluation_is_one_affine_map():
 )
 def test_its_bias_stays_zero(make):
     torch.manual_seed(0)
-    norm, layer = make().train(), nn.Linear(192, 4)
+    norm = make().train()
+    layer = nn.Linear(192, 4)
     learnt = [value for value in norm.parameters() if value.requires_grad]
     optimizer = torch.optim.SGD(
         [*learnt, *layer.parameters()], 0.1, momentum=0.9, weight_decay=5e-4
@@ -253,12 +260,15 @@ def test_its_bias_stays_zero(make):
         optimizer.zero_grad()
         F.cross_entropy(layer(norm(images(8, 192, seed=seed))), torch.arange(8) % 4).backward()
         optimizer.step()
-    assert (norm.bias == 0).all() and norm.bias.grad is None
+    assert (norm.bias == 0).all()
+    assert norm.bias.grad is None
     assert (norm.weight == 1).all() == (not learnt)
 
 
 def test_the_feature_norm_that_learns_its_scale_is_the_neck():
-    one, other, x = FeatureNorm(192, learn_scale=True), dualnorm.make(4).neck, images(8, 192)
+    one = FeatureNorm(192, learn_scale=True)
+    other = dualnorm.make(4).neck
+    x = images(8, 192)
     assert {name for name, value in one.named_parameters() if value.requires_grad} == {"weight"}
     torch.testing.assert_close(one(x), other(x), rtol=0, atol=0)
 
@@ -267,7 +277,8 @@ def test_the_feature_norm_that_learns_its_scale_is_the_neck():
 
 
 def test_ibn_of_ratio_0_is_batch_norm():
-    layer, plain = IBN(6, 0), nn.BatchNorm2d(6)
+    layer = IBN(6, 0)
+    plain = nn.BatchNorm2d(6)
     x = 3 * images(4, 6, 8, 4) + 1
     torch.testing.assert_close(layer(x), plain(x), rtol=0, atol=0)
     layer.eval(), plain.eval()
@@ -282,11 +293,14 @@ def test_one_half_does_not_see_scale_and_offset(batch_first):
     cast = x * (0.5 + torch.rand(4, 7, 1, 1)) + torch.randn(4, 7, 1, 1)
     change = (layer(cast) - layer(x)).abs().amax((0, 2, 3))
     blind = slice(4, None) if batch_first else slice(3)
-    assert change[blind].max() < 1e-3 and sorted(change > 0.05) == [False] * 3 + [True] * 4
+    assert change[blind].max() < 1e-3
+    assert sorted(change > 0.05) == [False] * 3 + [True] * 4
 
 
 def test_batch_first_is_the_mirror_image():
-    first, last, x = IBN(8, 0.5), IBN(8, 0.5, batch_first=True), images(4, 8, 6, 3)
+    first = IBN(8, 0.5)
+    last = IBN(8, 0.5, batch_first=True)
+    x = images(4, 8, 6, 3)
     mirrored = torch.cat([x[:, 4:], x[:, :4]], 1)
     found = last(mirrored)
     torch.testing.assert_close(torch.cat([found[:, 4:], found[:, :4]], 1), first(x), rtol=0, atol=0)
@@ -307,10 +321,8 @@ def test_in_evaluation_a_picture_does_not_see_its_mates(place):
 
 def test_the_trunk_is_torchvisions():
     torch.manual_seed(0)
-    ours, theirs = (
-        backbones.make_mobilenet(last_stride=2),
-        torchvision().models.mobilenet_v2(weights=None).features,
-    )
+    ours = backbones.make_mobilenet(last_stride=2)
+    theirs = torchvision().models.mobilenet_v2(weights=None).features
     values = list(ours.state_dict().values())
     assert [value.shape for value in values] == [
         value.shape for value in theirs.state_dict().values()
@@ -325,11 +337,9 @@ def test_the_trunk_is_torchvisions():
     "last, authors, end", [(2, False, (8, 4)), (1, False, (16, 8)), (2, True, (8, 4))]
 )
 def test_map_sizes(last, authors, end):
-    trunk, x, found = (
-        backbones.make_mobilenet(last_stride=last, authors=authors).eval(),
-        images(1, 3, 256, 128),
-        [],
-    )
+    trunk = backbones.make_mobilenet(last_stride=last, authors=authors).eval()
+    x = images(1, 3, 256, 128)
+    found = []
     with torch.inference_mode():
         for stage in trunk.children():
             x = stage(x)
@@ -355,4 +365,5 @@ def test_a_stage_that_is_not_there_is_named():
             dualnorm.add_instance_norms(backbones.make_trunk("tiny"), [wrong])
     stage = backbones.make_trunk("resnet18").layer1
     norm_last_sum(stage)
-    assert isinstance(stage[1], NormedSum) and not isinstance(stage[0], NormedSum)
+    assert isinstance(stage[1], NormedSum)
+    assert not isinstance(stage[0], NormedSum)

@@ -11,15 +11,10 @@ MAPS = torch.tensor([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 2, 2)
 
 def test_pooling_golden_and_limits():
     assert pooling.gem(MAPS, 3.0).item() == pytest.approx(2.9240177)
-    assert (
-        pooling.gem(MAPS, 1.0).item()
-        == pytest.approx(pooling.avg(MAPS).item())
-        == pytest.approx(2.5)
-    )
-    assert (
-        pooling.gem(MAPS, 60.0).item() == pytest.approx(pooling.max(MAPS).item(), rel=0.03)
-        and pooling.max(MAPS).item() == 4
-    )
+    mean = pooling.avg(MAPS).item()
+    assert pooling.gem(MAPS, 1.0).item() == pytest.approx(mean) == pytest.approx(2.5)
+    assert pooling.gem(MAPS, 60.0).item() == pytest.approx(pooling.max(MAPS).item(), rel=0.03)
+    assert pooling.max(MAPS).item() == 4
     assert pooling.gem(torch.zeros(1, 2, 2, 2)).isfinite().all()
     assert pooling.avg(torch.ones(1, 2, 2, 2, dtype=torch.bfloat16)).dtype == torch.float32
 
@@ -44,15 +39,19 @@ def test_learnt_p_has_the_gradient_of_the_books():
 
 def test_neck():
     torch.manual_seed(0)
-    neck, head, features = BNNeck(6), Classifier(6, 4), torch.randn(16, 6) * 3 + 1
+    neck = BNNeck(6)
+    head = Classifier(6, 4)
+    features = torch.randn(16, 6) * 3 + 1
     logits = head(neck(features))
     logits.sum().backward()
-    assert neck.bias.grad is None and (neck.bias == 0).all() and neck.weight.grad is not None
-    torch.testing.assert_close(
-        head(neck(features * 7)), logits, rtol=1e-4, atol=1e-6
-    )  # scale does not matter in training
+    assert neck.bias.grad is None
+    assert (neck.bias == 0).all()
+    assert neck.weight.grad is not None
+    # Scale does not matter in training.
+    torch.testing.assert_close(head(neck(features * 7)), logits, rtol=1e-4, atol=1e-6)
     assert neck(features.bfloat16()).dtype == torch.float32
-    assert head.bias is None and 0 < head.weight.abs().max() < 0.01
+    assert head.bias is None
+    assert 0 < head.weight.abs().max() < 0.01
 
 
 def test_cosine_classifier_gives_cosines():

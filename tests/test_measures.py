@@ -15,39 +15,40 @@ def activations(count, shift=0.0, scale=1.0, seed=0):
 
 
 def test_divergence_is_both_kl_of_gaussians_fitted_to_the_means():
-    one, other = activations(30), activations(20, shift=0.5, scale=2.0, seed=1)
-    fitted = [
-        Normal(side.double().mean((2, 3)).mean(0), side.double().mean((2, 3)).std(0, correction=0))
-        for side in (one, other)
-    ]
+    one = activations(30)
+    other = activations(20, shift=0.5, scale=2.0, seed=1)
+    fitted = []
+    for side in (one, other):
+        means = side.double().mean((2, 3))  # (N, C)
+        fitted.append(Normal(means.mean(0), means.std(0, correction=0)))
     expected = kl_divergence(*fitted) + kl_divergence(*fitted[::-1])
     found = divergence(one, other)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(divergence(other, one), found)
-    torch.testing.assert_close(
-        divergence(one.mean((2, 3)), other), found, rtol=1e-4, atol=1e-6
-    )  # already pooled
-    torch.testing.assert_close(
-        divergence(3 * one - 1, 3 * other - 1), found, rtol=1e-4, atol=1e-6
-    )  # no unit
+    pooled = divergence(one.mean((2, 3)), other)
+    torch.testing.assert_close(pooled, found, rtol=1e-4, atol=1e-6)
+    without_unit = divergence(3 * one - 1, 3 * other - 1)
+    torch.testing.assert_close(without_unit, found, rtol=1e-4, atol=1e-6)
     assert divergence(one, one.flip(0)).abs().max() < 1e-9 < found.min()
 
 
 def test_a_dead_channel_is_no_difference():
-    one, other = activations(30), activations(20, seed=1)
+    one = activations(30)
+    other = activations(20, seed=1)
     one[:, 2], other[:, 2] = 0, 0
-    assert divergence(one, other)[2] == 0 and divergence(one, other).isfinite().all()
+    assert divergence(one, other)[2] == 0
+    assert divergence(one, other).isfinite().all()
 
 
 def test_shares_add_up_to_what_batch_norm_divides_by():
     maps = activations(30, shift=7.0)
     within, between = variance_shares(maps)
     torch.testing.assert_close(within + between, maps.var((0, 2, 3), correction=0))
+    assert (between > within).all()
     instance = torch.nn.functional.instance_norm(maps)
-    assert (between > within).all() and variance_shares(instance)[
-        1
-    ].max() < 1e-8  # what instance norm throws away
-    torch.testing.assert_close(variance_shares(instance)[0], torch.ones(4), rtol=1e-3, atol=0)
+    within, between = variance_shares(instance)
+    assert between.max() < 1e-8  # what instance norm throws away
+    torch.testing.assert_close(within, torch.ones(4), rtol=1e-3, atol=0)
 
 
 def test_what_cannot_be_compared():
@@ -62,45 +63,46 @@ def test_what_cannot_be_compared():
 
 
 def people_in_places(style, person, seed=0):
-    """Features of 3 places x 6 people x 4 cameras x 2 pictures: so much of the camera's style, so much of the person, and noise."""
+    """Features of 3 places x 6 people x 4 cameras x 2 pictures.
+
+    So much of the place's and camera's style, so much of the person, and noise.
+    """
     draw = torch.Generator().manual_seed(seed)
     ids = torch.arange(18).repeat_interleave(8)
-    domains, cameras = ids // 6, ids // 6 * 4 + torch.tensor([0, 0, 1, 1, 2, 2, 3, 3]).repeat(18)
-    own = [
-        torch.randn(len(labels.unique()), 16, generator=draw)[labels]
-        for labels in (domains, cameras, ids)
-    ]
-    features = (
-        style * (own[0] + own[1])
-        + person * own[2]
-        + 0.5 * torch.randn(len(ids), 16, generator=draw)
-    )
+    domains = ids // 6
+    cameras = ids // 6 * 4 + torch.tensor([0, 0, 1, 1, 2, 2, 3, 3]).repeat(18)
+    shares = []
+    for labels in (domains, cameras, ids):
+        shares.append(torch.randn(len(labels.unique()), 16, generator=draw)[labels])
+    of_domain, of_camera, of_person = shares
+    noise = torch.randn(len(ids), 16, generator=draw)
+    features = style * (of_domain + of_camera) + person * of_person + 0.5 * noise
     images = torch.zeros(len(ids), 3, 8, 8, dtype=torch.uint8)
     return features, ReIDData(images, ids, cameras, domains)
 
 
 def test_probes_tell_style_from_person():
     style = probes(*people_in_places(style=3.0, person=0.0))
-    assert style["domain"] > 0.95 and style["camera"] > 0.9 and style["identity"] < 0.25
+    assert style["domain"] > 0.95
+    assert style["camera"] > 0.9
+    assert style["identity"] < 0.25
     person = probes(*people_in_places(style=0.0, person=3.0))
-    assert person["identity"] > 0.9 and person["camera"] < 0.3
+    assert person["identity"] > 0.9
+    assert person["camera"] < 0.3
     nothing = probes(*people_in_places(style=0.0, person=0.0))
-    assert (
-        abs(nothing["domain"] - 1 / 3) < 0.2
-        and nothing["camera"] < 0.25
-        and nothing["identity"] < 0.2
-    )
+    assert abs(nothing["domain"] - 1 / 3) < 0.2
+    assert nothing["camera"] < 0.25
+    assert nothing["identity"] < 0.2
 
 
 def test_a_probe_never_meets_a_group_twice():
-    """Features that name the group and nothing else: read perfectly within groups, not at all across them."""
+    """Features that name the group and nothing else are read within groups, and not across."""
     draw = torch.Generator().manual_seed(1)
     groups = torch.arange(40).repeat_interleave(5)
     labels = groups % 2
     features = torch.randn(40, 64, generator=draw)[groups] * 5
-    assert (
-        probe(features, labels, torch.arange(200)) > 0.95 and probe(features, labels, groups) < 0.75
-    )
+    assert probe(features, labels, torch.arange(200)) > 0.95
+    assert probe(features, labels, groups) < 0.75
     one = torch.zeros(200, dtype=torch.int64)
     for wrong in ((one, groups), (labels, one), (labels[:5], groups)):
         with pytest.raises(ValueError, match="two classes and 4 groups or more"):

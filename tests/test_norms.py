@@ -31,12 +31,26 @@ def standard(x, dims, eps=1e-5):
     return x / (x.square().mean(dims, keepdim=True) + eps).sqrt()
 
 
-def textbook(x, gate, weight, bias, iweight, ibias):
-    gate, weight, bias, iweight, ibias = (
-        value[:, None, None] for value in (gate, weight, bias, iweight, ibias)
-    )
-    batch, instance = standard(x, (0, 2, 3)), standard(x, (2, 3))
-    return gate * (weight * batch + bias) + (1 - gate) * (iweight * instance + ibias)
+def affine(x, weight, bias):
+    """x weight + bias, with one weight and one bias for each channel."""
+    return x * weight[:, None, None] + bias[:, None, None]
+
+
+def mixed(gate, batch, instance):
+    """gate batch + (1 - gate) instance, with one gate for each channel."""
+    gate = gate[:, None, None]
+    return gate * batch + (1 - gate) * instance
+
+
+def textbook(x, gate, weight, bias, instance_weight, instance_bias):
+    batch = affine(standard(x, (0, 2, 3)), weight, bias)
+    instance = affine(standard(x, (2, 3)), instance_weight, instance_bias)
+    return mixed(gate, batch, instance)
+
+
+def parts(norm):
+    """The parameters of a mixture, in the order of `textbook`."""
+    return [getattr(norm, name) for name in PARTS]
 
 
 def drawn_mixture(channels, dtype=torch.float64, seed=3, **options):
@@ -45,23 +59,22 @@ def drawn_mixture(channels, dtype=torch.float64, seed=3, **options):
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name in (*PARTS, "running_mean", "running_var"):
-            if getattr(norm, name) is not None:
-                getattr(norm, name).copy_(
-                    torch.rand(channels, generator=draw, dtype=torch.float64) + 0.1
-                )
+            value = getattr(norm, name)
+            if value is not None:
+                drawn = torch.rand(channels, generator=draw, dtype=torch.float64)
+                value.copy_(drawn + 0.1)
     return norm
 
 
 def gradients(y, inputs, seed=9):
-    dy = torch.randn(
-        y.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-    ).to(y.dtype)
-    return torch.autograd.grad(y, inputs, dy)
+    draw = torch.Generator().manual_seed(seed)
+    grad_y = torch.randn(y.shape, generator=draw, dtype=torch.float64)
+    return torch.autograd.grad(y, inputs, grad_y.to(y.dtype))
 
 
-def close(found, expected, tolerance=1e-6):
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one.double(), other.double(), rtol=tolerance, atol=tolerance)
+def close(values, expected, tolerance=1e-6):
+    for value, wanted in zip(values, expected, strict=True):
+        torch.testing.assert_close(value.double(), wanted.double(), rtol=tolerance, atol=tolerance)
 
 
 # ---- the numbers
@@ -70,25 +83,29 @@ def close(found, expected, tolerance=1e-6):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_instance_norm_is_the_textbooks_and_torchs(layout):
     x = maps(4, 5, 6, 3, layout=layout).requires_grad_()
-    ours, torchs = InstanceNorm(5).double(), nn.InstanceNorm2d(5, affine=True).double()
+    ours = InstanceNorm(5).double()
+    torchs = nn.InstanceNorm2d(5, affine=True).double()
     assert list(ours.state_dict()) == ["weight", "bias"]
+    values = {"weight": torch.linspace(0.5, 2, 5), "bias": torch.linspace(-1, 1, 5)}
     for norm in (ours, torchs):
-        norm.load_state_dict(
-            {"weight": torch.linspace(0.5, 2, 5), "bias": torch.linspace(-1, 1, 5)}
-        )
-    y, own = ours(x), [x, *ours.parameters()]
-    by_hand = ours.weight[:, None, None] * standard(x, (2, 3)) + ours.bias[:, None, None]
-    assert y.is_contiguous(memory_format=layout) and ours.eval()(x).equal(y)
-    for other, inputs in ((by_hand, own), (torchs(x), [x, *torchs.parameters()])):
-        close([y], [other])
-        close(gradients(ours(x), own), gradients(other, inputs))
+        norm.load_state_dict(values)
+    y = ours(x)
+    inputs = [x, *ours.parameters()]
+    by_hand = affine(standard(x, (2, 3)), ours.weight, ours.bias)
+    assert y.is_contiguous(memory_format=layout)
+    assert ours.eval()(x).equal(y)
+    for expected, its_inputs in ((by_hand, inputs), (torchs(x), [x, *torchs.parameters()])):
+        close([y], [expected])
+        close(gradients(ours(x), inputs), gradients(expected, its_inputs))
     x = x.detach().float()
     torch.testing.assert_close(ours.float()(x), torchs.float()(x), rtol=1e-6, atol=2e-6)
 
 
 def test_instance_norm_does_not_see_scale_and_offset():
-    x, norm = maps(3, 4, 8, 8), InstanceNorm(4).double()
-    a, b = torch.rand(3, 4, 1, 1).double() + 0.5, torch.randn(3, 4, 1, 1).double()
+    x = maps(3, 4, 8, 8)
+    norm = InstanceNorm(4).double()
+    a = torch.rand(3, 4, 1, 1).double() + 0.5
+    b = torch.randn(3, 4, 1, 1).double()
     close([norm(a * x + b)], [norm(x)], 1e-4)  # up to eps
     mean, var = moments(norm(x))
     close([mean, var], [torch.zeros(3, 4, 1, 1), torch.ones(3, 4, 1, 1)], 1e-4)
@@ -96,65 +113,65 @@ def test_instance_norm_does_not_see_scale_and_offset():
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_mixture_is_the_textbooks(layout):
-    x, norm = maps(4, 5, 6, 3, layout=layout).requires_grad_(), drawn_mixture(5)
-    y, inputs = norm(x), [x, *(getattr(norm, name) for name in PARTS)]
-    for other in (textbook(*inputs), copy.deepcopy(norm).two_branches(x)):
-        close([y], [other])
+    x = maps(4, 5, 6, 3, layout=layout).requires_grad_()
+    norm = drawn_mixture(5)
+    y = norm(x)
+    inputs = [x, *parts(norm)]
+    close([y], [textbook(*inputs)])
+    close([y], [copy.deepcopy(norm).two_branches(x)])
     close(gradients(y, inputs), gradients(textbook(*inputs), inputs))
     assert y.is_contiguous(memory_format=layout)
-    norm.eval()
-    frozen = (x - norm.running_mean[:, None, None]) / (
-        norm.running_var[:, None, None] + 1e-5
-    ).sqrt()
-    gate = norm.gate[:, None, None]
-    other = gate * (frozen * norm.weight[:, None, None] + norm.bias[:, None, None]) + (1 - gate) * (
-        standard(x, (2, 3)) * norm.instance_weight[:, None, None]
-        + norm.instance_bias[:, None, None]
-    )
-    close([norm(x)], [other])
-    close(gradients(norm(x), inputs), gradients(other, inputs))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_mixture_in_evaluation_is_the_textbooks(layout):
+    x = maps(4, 5, 6, 3, layout=layout).requires_grad_()
+    norm = drawn_mixture(5).eval()
+    centred = x - norm.running_mean[:, None, None]
+    deviation = (norm.running_var + 1e-5).sqrt()
+    batch = affine(centred / deviation[:, None, None], norm.weight, norm.bias)
+    instance = affine(standard(x, (2, 3)), norm.instance_weight, norm.instance_bias)
+    expected = mixed(norm.gate, batch, instance)
+    inputs = [x, *parts(norm)]
+    close([norm(x)], [expected])
+    close(gradients(norm(x), inputs), gradients(expected, inputs))
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_gradients_by_differences(training):
-    norm, x = (
-        drawn_mixture(3).train(training),
-        maps(2, 3, 3, 2, layout=torch.channels_last).requires_grad_(),
-    )
+    norm = drawn_mixture(3).train(training)
+    x = maps(2, 3, 3, 2, layout=torch.channels_last).requires_grad_()
     norm.momentum = 0.0  # so that every call of gradcheck meets the same layer
-    torch.autograd.gradcheck(
-        lambda x, *parts: norm(x), [x, *(getattr(norm, name) for name in PARTS)]
-    )
-    one = InstanceNorm(3).double()
-    torch.autograd.gradcheck(lambda x, *parts: one(x), [x, one.weight, one.bias])
+    torch.autograd.gradcheck(lambda x, *_: norm(x), [x, *parts(norm)])
+    instance = InstanceNorm(3).double()
+    torch.autograd.gradcheck(lambda x, *_: instance(x), [x, *instance.parameters()])
 
 
 def test_gates_one_and_zero():
     x = maps(6, 4, 5, 3).requires_grad_()
-    mixture, batch = BatchInstanceNorm(4).double(), nn.BatchNorm2d(4).double()
+    mixture = BatchInstanceNorm(4).double()
+    batch = nn.BatchNorm2d(4).double()
     for training in (True, False):
-        y, z = mixture.train(training)(x), batch.train(training)(x)
+        y = mixture.train(training)(x)
+        z = batch.train(training)(x)
         close([y, gradients(y, x)[0]], [z, gradients(z, x)[0]])
     instance = InstanceNorm(4).double()
     with torch.no_grad():
         mixture.gate.zero_()
-    y, z = mixture(x), instance(x)
+    y = mixture(x)
+    z = instance(x)
     close([y, gradients(y, x)[0]], [z, gradients(z, x)[0]])
     last = x.detach().contiguous(memory_format=torch.channels_last)
     assert mixture(last).equal(instance(last))  # on channels_last bit for bit
 
 
 def test_one_picture_makes_batch_norm_an_instance_norm():
-    x, y = maps(1, 4, 5, 3), drawn_mixture(4)
+    x = maps(1, 4, 5, 3)
+    close([BatchInstanceNorm(4).double()(x)], [InstanceNorm(4).double()(x)])
+    norm = drawn_mixture(4)
     with torch.no_grad():
-        y.gate.fill_(1)
-    close(
-        [BatchInstanceNorm(4).double()(x), y(x)],
-        [
-            InstanceNorm(4).double()(x),
-            standard(x, (2, 3)) * y.weight[:, None, None] + y.bias[:, None, None],
-        ],
-    )
+        norm.gate.fill_(1)
+    close([norm(x)], [affine(standard(x, (2, 3)), norm.weight, norm.bias)])
 
 
 def test_law_of_total_variance():
@@ -169,25 +186,21 @@ def test_law_of_total_variance():
     "options", [{}, {"momentum": None}, {"momentum": 0.3}, {"track_running_stats": False}]
 )
 def test_running_statistics_are_those_of_torch(options):
-    ours, torchs = BatchInstanceNorm(4, gate=0.3, **options), nn.BatchNorm2d(4, **options)
+    ours = BatchInstanceNorm(4, gate=0.3, **options)
+    torchs = nn.BatchNorm2d(4, **options)
     for seed in range(3):
         for norm in (ours, torchs):
             norm.train()(maps(5, 4, 3, 2, dtype=torch.float32, seed=seed))
-    assert ours.state_dict().keys() - torchs.state_dict().keys() == {
-        "gate",
-        "instance_weight",
-        "instance_bias",
-    }
+    more = ours.state_dict().keys() - torchs.state_dict().keys()
+    assert more == {"gate", "instance_weight", "instance_bias"}
     for name, value in torchs.state_dict().items():
         torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-6, atol=1e-6)
     x = maps(5, 4, 3, 2, dtype=torch.float32, seed=8)
     with torch.no_grad():
         ours.gate.fill_(1)
     torch.testing.assert_close(ours.eval()(x), torchs.eval()(x), rtol=1e-5, atol=1e-6)
-    assert all(
-        value.equal(ours.state_dict()[name])
-        for name, value in copy.deepcopy(ours).state_dict().items()
-    )
+    for name, value in copy.deepcopy(ours).state_dict().items():
+        assert value.equal(ours.state_dict()[name])
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -201,13 +214,15 @@ def test_large_means_cost_few_digits(make, layout):
     exact = x.double().var((2, 3), correction=0, keepdim=True)
     assert ((var - exact).abs() / exact).max() < 1e-5
     norm = make(6)
-    exact, x64 = copy.deepcopy(norm).double(), x.double().requires_grad_()
-    y, z = norm(x.requires_grad_()), exact(x64)
-    assert (y - z).abs().max() < 5e-5
-    for one, other in zip(
-        gradients(y, [x, *norm.parameters()]), gradients(z, [x64, *exact.parameters()])
-    ):
-        assert (one - other).abs().max() < 5e-5 * other.abs().max()
+    exact_norm = copy.deepcopy(norm).double()
+    exact_x = x.double().requires_grad_()
+    y = norm(x.requires_grad_())
+    exact_y = exact_norm(exact_x)
+    assert (y - exact_y).abs().max() < 5e-5
+    grads = gradients(y, [x, *norm.parameters()])
+    exact_grads = gradients(exact_y, [exact_x, *exact_norm.parameters()])
+    for grad, exact_grad in zip(grads, exact_grads):
+        assert (grad - exact_grad).abs().max() < 5e-5 * exact_grad.abs().max()
 
 
 # ---- inputs of every kind
@@ -215,10 +230,12 @@ def test_large_means_cost_few_digits(make, layout):
 
 @pytest.mark.parametrize("make", [InstanceNorm, BatchInstanceNorm, IBN])
 def test_layout_type_and_slices(make):
-    norm, x = make(6), maps(4, 8, 6, 4, dtype=torch.float32)
+    norm = make(6)
+    x = maps(4, 8, 6, 4, dtype=torch.float32)
     expected = copy.deepcopy(norm)(x[:, 1:7].contiguous())
     last = x.contiguous(memory_format=torch.channels_last)[:, 1:7]
-    for view in (x[:, 1:7], last, x[:, 1:7].transpose(2, 3).contiguous().transpose(2, 3)):
+    turned = x[:, 1:7].transpose(2, 3).contiguous().transpose(2, 3)
+    for view in (x[:, 1:7], last, turned):
         torch.testing.assert_close(copy.deepcopy(norm)(view), expected, rtol=1e-5, atol=1e-5)
     y = norm(last)
     assert y.is_contiguous(memory_format=torch.channels_last)
@@ -229,9 +246,8 @@ def test_layout_type_and_slices(make):
     torch.testing.assert_close(uneven.grad, other.grad, rtol=1e-4, atol=1e-6)
     half = norm(last.bfloat16().requires_grad_())
     half.float().sum().backward()
-    assert half.dtype == torch.bfloat16 and {value.grad.dtype for value in norm.parameters()} == {
-        torch.float32
-    }
+    assert half.dtype == torch.bfloat16
+    assert {value.grad.dtype for value in norm.parameters()} == {torch.float32}
     torch.testing.assert_close(half.float(), y, rtol=0.02, atol=0.03)
 
 
@@ -246,19 +262,19 @@ def test_autocast(kind, device):
     with torch.autocast(device, torch.bfloat16):
         y = model(x)
     y.float().sum().backward()
-    assert y.dtype == torch.bfloat16 and all(
-        value.grad.isfinite().all() for value in model.parameters()
-    )
+    assert y.dtype == torch.bfloat16
+    assert all(value.grad.isfinite().all() for value in model.parameters())
     torch.testing.assert_close(y.float(), expected, rtol=0.05, atol=0.05)
 
 
 def test_frozen_parts():
-    x, norm = maps(4, 5, 6, 3), drawn_mixture(5)
-    all_parts = gradients(norm(x), [getattr(norm, name) for name in PARTS])
-    for kept, expected in zip(PARTS, all_parts):
+    x = maps(4, 5, 6, 3)
+    norm = drawn_mixture(5)
+    all_grads = gradients(norm(x), parts(norm))
+    for learnt, expected in zip(PARTS, all_grads):
         for name in PARTS:
-            getattr(norm, name).requires_grad_(name == kept)
-        close(gradients(norm(x), [getattr(norm, kept)]), [expected])
+            getattr(norm, name).requires_grad_(name == learnt)
+        close(gradients(norm(x), [getattr(norm, learnt)]), [expected])
     norm.requires_grad_(False)
     assert not norm(x).requires_grad
     leaf = x.clone().requires_grad_()
@@ -266,17 +282,19 @@ def test_frozen_parts():
 
 
 def test_gradients_of_gradients_need_the_two_branches():
-    x, norm = maps(2, 3, 3, 2).requires_grad_(), drawn_mixture(3)
+    x = maps(2, 3, 3, 2).requires_grad_()
+    norm = drawn_mixture(3)
     norm.momentum = 0.0
 
     def bent(y):
-        return torch.autograd.grad(y.pow(3).sum(), norm.gate, create_graph=True)[0].square().sum()
+        (grad,) = torch.autograd.grad(y.pow(3).sum(), norm.gate, create_graph=True)
+        return grad.square().sum()
 
     with pytest.raises(RuntimeError, match="once_differentiable"):
         bent(norm(x)).backward()
     norm.second_order = True
-    inputs = [x, *(getattr(norm, name) for name in PARTS)]
-    close(torch.autograd.grad(bent(norm(x)), x), torch.autograd.grad(bent(textbook(*inputs)), x))
+    expected = bent(textbook(x, *parts(norm)))
+    close(torch.autograd.grad(bent(norm(x)), x), torch.autograd.grad(expected, x))
 
 
 @pytest.mark.parametrize("norm", [InstanceNorm(3), BatchInstanceNorm(3)])
@@ -296,52 +314,48 @@ def test_clamp_gates():
         model[0].gate.copy_(torch.tensor([-0.5, 0.5, 1.5]))
         model[1][0].gate.fill_(7)
     clamp_gates(model)
-    assert (
-        model[0].gate.tolist() == [0, 0.5, 1]
-        and model[1][0].gate.tolist() == [1, 1]
-        and model[0].gate.requires_grad
-    )
+    assert model[0].gate.tolist() == [0, 0.5, 1]
+    assert model[1][0].gate.tolist() == [1, 1]
+    assert model[0].gate.requires_grad
 
 
 # ---- feature norm, IBN
 
 
 def test_feature_norm():
-    norm, x = FeatureNorm(4), maps(6, 4, dtype=torch.float32).requires_grad_()
+    norm = FeatureNorm(4)
+    x = maps(6, 4, dtype=torch.float32).requires_grad_()
     torch.testing.assert_close(norm(x), standard(x, 0), rtol=1e-5, atol=1e-5)
-    assert (
-        not any(value.requires_grad for value in norm.parameters())
-        and norm.bias.count_nonzero() == 0
-    )
-    assert (
-        FeatureNorm(4, learn_scale=True).weight.requires_grad
-        and not FeatureNorm(4, learn_scale=True).bias.requires_grad
-    )
+    assert not any(value.requires_grad for value in norm.parameters())
+    assert norm.bias.count_nonzero() == 0
+    assert FeatureNorm(4, learn_scale=True).weight.requires_grad
+    assert not FeatureNorm(4, learn_scale=True).bias.requires_grad
     assert list(norm.state_dict()) == list(BNNeck(4).state_dict())
     pictures = maps(6, 4, 3, 2, dtype=torch.float32)
     torch.testing.assert_close(norm(pictures), standard(pictures, (0, 2, 3)), rtol=1e-5, atol=1e-5)
     norm.eval()
-    zero, one = norm(torch.zeros(1, 4)), norm(torch.ones(1, 4))
+    zero = norm(torch.zeros(1, 4))
+    one = norm(torch.ones(1, 4))
     torch.testing.assert_close(norm(x), zero + (one - zero) * x)  # a fixed affine map
     with pytest.raises(ValueError, match="FeatureNorm got"):
         norm(torch.zeros(2, 4, 3))
 
 
 def test_ibn():
-    x, norm = maps(5, 7, 4, 3, dtype=torch.float32), IBN(7)
-    y, h = norm(x), 3
-    torch.testing.assert_close(
-        y,
-        torch.cat([standard(x[:, :h], (2, 3)), standard(x[:, h:], (0, 2, 3))], 1),
-        rtol=1e-5,
-        atol=1e-5,
-    )
+    x = maps(5, 7, 4, 3, dtype=torch.float32)
+    norm = IBN(7)
+    y = norm(x)
+    h = 3
+    instance = standard(x[:, :h], (2, 3))
+    batch = standard(x[:, h:], (0, 2, 3))
+    torch.testing.assert_close(y, torch.cat([instance, batch], 1), rtol=1e-5, atol=1e-5)
     assert {"IN.weight", "IN.bias", "BN.weight", "BN.running_var"} <= set(norm.state_dict())
     scale = torch.rand(5, 1, 1, 1) + 0.5
     turned = norm(x * scale + torch.randn(5, 1, 1, 1))
     torch.testing.assert_close(turned[:, :h], y[:, :h], rtol=1e-3, atol=1e-4)
     assert (turned - y)[:, h:].abs().max() > 0.1
-    assert IBN(7, 0)(x).equal(nn.BatchNorm2d(7)(x)) and IBN(7, 1)(x).equal(InstanceNorm(7)(x))
+    assert IBN(7, 0)(x).equal(nn.BatchNorm2d(7)(x))
+    assert IBN(7, 1)(x).equal(InstanceNorm(7)(x))
     mixture = BatchInstanceNorm(7)  # IBN is a mixture with gates of 0 and 1
     with torch.no_grad():
         mixture.gate[:h] = 0
@@ -352,7 +366,8 @@ def test_ibn():
 
 @pytest.mark.parametrize("make", [InstanceNorm, BatchInstanceNorm, IBN, FeatureNorm])
 def test_in_evaluation_a_picture_does_not_see_its_mates(make):
-    norm, x = make(6).eval(), maps(5, 6, 4, 3, dtype=torch.float32)
+    norm = make(6).eval()
+    x = maps(5, 6, 4, 3, dtype=torch.float32)
     torch.testing.assert_close(norm(x)[:2], norm(x[:2]))
     if make is not InstanceNorm:
         assert not torch.allclose(norm.train()(x)[:2], norm(x[:2]), atol=1e-2)

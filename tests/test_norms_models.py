@@ -1,4 +1,7 @@
-"""The norms of a model swapped for others, and their statistics re-estimated: as a whole, and camera by camera."""
+"""The norms of a model swapped for others, and their statistics re-estimated.
+
+As a whole, and camera by camera.
+"""
 
 import contextlib
 
@@ -30,14 +33,14 @@ def test_a_resnet50_has_53_norms_and_26560_gates():
 
 
 def test_ibn_a_by_rule():
-    """The first norm of every block of layer1 to layer3: 13 in a ResNet-50, and as many parameters as before."""
+    """The first norm of every block of layer1 to layer3: 13 in a ResNet-50, no parameter more."""
     model = make_trunk("resnet50")
     before = sum(value.numel() for value in model.parameters())
-    swap_norms(
-        model,
-        IBN,
-        lambda name, norm: name.startswith(("layer1", "layer2", "layer3")) and name.endswith("bn1"),
-    )
+
+    def first_of_a_block(name, norm):
+        return name.startswith(("layer1", "layer2", "layer3")) and name.endswith("bn1")
+
+    swap_norms(model, IBN, first_of_a_block)
     assert sum(isinstance(module, IBN) for module in model.modules()) == 13
     assert sum(value.numel() for value in model.parameters()) == before
 
@@ -56,15 +59,16 @@ def trained(seed=0):
 
 
 def test_a_swapped_layer_keeps_its_numbers():
-    model, images = trained().eval(), maps(4, 3, 32, 16)
+    model = trained().eval()
+    images = maps(4, 3, 32, 16)
     expected = model(images)
     old = {name: value.clone() for name, value in model.state_dict().items()}
-    assert swap_norms(model, BatchInstanceNorm) is model and not model.bn1.training
+    assert swap_norms(model, BatchInstanceNorm) is model
+    assert not model.bn1.training
     torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-4)
     assert all(value.equal(model.state_dict()[name]) for name, value in old.items())
-    assert (model.bn1.eps, model.bn1.momentum) == (1e-3, 0.2) and (
-        model.bn1.instance_weight == 1
-    ).all()
+    assert (model.bn1.eps, model.bn1.momentum) == (1e-3, 0.2)
+    assert (model.bn1.instance_weight == 1).all()
     halves = swap_norms(
         trained(), lambda channels: IBN(channels, 0.25), lambda name, norm: name == "layer1.0.bn1"
     )
@@ -72,9 +76,11 @@ def test_a_swapped_layer_keeps_its_numbers():
     for name in ("weight", "bias"):
         joined = torch.cat([getattr(mixed.IN, name), getattr(mixed.BN, name)])
         assert joined.equal(old[f"layer1.0.bn1.{name}"])
-    assert mixed.BN.running_var.equal(old["layer1.0.bn1.running_var"][6:]) and mixed.IN.eps == 1e-3
+    assert mixed.BN.running_var.equal(old["layer1.0.bn1.running_var"][6:])
+    assert mixed.IN.eps == 1e-3
     plain = swap_norms(trained(), FeatureNorm, lambda name, norm: name == "bn1").bn1
-    assert (plain.weight == 1).all() and plain.running_mean.equal(old["bn1.running_mean"])
+    assert (plain.weight == 1).all()
+    assert plain.running_mean.equal(old["bn1.running_mean"])
     assert swap_norms(trained().double(), InstanceNorm).bn1.weight.dtype == torch.float64
 
 
@@ -85,20 +91,25 @@ def test_swapping_needs_a_norm_and_keeps_a_shared_one():
         swap_norms(nn.Linear(2, 2), InstanceNorm)
     shared = nn.BatchNorm2d(3)
     model = swap_norms(nn.Sequential(shared, nn.ReLU(), shared), InstanceNorm)
-    assert model[0] is model[2] and isinstance(model[0], InstanceNorm)
+    assert model[0] is model[2]
+    assert isinstance(model[0], InstanceNorm)
 
 
 # ---- re-estimated statistics
 
 
 class Net(nn.Module):
-    """Every kind of batch norm, and dropout; `frozen` stands in evaluation mode in a training model."""
+    """Every kind of batch norm, and dropout; `frozen` is in evaluation mode in a training model."""
 
     def __init__(self):
         super().__init__()
-        self.frozen, self.mixed = nn.BatchNorm2d(3, momentum=None), BatchInstanceNorm(4, gate=0.5)
-        self.conv, self.drop, self.neck = nn.Conv2d(3, 4, 3), nn.Dropout(0.5), BNNeck(4)
-        self.last, self.loose = FeatureNorm(4), nn.BatchNorm2d(4, track_running_stats=False)
+        self.frozen = nn.BatchNorm2d(3, momentum=None)
+        self.mixed = BatchInstanceNorm(4, gate=0.5)
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.drop = nn.Dropout(0.5)
+        self.neck = BNNeck(4)
+        self.last = FeatureNorm(4)
+        self.loose = nn.BatchNorm2d(4, track_running_stats=False)
 
     def forward(self, images):
         maps = self.loose(self.drop(self.mixed(self.conv(self.frozen(images)))))
@@ -115,27 +126,31 @@ def prepared():
 
 
 def state(model):
-    return (
-        {name: value.clone() for name, value in model.state_dict().items()},
-        [module.training for module in model.modules()],
-        [getattr(m, "momentum", 0) for m in model.modules()],
-    )
+    """Numbers, modes and momenta of a model."""
+    values = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    momenta = [getattr(module, "momentum", 0) for module in model.modules()]
+    return values, modes, momenta
 
 
-def same(one, other):
-    return (
-        all(value.equal(other[0][name]) for name, value in one[0].items()) and one[1:] == other[1:]
-    )
+def same(first, second):
+    """Whether two `state`s are equal, bit for bit."""
+    if first[1:] != second[1:]:
+        return False
+    return all(value.equal(second[0][name]) for name, value in first[0].items())
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_statistics_are_put_back(fails):
-    model, images = prepared(), maps(7, 3, 8, 4, mean=4.0)
+    model = prepared()
+    images = maps(7, 3, 8, 4, mean=4.0)
     before = state(model)
     with pytest.raises(KeyError) if fails else contextlib.nullcontext():
         with reestimated_statistics(model, images, batch=3) as inside:
-            assert inside is model and not any(module.training for module in model.modules())
-            assert not same(state(model), before) and model(images).requires_grad
+            assert inside is model
+            assert not any(module.training for module in model.modules())
+            assert not same(state(model), before)
+            assert model(images).requires_grad
             model.train()(images)  # whatever is done to the statistics is undone
             if fails:
                 raise KeyError
@@ -146,8 +161,9 @@ def test_statistics_are_put_back(fails):
 
 
 def test_reestimated_statistics_are_those_of_the_set():
-    """With one batch, evaluation inside gives what training gives without dropout, up to the unbiased variance."""
-    model, images = prepared(), maps(64, 3, 8, 4, mean=4.0)
+    """With one batch, evaluation is training without dropout, up to the unbiased variance."""
+    model = prepared()
+    images = maps(64, 3, 8, 4, mean=4.0)
     with reestimated_statistics(model, images):
         torch.testing.assert_close(model.frozen.running_mean, images.mean((0, 2, 3)))
         torch.testing.assert_close(model.frozen.running_var, images.var((0, 2, 3)))
@@ -163,7 +179,8 @@ def test_reestimated_statistics_are_those_of_the_set():
 
 
 def test_estimation_forgets_what_was_there_and_keeps_no_graph():
-    model, images = prepared(), maps(6, 3, 8, 4)
+    model = prepared()
+    images = maps(6, 3, 8, 4)
     model.frozen.running_mean.fill_(float("nan"))
     graphs = []
     watch = model.conv.register_forward_hook(
@@ -171,7 +188,8 @@ def test_estimation_forgets_what_was_there_and_keeps_no_graph():
     )
     with reestimated_statistics(model, images, batch=3):
         watch.remove()
-        assert model(images).isfinite().all() and graphs == [False, False]
+        assert model(images).isfinite().all()
+        assert graphs == [False, False]
     assert model.frozen.running_mean.isnan().all()
 
 
@@ -183,11 +201,10 @@ def test_pieces_and_what_has_no_statistics():
     ]
     for count in range(2, 12):
         pieces = interleaved(torch.arange(count), 2)
-        assert (
-            torch.cat(pieces).sort().values.equal(torch.arange(count))
-            and min(map(len, pieces)) >= 2
-        )
-    model, images = prepared(), maps(4, 3, 8, 4)
+        assert torch.cat(pieces).sort().values.equal(torch.arange(count))
+        assert min(map(len, pieces)) >= 2
+    model = prepared()
+    images = maps(4, 3, 8, 4)
     before = state(model)
     for wrong, batch in ((images[:1], None), (images, 1), ([images, images[:1]], None), ([], None)):
         with (
@@ -204,15 +221,14 @@ def test_pieces_and_what_has_no_statistics():
 class Small(nn.Module):
     def __init__(self):
         super().__init__()
-        self.conv, self.norm, self.drop, self.neck = (
-            nn.Conv2d(3, 5, 3),
-            nn.BatchNorm2d(5),
-            nn.Dropout(0.5),
-            BNNeck(5),
-        )
+        self.conv = nn.Conv2d(3, 5, 3)
+        self.norm = nn.BatchNorm2d(5)
+        self.drop = nn.Dropout(0.5)
+        self.neck = BNNeck(5)
 
     def forward(self, images):
-        feature = self.drop(self.norm(self.conv(images)).relu().mean((2, 3)))
+        maps = self.norm(self.conv(normalize(images)))
+        feature = self.drop(maps.relu().mean((2, 3)))
         return Output(feature, None, self.neck(feature))
 
 
@@ -229,43 +245,51 @@ def people(count=13, seed=0):
 
 
 def by_hand(model, data, mirror):
-    """Each camera in one batch, the norms written out: biased variances on the way through, unbiased ones kept."""
+    """Each camera in one batch, the norms written out.
+
+    Variances are biased on the way through, and unbiased where they are kept.
+    """
     features = [None] * len(data)
     for camera in set(data.cameras.tolist()):
         places = [place for place in range(len(data)) if data.cameras[place] == camera]
         images = normalize(data.images[places])
         both = torch.cat([images, images.flip(3)]) if mirror else images
         maps = model.conv(both)
-        centre, values = maps.mean((0, 2, 3), keepdim=True), maps.numel() / 5
+        centre = maps.mean((0, 2, 3), keepdim=True)
+        values = maps.numel() / 5
         spread = (maps - centre).square().mean((0, 2, 3), keepdim=True)
-        pooled = ((maps - centre) / (spread + 1e-5).sqrt()).relu().mean((2, 3))
-        kept = (
-            ((maps - centre) / (spread * values / (values - 1) + 1e-5).sqrt()).relu().mean((2, 3))
-        )
-        neck = (kept - pooled.mean(0)) / (pooled.var(0) + 1e-5).sqrt()
+        unbiased = spread * values / (values - 1)
+        on_the_way = ((maps - centre) / (spread + 1e-5).sqrt()).relu().mean((2, 3))
+        feature = ((maps - centre) / (unbiased + 1e-5).sqrt()).relu().mean((2, 3))
+        neck = (feature - on_the_way.mean(0)) / (on_the_way.var(0) + 1e-5).sqrt()
         total = neck.view(2, len(images), 5).sum(0) if mirror else neck
-        for place, feature in zip(places, total):
-            features[place] = feature / feature.norm()
+        for place, row in zip(places, total):
+            features[place] = row / row.norm()
     return torch.stack(features)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_embedding_by_camera(mirror):
     torch.manual_seed(0)
-    model, data = Small().train(), people()
+    model = Small().train()
+    data = people()
     before = state(model)
     found = embed_by_camera(model, data, mirror=mirror)
-    assert found.shape == (13, 5) and found.dtype == torch.float32 and not found.requires_grad
+    assert found.shape == (13, 5)
+    assert found.dtype == torch.float32
+    assert not found.requires_grad
     torch.testing.assert_close(found, by_hand(model, data, mirror).detach(), rtol=1e-4, atol=1e-5)
     assert same(state(model), before)
     pieces = embed_by_camera(model, data, mirror=mirror, batch=2)  # near, but not the same
-    assert 1e-4 < (pieces - found).abs().max() and (pieces * found).sum(1).mean() > 0.5
+    assert 1e-4 < (pieces - found).abs().max()
+    assert (pieces * found).sum(1).mean() > 0.5
     plain = embed(model, data, mirror=mirror)
     assert (plain - found).abs().max() > 0.1
 
 
 def test_embedding_by_camera_needs_two_pictures_each():
-    model, data = Small(), people()
+    model = Small()
+    data = people()
     with pytest.raises(ValueError, match="camera 2 has one picture"):
         embed_by_camera(model, data[[0, 3, 1, 4, 2 if data.cameras[2] == 2 else 8]])
     with pytest.raises(ValueError, match="0 pictures"):
@@ -275,7 +299,8 @@ def test_embedding_by_camera_needs_two_pictures_each():
 def test_exam_camera_by_camera():
     """Statistics of a camera come from both sides together."""
     torch.manual_seed(0)
-    model, data = Small(), people(24)
+    model = Small()
+    data = people(24)
     exam = Exam(data[:9], data[9:])
     found = evaluate_exam(model, exam, per_camera=True)
     features = by_hand(model, data, False).detach()

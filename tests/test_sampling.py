@@ -1,26 +1,27 @@
 """Batches: right shape, distinct people, the same for the same seed, and able to start anywhere."""
 
-from itertools import islice
+import itertools
 
 import pytest
 import torch
 
 from reidkit.sampling import domain_balanced_batches, generator, pk_batches, step_seed
 
-IDS = torch.tensor([7] * 5 + [3] * 2 + [9] * 1 + [4] * 6 + [5] * 4 + [-1] * 3)[
-    torch.randperm(21, generator=torch.Generator().manual_seed(0))
-]
+SORTED = torch.tensor([7] * 5 + [3] * 2 + [9] * 1 + [4] * 6 + [5] * 4 + [-1] * 3)
+IDS = SORTED[torch.randperm(21, generator=torch.Generator().manual_seed(0))]
 
 
 def take(stream, count):
-    return torch.stack(list(islice(stream, count)))
+    return torch.stack(list(itertools.islice(stream, count)))
 
 
 def test_each_batch_has_P_people_and_K_pictures_in_a_row():
     for batch in take(pk_batches(IDS, 4, 3, seed=1), 30):
         people = IDS[batch].reshape(4, 3)
-        assert batch.dtype == torch.int64 and (people == people[:, :1]).all()
-        assert len(people[:, 0].unique()) == 4 and (people >= 0).all()
+        assert batch.dtype == torch.int64
+        assert (people == people[:, :1]).all()
+        assert len(people[:, 0].unique()) == 4
+        assert (people >= 0).all()
 
 
 def test_few_pictures_repeat_and_many_do_not():
@@ -32,15 +33,13 @@ def test_few_pictures_repeat_and_many_do_not():
             assert len(row.unique()) == min(have, 4)
             seen.setdefault(person, set()).update(row.tolist())
     for person, pictures in seen.items():
-        assert pictures == set(
-            torch.nonzero(IDS == person).squeeze(1).tolist()
-        )  # in time every picture comes
+        # In time every picture comes.
+        assert pictures == set(torch.nonzero(IDS == person).squeeze(1).tolist())
 
 
 def test_one_pass_shows_each_person_once():
-    people = IDS[take(pk_batches(IDS, 2, 3, seed=3), 2)][
-        ..., ::3
-    ].flatten()  # 5 people: 2 batches of 2 a pass
+    batches = take(pk_batches(IDS, 2, 3, seed=3), 2)  # 5 people: 2 batches of 2 in a pass
+    people = IDS[batches][..., ::3].flatten()
     assert len(people.unique()) == 4
 
 
@@ -62,15 +61,12 @@ def test_too_few_people_names_both_numbers_at_once():
 
 
 def test_domains_share_a_batch_evenly():
-    ids, domains = (
-        torch.arange(12).repeat_interleave(3),
-        torch.arange(36) // 12,
-    )  # 4 people in each of 3 domains
+    ids = torch.arange(12).repeat_interleave(3)
+    domains = torch.arange(36) // 12  # 4 people in each of 3 domains
     whole = take(domain_balanced_batches(ids, domains, 6, 2, seed=1), 9)
     for batch in whole:
-        assert (
-            domains[batch].tolist() == [0] * 4 + [1] * 4 + [2] * 4 and len(ids[batch].unique()) == 6
-        )
+        assert domains[batch].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+        assert len(ids[batch].unique()) == 6
     assert torch.equal(
         whole[5:], take(domain_balanced_batches(ids, domains, 6, 2, seed=1, start=5), 4)
     )
@@ -81,18 +77,8 @@ def test_domains_share_a_batch_evenly():
 
 
 def test_step_seeds_differ_and_stay():
-    assert (
-        len(
-            {
-                step_seed(seed, purpose, step)
-                for seed in range(3)
-                for purpose in "ab"
-                for step in range(9)
-            }
-        )
-        == 54
-    )
-    assert torch.equal(
-        torch.rand(3, generator=generator(1, 2)), torch.rand(3, generator=generator(1, 2))
-    )
+    counters = itertools.product(range(3), "ab", range(9))  # seed, purpose, step
+    assert len({step_seed(*counter) for counter in counters}) == 54
+    first = torch.rand(3, generator=generator(1, 2))
+    assert torch.equal(first, torch.rand(3, generator=generator(1, 2)))
     assert 0 <= step_seed(0) < 2**63

@@ -1,4 +1,4 @@
-"""Ways to train: each takes what it says, near pairs are those of one domain, an unknown way stops."""
+"""Ways to train: each does what it says, near pairs are of one domain, an unknown way stops."""
 
 import pytest
 import torch
@@ -37,7 +37,8 @@ def test_every_way_trains_its_own_heads():
         model.zero_grad()
         given = batch([0, 0, 0, 0, 1, 1])
         parts = way_losses(way)(model(given.images), given)
-        assert list(parts) == [way] and parts[way].ndim == 0
+        assert list(parts) == [way]
+        assert parts[way].ndim == 0
         parts[way].backward()
         touched = {
             name
@@ -65,13 +66,10 @@ def test_near_pairs_are_of_one_domain():
     ]
     near = [way_losses("verification-near")(o, given)["verification-near"] for o in out]
     every = [way_losses("verification")(o, given)["verification"] for o in out]
-    assert torch.allclose(near[0], near[1]) and not torch.allclose(every[0], every[1])
-    logits = torch.stack(
-        [
-            -(neck[i] - neck[j]).square().sum()
-            for i, j in ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3), (4, 5))
-        ]
-    )
+    assert torch.allclose(near[0], near[1])
+    assert not torch.allclose(every[0], every[1])
+    near_pairs = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3), (4, 5))
+    logits = torch.stack([-(neck[i] - neck[j]).square().sum() for i, j in near_pairs])
     same = torch.tensor([True, False, False, False, False, True, True])
     assert torch.allclose(near[0], losses.balanced_mean(losses.verification(logits, same), same))
 
@@ -82,7 +80,7 @@ def test_an_unknown_way_is_named():
 
 
 def test_two_threads_train_the_same_bits_twice(monkeypatch):
-    """Each picture stands in many pairs: without care their gradients are added in the order in which threads arrive."""
+    """Each picture is in many pairs, whose gradients must not be added as the threads arrive."""
     from reidkit import world
     from reidkit.training import Method, Plan, fit
 

@@ -1,62 +1,76 @@
-"""Other statistics for the batch norms of a trained model: those of the pictures it is about to meet."""
+"""Other statistics for the batch norms of a trained model: those of the pictures it is to meet."""
 
 import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @contextlib.contextmanager
-def reestimated_statistics(model, pictures, batch=None):
-    """Inside the block, the model's batch norms have statistics re-estimated on `pictures`, and it is in evaluation mode.
+def reestimated_statistics(
+    model: nn.Module, pictures: Tensor | Iterable[Tensor], batch: int | None = None
+) -> Iterator[nn.Module]:
+    """Inside the block, the model's batch norms have statistics re-estimated on `pictures`.
 
-    This is AdaBN (Li et al. 2016), and CBN (Zhuang et al. 2020) if the pictures are those of one camera: weights stay,
-    every BatchNorm, BatchInstanceNorm, FeatureNorm and BNNeck forgets its running mean and variance for those of these
-    pictures. pictures: normalised, (N, 3, H, W), or an iterable of such batches. batch: how many of a tensor's pictures
-    go through at once, interleaved; None for all. Each picture counts the same. With one batch the statistics are those
-    of the set exactly; with several, a variance is the mean of those within batches, and deeper layers see inputs that
-    were normalised batch by batch. On exit, also by an exception, statistics and training modes are as before, bit for
-    bit. ValueError for a batch of fewer than two pictures.
+    This is AdaBN (Li et al. 2016), and CBN (Zhuang et al. 2020) if the pictures are those of one
+    camera: weights stay, every BatchNorm, BatchInstanceNorm, FeatureNorm and BNNeck forgets its
+    running mean and variance for those of these pictures. The model is in evaluation mode inside.
+
+    Each picture counts the same. With one batch the statistics are those of the set exactly; with
+    several, a variance is the mean of those within batches, and deeper layers see inputs that were
+    normalised batch by batch. On exit, also by an exception, statistics and training modes are as
+    before, bit for bit.
+
+    Args:
+        model: any module.
+        pictures: (N, 3, H, W) as the model takes them, or an iterable of such batches.
+        batch: how many of a tensor's pictures go through at once, interleaved; None for all.
+    Returns:
+        A context manager that gives the model.
+    Raises:
+        ValueError: a batch of fewer than two pictures.
     """
-    norms = [
-        module
-        for module in model.modules()
-        if isinstance(module, _BatchNorm) and module.track_running_stats
-    ]
+    norms = _tracking_norms(model)
     modes = [(module, module.training) for module in model.modules()]
-    kept = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers(recurse=False)]
     momenta = [norm.momentum for norm in norms]
+    copies = []  # (buffer, its value before)
+    for norm in norms:
+        for buffer in norm.buffers(recurse=False):
+            copies.append((buffer, buffer.clone()))
     try:
         model.eval()
         for norm in norms:
             norm.reset_running_stats()
             norm.train()
-        _estimate(
-            model,
-            norms,
-            interleaved(pictures, batch) if isinstance(pictures, torch.Tensor) else pictures,
-        )
+        batches = interleaved(pictures, batch) if isinstance(pictures, Tensor) else pictures
+        _estimate(model, norms, batches)
         model.eval()
         yield model
     finally:
         for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum
         with torch.no_grad():
-            for buffer, value in kept:
+            for buffer, value in copies:
                 buffer.copy_(value)
         for module, training in modes:
             module.training = training
 
 
 @contextlib.contextmanager
-def held_statistics(model):
-    """Inside the block, batch norms in training mode normalise by the batch and keep their running mean and variance as they
-    are: what MetaBIN calls "hold". What was tracked before is tracked again on exit."""
-    norms = [
-        module
-        for module in model.modules()
-        if isinstance(module, _BatchNorm) and module.track_running_stats
-    ]
+def held_statistics(model: nn.Module) -> Iterator[nn.Module]:
+    """Inside the block, batch norms in training mode leave their running statistics alone.
+
+    They normalise by the batch and keep their running mean and variance as they are: what MetaBIN
+    calls "hold". What was tracked before is tracked again on exit.
+
+    Args:
+        model: any module.
+    Returns:
+        A context manager that gives the model.
+    """
+    norms = _tracking_norms(model)
     try:
         for norm in norms:
             norm.track_running_stats = False
@@ -66,36 +80,56 @@ def held_statistics(model):
             norm.track_running_stats = True
 
 
-def interleaved(pictures, batch=None):
-    """Slices [i::n] of N pictures, each at most `batch` long but never one picture alone; anything that can be sliced.
+def _tracking_norms(model):
+    """The batch norms of a model that keep running statistics."""
+    norms = []
+    for module in model.modules():
+        if isinstance(module, _BatchNorm) and module.track_running_stats:
+            norms.append(module)
+    return norms
 
-    Neighbours in a set are alike, so that runs of them would underestimate the variance."""
+
+def interleaved(pictures: Sequence, batch: int | None = None) -> list:
+    """Slices [i::n] of N pictures, each at most `batch` long but never one picture alone.
+
+    Neighbours in a set are alike, so that runs of them would underestimate the variance.
+
+    Args:
+        pictures: a tensor (N, ...), or anything else that can be sliced.
+        batch: pictures in a slice at most; None for all in one.
+    Returns:
+        The slices.
+    Raises:
+        ValueError: fewer than two pictures, or a batch of fewer.
+    """
     count = len(pictures)
     if count < 2 or batch is not None and batch < 2:
         raise ValueError(
-            f"cannot estimate statistics from {count} pictures in batches of {batch}; expected two of each"
+            f"cannot estimate statistics from {count} pictures in batches of {batch}; "
+            "expected two of each"
         )
-    pieces = 1 if batch is None else min(-(-count // batch), count // 2)
-    return [pictures[start::pieces] for start in range(pieces)]
+    slices = 1
+    if batch is not None:
+        needed = -(-count // batch)  # count / batch, rounded up
+        slices = min(needed, count // 2)
+    return [pictures[start::slices] for start in range(slices)]
 
 
 @torch.no_grad()
 def _estimate(model, norms, batches):
-    device = next(
-        (tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu")
-    )
-    seen = 0
+    tensors = (*model.parameters(), *model.buffers())
+    device = tensors[0].device if tensors else torch.device("cpu")
+    pictures_so_far = 0
     for images in batches:
         if len(images) < 2:
             raise ValueError(
-                f"a batch of {len(images)} pictures has no statistics; expected at least two: join it to "
-                "another"
+                f"a batch of {len(images)} pictures has no statistics; expected at least two: "
+                "join it to another"
             )
-        seen += len(images)
+        pictures_so_far += len(images)
+        # With this momentum, the running value is the mean over all pictures so far.
         for norm in norms:
-            norm.momentum = (
-                len(images) / seen
-            )  # the running value is then the mean over all seen so far
+            norm.momentum = len(images) / pictures_so_far
         model(images.to(device))
-    if not seen:
+    if not pictures_so_far:
         raise ValueError("no pictures to estimate statistics from; expected at least two")

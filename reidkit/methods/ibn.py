@@ -1,7 +1,10 @@
-"""IBN-Net: instance norm beside batch norm, in the first stages only (Pan, Luo, Shi, Tang, "Two at Once", ECCV 2018).
+"""IBN-Net: instance norm beside batch norm, in the first stages only.
 
-Style lives in shallow layers and content in deep ones, so instance norm stays out of the last stage.
+Pan, Luo, Shi, Tang, "Two at Once", ECCV 2018. Style lives in shallow layers and content in deep
+ones, so instance norm stays out of the last stage.
 """
+
+from torch import nn
 
 from ..layers.norms import IBN, InstanceNorm, swap_norms
 from ..layers.residual import norm_last_sum
@@ -9,21 +12,32 @@ from ..layers.residual import norm_last_sum
 SHALLOW = ("layer1", "layer2", "layer3")
 
 
-def ibn_a(trunk):
-    """IBN in place of the first norm of every block of layer1 to layer3, in place -> the trunk.
+def ibn_a(trunk: nn.Module) -> nn.Module:
+    """IBN in place of the first norm of every block of layer1 to layer3, in place.
 
-    The branch's later norms, the shortcut and the stem keep batch norm: branch and shortcut must stay comparable, and half of
-    each branch's channels keep what instance norm would forget. ResNet-50: 13 IBN layers, parameters unchanged.
+    The branch's later norms, the shortcut and the stem keep batch norm: branch and shortcut must
+    stay comparable, and half of each branch's channels keep what instance norm would forget.
+    ResNet-50: 13 IBN layers, parameters unchanged.
+
+    Args:
+        trunk: a residual trunk.
+    Returns:
+        The trunk.
     """
     return swap_norms(
         trunk, IBN, lambda name, _: name.startswith(SHALLOW) and name.endswith(".bn1")
     )
 
 
-def ibn_b(trunk):
-    """Instance norm in place of the stem's norm, and behind the last sum of layer1 and of layer2, in place -> the trunk.
+def ibn_b(trunk: nn.Module) -> nn.Module:
+    """Instance norm in place of the stem's norm, and behind the last sum of layer1 and of layer2.
 
-    ResNet-50: 3 instance norms, 1,536 parameters more.
+    In place. ResNet-50: 3 instance norms, 1,536 parameters more.
+
+    Args:
+        trunk: a residual trunk.
+    Returns:
+        The trunk.
     """
     swap_norms(trunk, InstanceNorm, lambda name, _: name == "bn1")
     for name in SHALLOW[:2]:

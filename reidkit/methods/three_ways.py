@@ -1,11 +1,14 @@
-"""One network, three ways to train it: as a classifier of people, as a judge of pairs, or as a reader of attributes.
+"""One network, three ways to train it: to classify people, to judge pairs, or to read attributes.
 
-Identification (IDE), verification (Zheng, Zheng, Yang, TOMM 2018; contrastive: Hadsell, Chopra, LeCun, CVPR 2006) and
-attribute learning (Lin et al., Pattern Recognition 2019). All heads stand on the same feature, so only the loss differs.
+Identification (IDE), verification (Zheng, Zheng, Yang, TOMM 2018; contrastive: Hadsell, Chopra,
+LeCun, CVPR 2006) and attribute learning (Lin et al., Pattern Recognition 2019). All heads share the
+same feature, so only the loss differs.
 """
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from .. import losses
 from ..augment import normalize
@@ -17,36 +20,47 @@ WAYS = ("identity", "triplet", "contrastive", "verification", "verification-near
 
 
 class ThreeWays(nn.Module):
-    """images (B, 3, H, W) -> Output(feature (B, D), logits (B, classes), neck (B, D), extra).
+    """A trunk with the heads of all ways: images (B, 3, H, W) in 0..255 -> Output.
 
-    extra["judge"] is the pair classifier (a module on two sets of features), extra["attributes"] name -> logits.
-    attributes maps name -> number of values; trunk as in `Baseline`.
+    The output has feature (B, D), logits (B, classes), neck (B, D) and extra: extra["judge"] is the
+    pair classifier (a module on two sets of features), extra["attributes"] name -> logits.
+
+    Args:
+        classes: identities to train on.
+        attributes: name -> number of values.
+        trunk: as in `Baseline`.
     """
 
-    def __init__(self, classes, attributes, trunk="tiny"):
+    def __init__(self, classes: int, attributes: dict[str, int], trunk: str | nn.Module = "tiny"):
         super().__init__()
         self.trunk = make_trunk(trunk) if isinstance(trunk, str) else trunk
-        self.neck = BNNeck(self.trunk.channels)
-        self.classifier = Classifier(self.trunk.channels, classes)
-        self.judge = PairClassifier(self.trunk.channels)
-        self.attributes = AttributeHeads(self.trunk.channels, attributes)
+        channels = self.trunk.channels
+        self.neck = BNNeck(channels)
+        self.classifier = Classifier(channels, classes)
+        self.judge = PairClassifier(channels)
+        self.attributes = AttributeHeads(channels, attributes)
 
-    def forward(self, images):
-        feature = pooling.avg(self.trunk(normalize(images)))  # (B, D)
+    def forward(self, images: Tensor) -> Output:
+        maps = self.trunk(normalize(images))
+        feature = pooling.avg(maps)  # (B, D)
         neck = self.neck(feature)
-        return Output(
-            feature,
-            self.classifier(neck),
-            neck,
-            {"judge": self.judge, "attributes": self.attributes(neck)},
-        )
+        logits = self.classifier(neck)
+        extra = {"judge": self.judge, "attributes": self.attributes(neck)}
+        return Output(feature, logits, neck, extra)
 
 
-def way_losses(ways):
-    """The losses of one way or of several joined by "+" ("identity", "identity+triplet"): a function for `fit`.
+def way_losses(ways: str) -> Callable:
+    """The losses of one way, or of several joined by "+" ("identity", "identity+triplet").
 
-    "verification-near" judges only pairs of one domain: strangers from another place are told apart by their place alone.
-    ValueError names an unknown way.
+    "verification-near" judges only pairs of one domain: strangers from another place are told apart
+    by their place alone.
+
+    Args:
+        ways: names out of WAYS.
+    Returns:
+        A function for `fit`: output and batch -> way -> loss.
+    Raises:
+        ValueError: names an unknown way.
     """
     chosen = ways.split("+")
     unknown = [way for way in chosen if way not in WAYS]
@@ -64,12 +78,16 @@ def _loss(way, output, batch):
         return losses.batch_hard_triplet(output.feature, batch.ids, margin=0.3).mean()
     if way == "attributes":
         return losses.attribute_loss(output.extra["attributes"], batch.attributes).mean()
-    if way == "contrastive":
-        each = losses.contrastive(F.normalize(output.feature, dim=1), batch.ids, margin=1.0)
-        return losses.balanced_mean(each, losses.pairs(batch.ids)[2])
     first, second, same = losses.pairs(batch.ids)  # (n,) each
+    if way == "contrastive":
+        unit = F.normalize(output.feature, dim=1)
+        loss_of_pair = losses.contrastive(unit, batch.ids, margin=1.0)  # (n,)
+        return losses.balanced_mean(loss_of_pair, same)
     if way == "verification-near":
         near = batch.domains[first] == batch.domains[second]
-        first, second, same = first[near], second[near], same[near]
-    logits = output.extra["judge"](output.neck[first], output.neck[second])
+        first = first[near]
+        second = second[near]
+        same = same[near]
+    judge = output.extra["judge"]
+    logits = judge(output.neck[first], output.neck[second])
     return losses.balanced_mean(losses.verification(logits, same), same)
