@@ -15,12 +15,11 @@ doctor = importlib.import_module("reidkit.teach.doctor")
 
 @pytest.fixture(autouse=True)
 def presets(monkeypatch):
-    fake = types.ModuleType("reidkit.recipes")
+    fake = types.ModuleType("reidkit.recipes.presets")
     fake.PRESETS = {
         name: types.SimpleNamespace(name=name, minutes=2.0) for name in ("smoke", "laptop", "gpu")
     }
-    monkeypatch.setitem(sys.modules, "reidkit.recipes", fake)
-    monkeypatch.setattr(sys.modules["reidkit"], "recipes", fake, raising=False)
+    monkeypatch.setitem(sys.modules, "reidkit.recipes.presets", fake)
 
 
 def by_name(checks):

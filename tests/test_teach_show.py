@@ -46,12 +46,11 @@ def shown(monkeypatch):
 
 @pytest.fixture
 def presets(monkeypatch):
-    fake = types.ModuleType("reidkit.recipes")
+    fake = types.ModuleType("reidkit.recipes.presets")
     fake.PRESETS = {
         name: types.SimpleNamespace(name=name, minutes=1.5) for name in ("smoke", "laptop", "gpu")
     }
-    monkeypatch.setitem(sys.modules, "reidkit.recipes", fake)
-    monkeypatch.setattr(sys.modules["reidkit"], "recipes", fake, raising=False)
+    monkeypatch.setitem(sys.modules, "reidkit.recipes.presets", fake)
 
 
 def people(count, height=64, width=32):

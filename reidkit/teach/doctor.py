@@ -179,7 +179,7 @@ def speed(seconds: float = 0.6) -> float:
 def _minutes():
     what = "minutes a chapter"
     try:
-        from ..recipes import PRESETS
+        from ..recipes.presets import PRESETS
     except Exception as error:
         problem = f"unknown ({type(error).__name__})"
         return Check(what, problem, "stops", say("doctor packages"))

@@ -21,7 +21,7 @@ class Run:
     """What a chapter runs with, its parameters checked."""
 
     chapter: str
-    preset: object  # reidkit.recipes.Preset
+    preset: object  # reidkit.recipes.presets.Preset
     seed: int
     data: str  # "world", or a source and a full path, as datasets.load_journey takes it
     device: str
@@ -57,7 +57,7 @@ def check_parameter(name: str, value: object) -> object:
             )
         )
     if name == "PRESET":
-        from ..recipes import PRESETS
+        from ..recipes.presets import PRESETS
 
         if value not in PRESETS:
             names = ", ".join(PRESETS)
@@ -119,7 +119,7 @@ def start(
 
     given = {"PRESET": PRESET, "SEED": SEED, "DATA": DATA, "DEVICE": DEVICE, "THREADS": THREADS}
     checked = {name: check_parameter(name, value) for name, value in given.items()}
-    from ..recipes import PRESETS
+    from ..recipes.presets import PRESETS
 
     run = Run(
         chapter,
