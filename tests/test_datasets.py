@@ -1,4 +1,4 @@
-"""Readers: right labels from names, and an error that helps for all that is wrong; and the journey of a chapter."""
+"""Readers: right labels from names, an error that helps for all that is wrong; and the journey."""
 
 import dataclasses
 import os
@@ -62,24 +62,19 @@ def test_fingerprint_of_files(tmp_path):
 
 def test_market_labels(tmp_path):
     splits = read("market1501", market(tmp_path))
-    assert splits.train.ids.tolist() == [2, 2, 7] and splits.train.cameras.tolist() == [
-        0,
-        1,
-        0,
-    ]  # in sorted order
-    assert splits.gallery.ids.tolist() == [-1, 0, 3, 3, 9] and splits.gallery.cameras.tolist() == [
-        2,
-        0,
-        0,
-        4,
-        5,
-    ]
-    assert splits.query.ids.tolist() == [3, 9] and splits.query.pictures().shape == (2, 3, 128, 64)
+    # in sorted order
+    assert splits.train.ids.tolist() == [2, 2, 7]
+    assert splits.train.cameras.tolist() == [0, 1, 0]
+    assert splits.gallery.ids.tolist() == [-1, 0, 3, 3, 9]
+    assert splits.gallery.cameras.tolist() == [2, 0, 0, 4, 5]
+    assert splits.query.ids.tolist() == [3, 9]
+    assert splits.query.pictures().shape == (2, 3, 128, 64)
     assert splits.note == (
         "A sample of the set: 3 train, 2 query, 5 gallery pictures. "
         "1 of 2 queries have no match in another camera."
     )
-    assert isinstance(splits.exam, Exam) and splits.exam.gallery is splits.gallery
+    assert isinstance(splits.exam, Exam)
+    assert splits.exam.gallery is splits.gallery
 
 
 def test_market_inside_its_own_folder_and_with_litter(tmp_path):
@@ -92,23 +87,17 @@ def test_market_inside_its_own_folder_and_with_litter(tmp_path):
 
 def test_pku_halves(tmp_path):
     whole = read("pku-reid", pku(tmp_path))
-    assert (
-        len(whole.train) == 0
-        and (whole.query.cameras == 0).all()
-        and (whole.gallery.cameras == 1).all()
-    )
-    assert (
-        whole.query.ids.tolist() == [1, 1, 4, 4, 9, 9, 10, 10, 11, 11] == whole.gallery.ids.tolist()
-    )
-    assert whole.query.attributes["pose"].tolist() == [1, 2] * 5 and whole.query.size == (128, 48)
-    development, report = (
-        read("pku-reid", tmp_path, half=half) for half in ("development", "report")
-    )
-    assert development.query.ids.unique().tolist() == [
-        1,
-        9,
-        11,
-    ] and report.gallery.ids.unique().tolist() == [4, 10]
+    assert len(whole.train) == 0
+    assert (whole.query.cameras == 0).all()
+    assert (whole.gallery.cameras == 1).all()
+    assert whole.query.ids.tolist() == [1, 1, 4, 4, 9, 9, 10, 10, 11, 11]
+    assert whole.gallery.ids.equal(whole.query.ids)
+    assert whole.query.attributes["pose"].tolist() == [1, 2] * 5
+    assert whole.query.size == (128, 48)
+    development = read("pku-reid", tmp_path, half="development")
+    assert development.query.ids.unique().tolist() == [1, 9, 11]
+    report = read("pku-reid", tmp_path, half="report")
+    assert report.gallery.ids.unique().tolist() == [4, 10]
     assert development.note.startswith("development half, 3 people.")
 
 
@@ -156,12 +145,11 @@ def test_names_that_do_not_parse(tmp_path, bad):
 @pytest.mark.parametrize("content", [b"", b"no picture at all", None])
 def test_unreadable_pictures(tmp_path, content):
     victim = market(tmp_path) / "query" / MARKET["query"][0]
-    Image.fromarray(
-        numpy.random.default_rng(0).integers(0, 255, (128, 64, 3), dtype=numpy.uint8)
-    ).save(victim)
-    victim.write_bytes(
-        victim.read_bytes()[:1500] if content is None else content
-    )  # None: cut short
+    pixels = numpy.random.default_rng(0).integers(0, 255, (128, 64, 3), dtype=numpy.uint8)
+    Image.fromarray(pixels).save(victim)
+    if content is None:  # a picture that is cut short
+        content = victim.read_bytes()[:1500]
+    victim.write_bytes(content)
     data = read("market1501", tmp_path).query
     for fetch in (data.pictures, data.in_memory, lambda: data.pictures(torch.tensor([0]))):
         with pytest.raises(ValueError) as caught:
@@ -196,23 +184,19 @@ def test_no_match_in_another_camera(tmp_path):
 
 
 def test_published_counts(tmp_path, monkeypatch):
-    """A sample is read with a note; what looks like the set, but is not whole, is refused unless strict=False."""
+    """A sample is read with a note; what is nearly the set is refused, unless strict=False."""
     market(tmp_path)
     fails(ValueError, "train: found 3 pictures of 2 ids", "12936 of 751", strict=True)(tmp_path)
-    counts = {
-        "train": (3, 2),
-        "query": (2, 2),
-        "gallery": (5, 3),
-    }  # ids: junk left out, distractors in
+    # ids: junk left out, distractors in
+    counts = {"train": (3, 2), "query": (2, 2), "gallery": (5, 3)}
 
     def publish(**change):
         layout = dataclasses.replace(readers.LAYOUTS["market1501"], counts={**counts, **change})
         monkeypatch.setitem(readers.LAYOUTS, "market1501", layout)
 
     publish()
-    assert "sample" not in read("market1501", tmp_path).note and read(
-        "market1501", tmp_path, strict=True
-    )
+    assert "sample" not in read("market1501", tmp_path).note
+    assert read("market1501", tmp_path, strict=True)
     publish(gallery=(50, 3), query=(200, 2), train=(300, 2))  # one split holds a tenth
     fails(
         ValueError,
@@ -253,22 +237,24 @@ def real(name):
 def test_real_market_sample():
     splits = read("market1501", real("market1501-sample"), size=(64, 32))
     assert [len(data) for data in (splits.train, splits.query, splits.gallery)] == [32, 32, 32]
-    assert (
-        "2 of 32 queries have no match" in splits.note
-        and splits.train.in_memory().images.shape == (32, 3, 64, 32)
-    )
+    assert "2 of 32 queries have no match" in splits.note
+    assert splits.train.in_memory().images.shape == (32, 3, 64, 32)
     assert set(splits.train.cameras.tolist()) == set(range(6))
 
 
 def test_real_pku():
     whole = read("pku-reid", real("pku-reid"), strict=True)
-    assert whole.note == "" and whole.query.numbers()["ids"] == 74 and len(whole.gallery) == 592
+    assert whole.note == ""
+    assert whole.query.numbers()["ids"] == 74
+    assert len(whole.gallery) == 592
     halves = [read("pku-reid", real("pku-reid"), half=half) for half in ("development", "report")]
     people = [set(half.query.ids.tolist()) for half in halves]
-    assert [len(ids) for ids in people] == [37, 37] and not people[0] & people[1]
+    assert [len(ids) for ids in people] == [37, 37]
+    assert not people[0] & people[1]
     assert min(people[0]) == whole.query.ids.min()  # position 0 is in the development half
     pose = whole.query.attributes["pose"]
-    twins = whole.query[(whole.query.ids == 85) & ((pose == 4) | (pose == 5))].pictures()
+    in_fourth_or_fifth_pose = (pose == 4) | (pose == 5)
+    twins = whole.query[(whole.query.ids == 85) & in_fourth_or_fifth_pose].pictures()
     assert twins[0].equal(twins[1])  # a known quirk of the set
 
 
@@ -320,23 +306,29 @@ def own_cache(tmp_path, monkeypatch):
 
 def test_journey_in_the_drawn_world(own_cache):
     trip = load_journey("world", TINY, seed=3)
-    assert (
-        trip.train.numbers() == {"pictures": 24, "ids": 6, "cameras": 4, "domains": 2}
-        and not trip.real
-    )
-    assert len(trip.home.query) == 8 and trip.home.query.numbers()["domains"] == 2
-    assert len(trip.away.query) == 4 and trip.train.images.shape[1:] == (3, 64, 32)
-    assert not trip.train.images.equal(load_journey("world", TINY, seed=4).train.images)
+    assert trip.train.numbers() == {"pictures": 24, "ids": 6, "cameras": 4, "domains": 2}
+    assert not trip.real
+    assert len(trip.home.query) == 8
+    assert trip.home.query.numbers()["domains"] == 2
+    assert len(trip.away.query) == 4
+    assert trip.train.images.shape[1:] == (3, 64, 32)
+    other_seed = load_journey("world", TINY, seed=4)
+    assert not trip.train.images.equal(other_seed.train.images)
     assert trip.home.query.images[:4].ne(trip.away.query.images).any()
 
 
 def test_journeys_with_real_people(own_cache, tmp_path):
     trip = load_journey(f"market1501:{market(tmp_path / 'market')}", TINY)
-    assert trip.real and len(trip.train) == 3 and len(trip.away.query) == 4
+    assert trip.real
+    assert len(trip.train) == 3
+    assert len(trip.away.query) == 4
     assert trip.home.gallery.images.shape == (5, 3, 64, 32)
-    assert "Market-1501" in trip.note and "sample" in trip.note
+    assert "Market-1501" in trip.note
+    assert "sample" in trip.note
     trip = load_journey(f"pku-reid:{pku(tmp_path / 'pku')}", TINY)
-    assert trip.real and len(trip.train) == 24 and trip.away.gallery.images.shape == (10, 3, 64, 32)
+    assert trip.real
+    assert len(trip.train) == 24
+    assert trip.away.gallery.images.shape == (10, 3, 64, 32)
     with pytest.raises(FileNotFoundError, match="bounding_box_train"):
         load_journey(f"market1501:{tmp_path}", TINY)
 

@@ -1,4 +1,7 @@
-"""Any folder of pictures to features: which pictures, in which order, as data sets decode them, and what goes wrong."""
+"""Any folder of pictures to features, and what goes wrong.
+
+Which pictures, in which order, decoded as data sets decode them.
+"""
 
 import json
 import os
@@ -20,13 +23,8 @@ from reidkit.retrieval import embed, embed_by_camera
 from reidkit.retrieval.folder import embed_folder
 from reidkit.retrieval.model_file import load_model, save_model
 
-NAMES = [
-    "a/x_c1.png",
-    "a/x_c2.jpeg",
-    "b.c1/y_c1.webp",
-    "b_c1.JPG",
-    "z/q/w_c2.bmp",
-]  # sorted, as they must come out
+# sorted, as they must come out
+NAMES = ["a/x_c1.png", "a/x_c2.jpeg", "b.c1/y_c1.webp", "b_c1.JPG", "z/q/w_c2.bmp"]
 
 
 def paint(path, number=0):
@@ -68,8 +66,11 @@ def by_hand(folder, cameras=(0, 1, 0, 0, 1)):
 def test_every_picture_once_in_sorted_order(folder, weights):
     loaded = load_model(weights)
     found = embed_folder(loaded, folder, batch=2)
-    assert list(found.names) == NAMES and found.skipped == {} and found.cameras == ("",) * 5
-    assert found.features.shape == (5, 3 * 192) and found.features.dtype == torch.float32
+    assert list(found.names) == NAMES
+    assert found.skipped == {}
+    assert found.cameras == ("",) * 5
+    assert found.features.shape == (5, 3 * 192)
+    assert found.features.dtype == torch.float32
     expected = embed(loaded.model, by_hand(folder), mirror=True)  # as the spec says
     assert torch.allclose(found.features, expected, atol=1e-5)
     assert (expected @ expected[0])[1:].max() < 0.9999  # so that a wrong order would show
@@ -84,9 +85,8 @@ def test_cameras_by_a_regular_expression(folder, weights):
     assert found.cameras == ("1", "2", "1", "1", "2")
     expected = embed_by_camera(loaded.model, by_hand(folder), mirror=True)
     assert torch.allclose(found.features, expected, atol=1e-5)
-    assert not torch.allclose(
-        expected, embed(loaded.model, by_hand(folder), mirror=True), atol=1e-3
-    )
+    plain = embed(loaded.model, by_hand(folder), mirror=True)
+    assert not torch.allclose(expected, plain, atol=1e-3)
     other = embed_by_camera(loaded.model, by_hand(folder, (0, 1, 1, 0, 1)), mirror=True)
     assert not torch.allclose(expected, other, atol=1e-3)
 
@@ -117,20 +117,15 @@ def test_broken_pictures_are_skipped(folder, weights, monkeypatch):
     (folder / NAMES[3]).write_bytes(b"")
     loaded = load_model(weights)
     found = embed_folder(loaded, folder)
-    assert list(found.skipped) == [NAMES[0], NAMES[3]] and list(found.names) == [
-        NAMES[1],
-        NAMES[2],
-        NAMES[4],
-    ]
+    assert list(found.skipped) == [NAMES[0], NAMES[3]]
+    assert list(found.names) == [NAMES[1], NAMES[2], NAMES[4]]
     assert all("cannot be read" in why for why in found.skipped.values())
-    assert torch.allclose(
-        found.features, embed(loaded.model, by_hand_of(folder, found.names), mirror=True), atol=1e-5
-    )
+    expected = embed(loaded.model, by_hand_of(folder, found.names), mirror=True)
+    assert torch.allclose(found.features, expected, atol=1e-5)
     with pytest.raises(ValueError, match="camera '1' has one readable picture"):
         embed_folder(loaded, folder, cameras=r"_c(\d)\.")
-    monkeypatch.setattr(
-        Image, "MAX_IMAGE_PIXELS", 20 * 21
-    )  # a "bomb" is no OSError: beyond twice that
+    # Beyond twice that many pixels a picture is a "bomb", which is no OSError.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20 * 21)
     assert list(embed_folder(loaded, folder).skipped) == [NAMES[0], NAMES[3], NAMES[4]]
     for name in NAMES:
         (folder / name).write_bytes(b"no picture")
@@ -185,7 +180,8 @@ def test_the_command_in_a_process_of_its_own(folder, weights, tmp_path):
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == f"{out}: 576 numbers for each of 4 pictures; 1 skipped\n"
-    assert f"skipped {NAMES[3]!r}: picture" in ended.stderr and "Warning" not in ended.stderr
+    assert f"skipped {NAMES[3]!r}: picture" in ended.stderr
+    assert "Warning" not in ended.stderr
     assert os.listdir(out.parent) == ["features.npz"]  # nothing half-written beside it
     with numpy.load(out, allow_pickle=False) as found:
         assert set(found.files) == {
@@ -199,15 +195,18 @@ def test_the_command_in_a_process_of_its_own(folder, weights, tmp_path):
         }
         assert found["names"].tolist() == [name for name in NAMES if name != NAMES[3]]
         assert found["skipped"].tolist() == [NAMES[3]]
-        assert found["features"].dtype == numpy.float32 and found["features"].shape == (4, 576)
+        assert found["features"].dtype == numpy.float32
+        assert found["features"].shape == (4, 576)
         assert numpy.allclose(numpy.linalg.norm(found["features"], axis=1), 1, atol=1e-5)
         assert str(found["weights"]) == files.sha256_file(weights)
-        assert json.loads(str(found["spec"])) == SPEC and json.loads(str(found["recipe"])) == RECIPE
+        assert json.loads(str(found["spec"])) == SPEC
+        assert json.loads(str(found["recipe"])) == RECIPE
         assert found["cameras"].tolist() == [""] * 4
 
 
 def test_options_of_the_command(folder, weights, tmp_path, capsys, monkeypatch):
-    out, loaded = tmp_path / "f.npz", load_model(weights)
+    out = tmp_path / "f.npz"
+    loaded = load_model(weights)
     command.main([str(weights), str(folder), "--out", str(out), "--batch", "3"])
     with numpy.load(out) as found:
         assert found["skipped"].tolist() == []
@@ -215,9 +214,8 @@ def test_options_of_the_command(folder, weights, tmp_path, capsys, monkeypatch):
     command.main([str(weights), str(folder), "--out", str(out), "--cameras", r"_c(\d)\."])
     with numpy.load(out) as found:
         assert found["cameras"].tolist() == ["1", "2", "1", "1", "2"]
-        assert numpy.allclose(
-            found["features"], embed_folder(loaded, folder, cameras=r"_c(\d)\.").features, atol=1e-5
-        )
+        expected = embed_folder(loaded, folder, cameras=r"_c(\d)\.").features
+        assert numpy.allclose(found["features"], expected, atol=1e-5)
     monkeypatch.setattr(command, "load_drawn_laptop", lambda: loaded)
     command.main(["drawn-laptop", str(folder), "--out", str(out)])
     assert "576 numbers for each of 5 pictures; 0 skipped" in capsys.readouterr().out
@@ -238,9 +236,8 @@ def test_what_the_command_cannot_do(folder, weights, tmp_path, capsys):
 
 def test_what_cannot_be_written_shows_before_the_work(folder, weights, capsys, monkeypatch):
     monkeypatch.setattr(command, "embed_folder", lambda *_, **__: pytest.fail("worked for nothing"))
-    assert str(weights) in said(
-        capsys, weights, folder, "--out", weights / "f.npz"
-    )  # a file is no folder
+    below_a_file = weights / "f.npz"
+    assert str(weights) in said(capsys, weights, folder, "--out", below_a_file)
 
 
 def test_help_says_what_transductive_means(capsys):

@@ -15,18 +15,22 @@ from reidkit import files, runtime
 def test_folders_hang_together():
     root = files.project_root()
     assert (root / "reidkit" / "files.py").is_file()
-    assert files.data_dir() == root / "data" and files.results_dir() == root / "data" / "results"
+    assert files.data_dir() == root / "data"
+    assert files.results_dir() == root / "data" / "results"
 
 
 def test_folders_follow_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
     monkeypatch.delenv("REIDKIT_CACHE_DIR", raising=False)
     monkeypatch.delenv("REIDKIT_WORK_DIR", raising=False)
-    assert files.project_root() == tmp_path and files.work_dir() == tmp_path / "work"
-    assert files.cache_dir() == tmp_path / "data" / "cache" and files.cache_dir().is_dir()
+    assert files.project_root() == tmp_path
+    assert files.work_dir() == tmp_path / "work"
+    assert files.cache_dir() == tmp_path / "data" / "cache"
+    assert files.cache_dir().is_dir()
     monkeypatch.setenv("REIDKIT_CACHE_DIR", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("REIDKIT_WORK_DIR", str(tmp_path / "mine"))
-    assert files.cache_dir() == tmp_path / "elsewhere" and files.work_dir() == tmp_path / "mine"
+    assert files.cache_dir() == tmp_path / "elsewhere"
+    assert files.work_dir() == tmp_path / "mine"
     monkeypatch.setenv("REIDKIT_HOME", str(tmp_path / "gone"))
     with pytest.raises(FileNotFoundError, match="REIDKIT_HOME"):
         files.project_root()
@@ -37,9 +41,8 @@ def test_write_atomic(tmp_path):
     files.write_atomic(path, "grün")
     assert path.read_bytes() == "grün".encode()
     files.write_atomic(path, b"\x00\n")
-    assert path.read_bytes() == b"\x00\n" and [entry.name for entry in path.parent.iterdir()] == [
-        "a.txt"
-    ]
+    assert path.read_bytes() == b"\x00\n"
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="file modes of POSIX")
@@ -111,20 +114,15 @@ def test_digest_tells_content_apart():
     assert len({files.digest(*parts) for parts in different}) == len(different)
     assert files.digest({"a": 1, "b": 2}) == files.digest({"b": 2, "a": 1})
     assert files.digest(numbers.view(2, 3).T) == files.digest(numbers.view(2, 3).T.contiguous())
-    assert (
-        files.digest("reidkit", 1)
-        == subprocess.run(  # the same in every process
-            [
-                sys.executable,
-                "-c",
-                "from reidkit import files; print(files.digest('reidkit', 1), end='')",
-            ],
-            cwd=files.project_root(),
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
+    code = "from reidkit import files; print(files.digest('reidkit', 1), end='')"
+    other_process = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=files.project_root(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
+    assert other_process.stdout == files.digest("reidkit", 1)
 
 
 def test_pick_device():
@@ -162,7 +160,10 @@ def test_versions_and_commit(tmp_path, monkeypatch):
         command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words]
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
 
-    git("init", "-q"), (tmp_path / "a").write_text("1"), git("add", "a"), git("commit", "-qm", "a")
+    git("init", "-q")
+    (tmp_path / "a").write_text("1")
+    git("add", "a")
+    git("commit", "-qm", "a")
     clean = runtime.git_commit()
     assert len(clean) == 10
     (tmp_path / "a").write_text("2")
@@ -170,17 +171,22 @@ def test_versions_and_commit(tmp_path, monkeypatch):
 
 
 def test_device_name():
-    assert "CPU" in runtime.device_name(
-        "cpu"
-    ) and f"{torch.get_num_threads()} threads" in runtime.device_name("cpu")
+    name = runtime.device_name("cpu")
+    assert "CPU" in name
+    assert f"{torch.get_num_threads()} threads" in name
 
 
 def test_import_is_light():
-    """The package imports nothing heavy, and the ground floors need no Jupyter, matplotlib, torchvision or pandas."""
+    """The package imports nothing heavy.
+
+    Its ground floors need no Jupyter, matplotlib, torchvision or pandas.
+    """
     code = (
         "import sys, reidkit; assert 'torch' not in sys.modules\n"
-        "import reidkit.files, reidkit.runtime, reidkit.datasets, reidkit.retrieval, reidkit.world\n"
-        "heavy = {'torchvision', 'matplotlib', 'ipywidgets', 'umap', 'pandas', 'IPython', 'numba', 'sklearn'}\n"
+        "import reidkit.files, reidkit.runtime, reidkit.datasets, reidkit.retrieval\n"
+        "import reidkit.world\n"
+        "heavy = {'torchvision', 'matplotlib', 'ipywidgets', 'umap', 'pandas', 'IPython',"
+        " 'numba', 'sklearn'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
@@ -195,11 +201,8 @@ def test_import_is_light():
 
 def test_nothing_is_read_from_the_working_directory(tmp_path):
     """Folders are found the same way from notebooks/, work/ or anywhere else."""
-    code, environment = (
-        "from reidkit import files; print(files.project_root(), end='')",
-        dict(os.environ),
-    )
-    environment["PYTHONPATH"] = str(files.project_root())
+    code = "from reidkit import files; print(files.project_root(), end='')"
+    environment = {**os.environ, "PYTHONPATH": str(files.project_root())}
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""Records: every label follows its picture, in memory and on disk, and what does not fit is refused."""
+"""Records: every label follows its picture, on disk too, and what does not fit is refused."""
 
 import dataclasses
 
@@ -11,15 +11,16 @@ from reidkit.record import ReIDData
 
 
 def record(count=6, name="six"):
-    numbers, pixels = torch.arange(count), torch.arange(count * 3 * 4 * 2, dtype=torch.uint8)
+    numbers = torch.arange(count)
+    pixels = torch.arange(count * 3 * 4 * 2, dtype=torch.uint8)
     return ReIDData(
-        pixels.reshape(count, 3, 4, 2),
-        numbers % 3 * 5 + 2,
-        numbers % 2,
-        numbers * 0,
-        pixels[: count * 8].reshape(count, 4, 2),
-        {"bag": numbers},
-        name,
+        images=pixels.reshape(count, 3, 4, 2),
+        ids=numbers % 3 * 5 + 2,
+        cameras=numbers % 2,
+        domains=numbers * 0,
+        masks=pixels[: count * 8].reshape(count, 4, 2),
+        attributes={"bag": numbers},
+        name=name,
     )
 
 
@@ -37,8 +38,10 @@ def record(count=6, name="six"):
     ],
 )
 def test_every_label_follows_its_picture(index, chosen):
-    data, part = record(), record()[index]
-    assert len(part) == len(chosen) and part.name == data.name
+    data = record()
+    part = record()[index]
+    assert len(part) == len(chosen)
+    assert part.name == data.name
     for label in ("images", "ids", "cameras", "domains", "masks"):
         assert getattr(part, label).equal(getattr(data, label)[chosen])
     assert part.attributes["bag"].tolist() == chosen
@@ -46,15 +49,19 @@ def test_every_label_follows_its_picture(index, chosen):
 
 
 def test_cat_joins_what_all_parts_have():
-    one, two = record(), dataclasses.replace(record(3), masks=None, attributes={})
-    both = ReIDData.cat([one, two])
-    assert len(both) == 9 and both.ids.tolist() == one.ids.tolist() + two.ids.tolist()
-    assert both.masks is None and both.attributes == {} and both.name == "six+six"
-    assert ReIDData.cat([one, one], "twice").attributes["bag"].tolist() == [*range(6)] * 2
+    six = record()
+    three = dataclasses.replace(record(3), masks=None, attributes={})
+    both = ReIDData.cat([six, three])
+    assert len(both) == 9
+    assert both.ids.tolist() == six.ids.tolist() + three.ids.tolist()
+    assert both.masks is None
+    assert both.attributes == {}
+    assert both.name == "six+six"
+    twice = ReIDData.cat([six, six], "twice")
+    assert twice.attributes["bag"].tolist() == [*range(6)] * 2
+    larger = dataclasses.replace(six, images=torch.zeros(6, 3, 5, 2).byte(), masks=None)
     with pytest.raises(ValueError, match="one picture size"):
-        ReIDData.cat(
-            [one, dataclasses.replace(one, images=torch.zeros(6, 3, 5, 2).byte(), masks=None)]
-        )
+        ReIDData.cat([six, larger])
     with pytest.raises(ValueError, match="at least one"):
         ReIDData.cat([])
 
@@ -76,10 +83,8 @@ def test_fingerprint_sees_every_change():
         base[1:],
         dataclasses.replace(base, attributes={"hat": base.attributes["bag"]}),
     ]
-    assert (
-        len({data.fingerprint() for data in [base, *changed]}) == 8
-        and record().fingerprint() == base.fingerprint()
-    )
+    assert len({data.fingerprint() for data in [base, *changed]}) == 8
+    assert record().fingerprint() == base.fingerprint()
 
 
 @pytest.mark.parametrize(
@@ -113,19 +118,18 @@ def test_pictures_on_disk_are_decoded_at_their_size(tmp_path):
     paths = tuple(tmp_path / name for name in ("10.png", "200.png", "grey.png"))
     zeros = torch.zeros(3).long()
     data = ReIDData(paths, zeros, zeros, zeros, size=(6, 4))
-    assert data.pictures().shape == (3, 3, 6, 4) and data.pictures()[:, 0, 0, 0].tolist() == [
-        10,
-        200,
-        77,
-    ]
-    assert data.pictures(torch.tensor([1]))[0, :, 2, 2].tolist() == [200, 2, 3]
-    assert data[[2, 0]].pictures()[:, 0, 5, 3].tolist() == [77, 10] and data.pictures([]).shape == (
-        0,
-        3,
-        6,
-        4,
-    )
+    pictures = data.pictures()
+    assert pictures.shape == (3, 3, 6, 4)
+    assert pictures[:, 0, 0, 0].tolist() == [10, 200, 77]
+    second = data.pictures(torch.tensor([1]))
+    assert second[0, :, 2, 2].tolist() == [200, 2, 3]
+    third_and_first = data[[2, 0]].pictures()
+    assert third_and_first[:, 0, 5, 3].tolist() == [77, 10]
+    assert data.pictures([]).shape == (0, 3, 6, 4)
     loaded = data.in_memory()
-    assert loaded.loaded and not data.loaded and loaded.images.equal(data.pictures())
-    assert ReIDData.cat([data, loaded]).images[:, 0, 0, 0].tolist() == [10, 200, 77] * 2
+    assert loaded.loaded
+    assert not data.loaded
+    assert loaded.images.equal(data.pictures())
+    mixed = ReIDData.cat([data, loaded])
+    assert mixed.images[:, 0, 0, 0].tolist() == [10, 200, 77] * 2
     assert ReIDData.cat([data, data]).images == paths * 2

@@ -1,4 +1,7 @@
-"""evaluate, ranking, bootstrap against golden numbers, a slow oracle from the definition, and invariants."""
+"""evaluate against golden numbers, a slow oracle from the definition, and invariants.
+
+`ranking` and `bootstrap`: test_retrieval_ranking.py.
+"""
 
 import dataclasses
 import math
@@ -8,39 +11,51 @@ import pytest
 import torch
 
 from reidkit import retrieval
-from reidkit.retrieval import bootstrap, evaluate, ranking
+from reidkit.retrieval import evaluate, ranking
 
 
 def oracle(query, query_ids, query_cameras, gallery, ids, cameras, ap="rectangle"):
-    """The definition, one query and one picture at a time. Distances in float64; at a tie the positive comes last."""
-    averages, penalties, first = [], [], []
+    """The definition, one query and one picture at a time.
+
+    Distances in float64; at a tie the positive comes last.
+    """
+    averages = []
+    penalties = []
+    first = []
     for q, y, c in zip(query.tolist(), query_ids.tolist(), query_cameras.tolist()):
-        kept = []
-        for g, other, camera in zip(gallery.tolist(), ids.tolist(), cameras.tolist()):
-            if other == -1 or (other == y and camera == c):
+        pictures = []  # (distance, whether it is the person), without junk
+        for g, person, camera in zip(gallery.tolist(), ids.tolist(), cameras.tolist()):
+            if person == -1 or (person == y and camera == c):
                 continue  # junk
-            kept.append((sum((a - b) ** 2 for a, b in zip(q, g)), other == y))
-        ranks = [rank for rank, (_, right) in enumerate(sorted(kept), start=1) if right]
+            distance = sum((a - b) ** 2 for a, b in zip(q, g))
+            pictures.append((distance, person == y))
+        ranks = [rank for rank, (_, right) in enumerate(sorted(pictures), start=1) if right]
         if not ranks:
-            averages.append(math.nan), penalties.append(math.nan), first.append(0)
+            averages.append(math.nan)
+            penalties.append(math.nan)
+            first.append(0)
             continue
-        total = 0.0
-        for i, rank in enumerate(ranks, start=1):
-            total += (
-                i / rank
-                if ap == "rectangle"
-                else (i / rank + ((i - 1) / (rank - 1) if rank > 1 else 1)) / 2
-            )
-        (
-            averages.append(total / len(ranks)),
-            penalties.append(len(ranks) / ranks[-1]),
-            first.append(ranks[0]),
-        )
+        precisions = [oracle_precision(i, rank, ap) for i, rank in enumerate(ranks, start=1)]
+        averages.append(sum(precisions) / len(ranks))
+        penalties.append(len(ranks) / ranks[-1])
+        first.append(ranks[0])
     return averages, penalties, first
 
 
+def oracle_precision(i, rank, ap):
+    """What the i-th positive adds to the average precision, before the division."""
+    precision = i / rank
+    if ap == "rectangle":
+        return precision
+    precision_before = (i - 1) / (rank - 1) if rank > 1 else 1
+    return (precision + precision_before) / 2
+
+
 def random_case(seed, queries=13, gallery=60, width=3, people=6, cameras=3, integers=False):
-    """Few people, junk, and where asked features on a small grid, which are exact in float and tie often."""
+    """The arguments of `evaluate`: few people, and junk.
+
+    Where asked, features lie on a small grid, where they are exact in float and tie often.
+    """
     draw = torch.Generator().manual_seed(seed)
 
     def features(count):
@@ -62,14 +77,15 @@ def random_case(seed, queries=13, gallery=60, width=3, people=6, cameras=3, inte
 
 
 def check_against_oracle(case, ap="rectangle"):
-    found, (averages, penalties, first) = evaluate(*case, ap=ap, ranks=(1, 3)), oracle(*case, ap=ap)
+    found = evaluate(*case, ap=ap, ranks=(1, 3))
+    averages, penalties, first = oracle(*case, ap=ap)
     numpy.testing.assert_allclose(found.average_precisions.numpy(), averages, rtol=1e-12)
     assert found.first_ranks.tolist() == first
     scored = [rank for rank in first if rank]
-    assert (found.queries, found.unmatched) == (len(scored), len(first) - len(scored))
-    assert found.cmc == pytest.approx(
-        {k: sum(rank <= k for rank in scored) / len(scored) for k in (1, 3)}
-    )
+    assert found.queries == len(scored)
+    assert found.unmatched == len(first) - len(scored)
+    cmc = {k: sum(rank <= k for rank in scored) / len(scored) for k in (1, 3)}
+    assert found.cmc == pytest.approx(cmc)
     assert found.map == pytest.approx(numpy.nanmean(averages))
     assert found.minp == pytest.approx(numpy.nanmean(penalties))
 
@@ -77,7 +93,9 @@ def check_against_oracle(case, ap="rectangle"):
 def on_a_line(right, junk=()):
     """One query at 0; the gallery at 1, 2, 3, ...: ranks are read off."""
     count = max(right) + 2
-    ids = torch.tensor([-1 if i in junk else 5 if i in right else 7 for i in range(1, count + 1)])
+    ids = torch.full((count,), 7)
+    ids[[rank - 1 for rank in right]] = 5
+    ids[[rank - 1 for rank in junk]] = -1
     return (
         torch.zeros(1, 1),
         torch.tensor([5]),
@@ -127,9 +145,8 @@ def test_oracle_with_more_positives_than_are_compared_one_by_one(monkeypatch):
     assert (case[4] == 0).sum() > 100
     check_against_oracle(case)
     query, query_ids, query_cameras, gallery, ids, cameras = case
-    check_against_oracle(
-        (query, query_ids * 0, query_cameras * 0, gallery, ids * 0, cameras * 0 + 1)
-    )  # nobody else
+    one_person = (query, query_ids * 0, query_cameras * 0, gallery, ids * 0, cameras * 0 + 1)
+    check_against_oracle(one_person)
 
 
 def test_oracle_across_chunks_and_tiles(monkeypatch):
@@ -144,18 +161,16 @@ def test_oracle_across_chunks_and_tiles(monkeypatch):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_widths_of_numbers(dtype):
     case = random_case(4, integers=True)
-    half = evaluate(case[0].to(dtype), *case[1:3], case[3].to(dtype), *case[4:])
-    assert half.average_precisions.nan_to_num().equal(
-        evaluate(*case).average_precisions.nan_to_num()
-    )
+    query, query_ids, query_cameras, gallery, ids, cameras = case
+    found = evaluate(query.to(dtype), query_ids, query_cameras, gallery.to(dtype), ids, cameras)
+    expected = evaluate(*case)
+    assert found.average_precisions.nan_to_num().equal(expected.average_precisions.nan_to_num())
 
 
 def test_arrays_and_narrow_labels_are_taken():
     case = random_case(4)
-    arrays = [
-        value.numpy() if value.is_floating_point() else value.to(torch.int16).numpy()
-        for value in case
-    ]
+    narrow = [value if value.is_floating_point() else value.to(torch.int16) for value in case]
+    arrays = [value.numpy() for value in narrow]
     assert evaluate(*arrays).map == evaluate(*case).map
 
 
@@ -176,7 +191,7 @@ def test_gpu_agrees_with_cpu():
 
 @pytest.mark.parametrize("width, count", [(16, 33), (64, 7), (512, 1000), (500, 257), (2048, 100)])
 def test_constant_features_do_not_score(width, count, monkeypatch):
-    """Where everything is the same picture, each positive ranks behind all negatives: rounding must not help either."""
+    """Of equal pictures each positive ranks behind all negatives: rounding must not help either."""
     for onednn in (torch.backends.mkldnn.is_available(), False):
         monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda onednn=onednn: onednn)
         torch.manual_seed(0)
@@ -196,26 +211,28 @@ def test_constant_features_do_not_score(width, count, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_rounding_of_a_product_does_not_break_ties(dtype, monkeypatch):
-    """Equal pictures whose scores differ in the last digits, as at the edge of a block of a matrix product."""
+    """Equal pictures whose scores differ in the last digits.
+
+    So they do at the edge of a block of a matrix product.
+    """
     exact = retrieval.scoring.Scorer.scores
 
     def rounded(self, rows):
         scores = exact(self, rows)
         draw = torch.Generator().manual_seed(int(rows[0]))
-        return (
-            scores + torch.randint(-3, 4, scores.shape, generator=draw) * torch.finfo(dtype).eps / 2
-        )
+        steps = torch.randint(-3, 4, scores.shape, generator=draw)
+        return scores + steps * torch.finfo(dtype).eps / 2
 
     monkeypatch.setattr(retrieval.scoring.Scorer, "scores", rounded)
-    ids = torch.cat(
-        [torch.arange(200) % 5, torch.full((200,), 9)]
-    )  # 200 equal pictures, 200 opposite ones:
-    point = torch.eye(5, 64, dtype=dtype)[:1]  # their mean is 0
+    # 200 equal pictures, 200 opposite ones: their mean is 0
+    ids = torch.cat([torch.arange(200) % 5, torch.full((200,), 9)])
+    point = torch.eye(5, 64, dtype=dtype)[:1]
+    equal_pictures = point.repeat(200, 1)
     found = evaluate(
         point.repeat(5, 1),
         torch.arange(5),
         torch.zeros(5).long(),
-        torch.cat([point.repeat(200, 1), -point.repeat(200, 1)]),
+        torch.cat([equal_pictures, -equal_pictures]),
         ids,
         torch.ones(400).long(),
     )
@@ -224,14 +241,13 @@ def test_rounding_of_a_product_does_not_break_ties(dtype, monkeypatch):
 
 def test_random_features_score_the_share_of_positives():
     draw = torch.Generator().manual_seed(0)
-    queries, gallery = (
-        torch.arange(3000),
-        torch.arange(200),
-    )  # 10 pictures of each of 20 people, 5 of them in the
+    queries = torch.arange(3000)
+    # 10 pictures of each of 20 people, 5 of them in the query's camera
+    gallery = torch.arange(200)
     found = evaluate(
         torch.randn(3000, 8, generator=draw),
         queries % 20,
-        queries // 20 % 2,  # query's camera
+        queries // 20 % 2,
         torch.randn(200, 8, generator=draw),
         gallery % 20,
         gallery // 20 % 2,
@@ -241,7 +257,8 @@ def test_random_features_score_the_share_of_positives():
 
 def perfect_case():
     """Ten people at ten points, seen by two cameras."""
-    points, numbers = torch.eye(10), torch.arange(20)
+    points = torch.eye(10)
+    numbers = torch.arange(20)
     return (
         points,
         numbers[:10],
@@ -259,56 +276,49 @@ def test_perfect_ranking(ap):
 
 
 def test_invariants():
-    case = query, query_ids, query_cameras, gallery, ids, cameras = random_case(7, people=4)
-    base = evaluate(*case)
+    query, query_ids, query_cameras, gallery, ids, cameras = random_case(7, people=4)
+    base = evaluate(query, query_ids, query_cameras, gallery, ids, cameras)
 
-    def same(*changed):
-        found = evaluate(*changed)
+    def same(query, gallery, ids, cameras):
+        found = evaluate(query, query_ids, query_cameras, gallery, ids, cameras)
         numpy.testing.assert_allclose(found.average_precisions, base.average_precisions)
-        assert found.cmc == base.cmc and found.minp == pytest.approx(base.minp)
+        assert found.cmc == base.cmc
+        assert found.minp == pytest.approx(base.minp)
 
     shuffle = torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))
-    same(query, query_ids, query_cameras, gallery[shuffle], ids[shuffle], cameras[shuffle])
-    same(query * 3, query_ids, query_cameras, gallery * 3, ids, cameras)
-    junk, far = query[:1], torch.full((1, 3), 1e3)
-    one = torch.tensor([1])
-    cameras = torch.cat([cameras, one])
-    same(
-        query, query_ids, query_cameras, torch.cat([gallery, junk]), torch.cat([ids, -one]), cameras
-    )
-    same(
-        query,
-        query_ids,
-        query_cameras,
-        torch.cat([gallery, far]),
-        torch.cat([ids, 99 * one]),
-        cameras,
-    )
+    same(query, gallery[shuffle], ids[shuffle], cameras[shuffle])
+    same(query * 3, gallery * 3, ids, cameras)
+    # one picture more, which is junk or far away
+    more_cameras = torch.cat([cameras, torch.tensor([1])])
+    with_junk = torch.cat([gallery, query[:1]])
+    same(query, with_junk, torch.cat([ids, torch.tensor([-1])]), more_cameras)
+    with_far = torch.cat([gallery, torch.full((1, 3), 1e3)])
+    same(query, with_far, torch.cat([ids, torch.tensor([99])]), more_cameras)
 
 
 def test_unit_norm_is_the_cosine_ranking_and_other_norms_the_euclidean():
-    query, labels = torch.tensor([[1.0, 0.0]]), (torch.tensor([1]), torch.tensor([0]))
-    gallery = torch.tensor(
-        [[5.0, 0.0], [0.8, 0.6]]
-    )  # same direction but far; another direction but near
-    other = torch.tensor([1, 2]), torch.tensor([1, 1])
-    assert evaluate(query, *labels, gallery, *other).first_ranks.item() == 2
-    assert (
-        evaluate(query, *labels, torch.nn.functional.normalize(gallery), *other).first_ranks.item()
-        == 1
-    )
+    query = torch.tensor([[1.0, 0.0]])
+    labels = (torch.tensor([1]), torch.tensor([0]))
+    # same direction but far; another direction but near
+    gallery = torch.tensor([[5.0, 0.0], [0.8, 0.6]])
+    gallery_labels = (torch.tensor([1, 2]), torch.tensor([1, 1]))
+    euclidean = evaluate(query, *labels, gallery, *gallery_labels)
+    assert euclidean.first_ranks.item() == 2
+    unit = torch.nn.functional.normalize(gallery)
+    cosine = evaluate(query, *labels, unit, *gallery_labels)
+    assert cosine.first_ranks.item() == 1
 
 
 def test_unmatched_queries_are_counted_and_left_out():
     query, query_ids, query_cameras, gallery, ids, cameras = perfect_case()
-    query_ids = torch.cat(
-        [query_ids[:8], torch.tensor([77, -1])]
-    )  # nobody of that id; junk as a query
+    # nobody of that id; junk as a query
+    query_ids = torch.cat([query_ids[:8], torch.tensor([77, -1])])
     ids[ids == -1] = 5
     found = evaluate(query, query_ids, query_cameras, gallery, ids, cameras)
     assert (found.queries, found.unmatched, found.cmc[1]) == (8, 2, 1)
     assert found.average_precisions.isnan().tolist() == [False] * 8 + [True] * 2
-    assert "2 without a match" in str(found) and "rectangle AP" in str(found)
+    assert "2 without a match" in str(found)
+    assert "rectangle AP" in str(found)
 
 
 def test_metrics_is_frozen():
@@ -342,57 +352,3 @@ def test_errors(change, message):
     names = ("query", "query_ids", "query_cameras", "gallery", "gallery_ids", "gallery_cameras")
     with pytest.raises(ValueError, match=message):
         evaluate(**{**dict(zip(names, perfect_case())), **change})
-
-
-def test_ranking_is_in_order_without_junk_and_agrees_with_evaluate():
-    for integers in (True, False):
-        case = query, query_ids, query_cameras, gallery, ids, cameras = random_case(
-            2, integers=integers
-        )
-        order, right = ranking(*case, top=60)
-        first = evaluate(*case).first_ranks
-        for q in range(len(query)):
-            kept = [
-                g
-                for g in range(60)
-                if ids[g] != -1 and (ids[g] != query_ids[q] or cameras[g] != query_cameras[q])
-            ]
-            shown = order[q][order[q] >= 0]
-            assert sorted(shown.tolist()) == kept and (order[q][len(shown) :] == -1).all()
-            distance = (query[q].double() - gallery[shown].double()).norm(dim=1)
-            assert (distance.diff() > -1e-5).all()
-            assert (
-                right[q][: len(shown)].equal(ids[shown] == query_ids[q])
-                and not right[q][len(shown) :].any()
-            )
-            assert first[q] == (right[q].int().argmax() + 1 if right[q].any() else 0)
-    assert ranking(*case, top=4)[0].equal(order[:, :4]) and ranking(*case)[0].shape == (13, 10)
-
-
-def test_bootstrap_draws_people():
-    query, query_ids, query_cameras, gallery, ids, cameras = random_case(
-        3, queries=400, people=20, gallery=300
-    )
-    found = evaluate(query, query_ids, query_cameras, gallery, ids, cameras)
-    interval = bootstrap(found, query_ids, seed=1)
-    for (low, high), value in zip(interval.values(), (found.cmc[1], found.map)):
-        assert low < value < high
-    assert interval == bootstrap(found, query_ids, seed=1) != bootstrap(found, query_ids, seed=2)
-    with pytest.raises(ValueError, match="query_ids"):
-        bootstrap(found, query_ids[1:])
-
-
-def test_bootstrap_width_counts_people_not_pictures():
-    """Half of 50 people are always found: the interval is that of 50 draws of a coin, with 1 query a person or 40."""
-
-    def width(pictures):
-        people = torch.arange(50).repeat(pictures)
-        found = retrieval.Metrics(
-            {1: 0.5}, 0.5, 0.5, len(people), 0, "rectangle", (people % 2).double(), 1 + people % 2
-        )
-        low, high = bootstrap(found, people, rounds=4000)["rank1"]
-        return high - low
-
-    assert width(1) == pytest.approx(2 * 1.96 * math.sqrt(0.25 / 50), rel=0.12) and width(
-        40
-    ) == pytest.approx(width(1))

@@ -48,9 +48,13 @@ def test_script():
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
 @pytest.mark.parametrize("people", [751, 1])
 def test_memory_at_the_size_of_market(benchmark, tmp_path, people):
-    """Never 300 MB above the inputs; with one person, each query has as many positives as the gallery has pictures."""
+    """Never 300 MB above the inputs.
+
+    With one person, each query has as many positives as the gallery has pictures.
+    """
     inputs = list(benchmark.make_inputs(3368 if people > 1 else 200, 15913, 64))
-    inputs[1], inputs[4] = inputs[1] % people, inputs[4] % people
+    for ids in (1, 4):
+        inputs[ids] = inputs[ids] % people
     for number, value in enumerate(inputs):
         numpy.save(tmp_path / f"{number}.npy", value.numpy())
     done = subprocess.run(

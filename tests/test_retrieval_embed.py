@@ -1,4 +1,7 @@
-"""embed: evaluation mode and back, every picture once, mirror, unit norm; and from a model to metrics."""
+"""embed: evaluation mode and back, every picture once, mirror, unit norm.
+
+And from a model to metrics.
+"""
 
 from types import SimpleNamespace
 
@@ -11,7 +14,10 @@ from reidkit.retrieval import embed, evaluate_exam
 
 
 class Model(nn.Module):
-    """Norms and dropout, so that training mode would show; keeps the sizes of the batches it was given."""
+    """Norms and dropout, so that training mode would show.
+
+    It keeps the sizes of the batches that it was given.
+    """
 
     def __init__(self, neck=True):
         super().__init__()
@@ -22,32 +28,31 @@ class Model(nn.Module):
             nn.Flatten(),
             nn.Linear(4 * 6 * 2, 5),
         )
-        self.has_neck, self.sizes = neck, []
+        self.has_neck = neck
+        self.sizes = []
 
     def forward(self, images):
         self.sizes.append(len(images))
         feature = self.body(images)
-        return SimpleNamespace(
-            feature=feature, neck=feature.flip(1) * 2 if self.has_neck else None, logits=None
-        )
+        neck = feature.flip(1) * 2 if self.has_neck else None
+        return SimpleNamespace(feature=feature, neck=neck, logits=None)
 
 
 def people(count=11, seed=0):
     draw = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (count, 3, 8, 4), generator=draw, dtype=torch.uint8)
-    return ReIDData(
-        images, torch.arange(count) % 4, torch.arange(count) // 4 % 2, torch.zeros(count).long()
-    )
+    numbers = torch.arange(count)
+    return ReIDData(images, ids=numbers % 4, cameras=numbers // 4 % 2, domains=numbers * 0)
 
 
 def by_hand(model, images, mirror=False):
     pictures = torch.cat([images, images.flip(3)] if mirror else [images])
-    output = [model.eval()(picture[None].float()) for picture in pictures]
-    total = (
-        torch.cat([out.neck if model.has_neck else out.feature for out in output])
-        .view(-1, len(images), 5)
-        .sum(0)
-    )
+    features = []
+    for picture in pictures:
+        output = model.eval()(picture[None].float())
+        features.append(output.neck if model.has_neck else output.feature)
+    both = torch.cat(features).view(-1, len(images), 5)  # (orientations, N, 5)
+    total = both.sum(0)
     return total / total.norm(dim=1, keepdim=True)
 
 
@@ -55,9 +60,12 @@ def by_hand(model, images, mirror=False):
 @pytest.mark.parametrize("neck", [False, True])
 def test_features(neck, mirror):
     torch.manual_seed(0)
-    model, data = Model(neck), people()
+    model = Model(neck)
+    data = people()
     found = embed(model, data, mirror=mirror, batch=4)
-    assert found.shape == (11, 5) and found.dtype == torch.float32 and not found.requires_grad
+    assert found.shape == (11, 5)
+    assert found.dtype == torch.float32
+    assert not found.requires_grad
     assert model.sizes == ([4, 4, 4, 4, 3, 3] if mirror else [4, 4, 3])
     assert torch.allclose(found, by_hand(model, data.images, mirror), atol=1e-6)
     assert torch.allclose(found.norm(dim=1), torch.ones(11))
@@ -65,11 +73,11 @@ def test_features(neck, mirror):
 
 def test_mirror_does_not_see_left_and_right():
     torch.manual_seed(0)
-    model, data = Model(), people()
+    model = Model()
+    data = people()
     turned = ReIDData(data.images.flip(3), data.ids, data.cameras, data.domains)
-    assert torch.allclose(
-        embed(model, data, mirror=True), embed(model, turned, mirror=True), atol=1e-6
-    )
+    expected = embed(model, data, mirror=True)
+    assert torch.allclose(expected, embed(model, turned, mirror=True), atol=1e-6)
     assert not torch.allclose(embed(model, data), embed(model, turned), atol=1e-3)
 
 
@@ -78,17 +86,16 @@ def test_mode_and_statistics_are_left_alone():
     model.body[1].eval()  # a frozen norm in a training model
     before = {name: value.clone() for name, value in model.state_dict().items()}
     embed(model, people())
-    assert (
-        model.training
-        and model.body.training
-        and model.body[2].training
-        and not model.body[1].training
-    )
+    assert model.training
+    assert model.body.training
+    assert model.body[2].training
+    assert not model.body[1].training
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
     model.body[4] = nn.Linear(3, 3)
     with pytest.raises(RuntimeError):
         embed(model, people())
-    assert model.training and not model.body[1].training
+    assert model.training
+    assert not model.body[1].training
 
 
 def test_nothing_to_embed():
@@ -110,7 +117,6 @@ def test_from_a_model_to_metrics():
 def test_features_stay_on_the_gpu():
     model = Model().cuda()
     there = embed(model, people())
-    assert there.is_cuda and torch.allclose(
-        there.cpu(), embed(model, people(), device="cpu"), atol=1e-4
-    )
+    assert there.is_cuda
+    assert torch.allclose(there.cpu(), embed(model, people(), device="cpu"), atol=1e-4)
     assert evaluate_exam(model.cuda(), Exam(people(4), people(11, seed=1))).queries == 4

@@ -16,30 +16,29 @@ def test_an_offset_that_all_features_share_hides_nothing(offset, unit, onednn, m
         monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     monkeypatch.setattr(retrieval.scoring, "TILE", 64 * 70)  # three tiles
     draw = torch.Generator().manual_seed(0)
-    person, people = torch.randn(200, 64, generator=draw), torch.arange(200)
-    query, gallery = (
-        person + 0.1 * torch.randn(200, 64, generator=draw) + offset for _ in range(2)
-    )
+    people = torch.arange(200)
+    person = torch.randn(200, 64, generator=draw)
+    query = person + 0.1 * torch.randn(200, 64, generator=draw) + offset
+    gallery = person + 0.1 * torch.randn(200, 64, generator=draw) + offset
     if unit:
-        query, gallery = (torch.nn.functional.normalize(side) for side in (query, gallery))
-    case = query, people, people * 0, gallery, people, people * 0 + 1
+        query = torch.nn.functional.normalize(query)
+        gallery = torch.nn.functional.normalize(gallery)
+    case = (query, people, people * 0, gallery, people, people * 0 + 1)
     found = evaluate(*case)
-    assert found.map == found.cmc[1] == 1 and ranking(*case, top=1)[1].all()
+    assert found.map == found.cmc[1] == 1
+    assert ranking(*case, top=1)[1].all()
 
 
 def test_without_a_shared_offset_nothing_is_subtracted():
-    draw, ids = torch.Generator().manual_seed(0), torch.arange(300)
-    case = (
-        torch.randn(9, 3, generator=draw),
-        ids[:9],
-        ids[:9] * 0,
-        torch.randn(300, 3, generator=draw),
-        ids,
-        ids * 0,
-    )
-    assert retrieval.scoring.Scorer(*case).centre is None
-    unit = [
-        torch.nn.functional.normalize(value + 2) if value.is_floating_point() else value
-        for value in case
-    ]
-    assert retrieval.scoring.Scorer(*unit).centre is None
+    draw = torch.Generator().manual_seed(0)
+    query = torch.randn(9, 3, generator=draw)
+    gallery = torch.randn(300, 3, generator=draw)
+    ids = torch.arange(300)
+    labels = (ids[:9], ids[:9] * 0)
+    gallery_labels = (ids, ids * 0)
+    scorer = retrieval.scoring.Scorer(query, *labels, gallery, *gallery_labels)
+    assert scorer.centre is None
+    unit_query = torch.nn.functional.normalize(query + 2)
+    unit_gallery = torch.nn.functional.normalize(gallery + 2)
+    scorer = retrieval.scoring.Scorer(unit_query, *labels, unit_gallery, *gallery_labels)
+    assert scorer.centre is None

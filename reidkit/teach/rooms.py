@@ -17,9 +17,11 @@ import pathlib
 import tomllib
 from types import ModuleType
 
-from .. import chapters, files
+from .. import files
 from .messages import say
 
+# Chapters stand on the machinery, so the machinery knows their rooms by name and imports none.
+ROOMS = "reidkit.chapters"
 PARTS = ("experiments", "figures", "widgets", "checks")
 
 
@@ -45,7 +47,8 @@ def room_of(number: str) -> str:
 
 def room_folder(number: str) -> pathlib.Path:
     """The folder of a chapter's room; it need not exist."""
-    return pathlib.Path(chapters.__file__).parent / room_of(number)
+    package = pathlib.Path(__file__).resolve().parents[1]
+    return package / "chapters" / room_of(number)
 
 
 def load_part(number: str, part: str) -> ModuleType | None:
@@ -57,7 +60,7 @@ def load_part(number: str, part: str) -> ModuleType | None:
     """
     if not (room_folder(number) / f"{part}.py").is_file():
         return None
-    return importlib.import_module(f"{chapters.__name__}.{room_of(number)}.{part}")
+    return importlib.import_module(f"{ROOMS}.{room_of(number)}.{part}")
 
 
 def load_words(name: str) -> dict[str, str]:
