@@ -1,7 +1,9 @@
-"""Tests on several cores (`pytest -n 2`, which course.py asks for): what belongs together stays in one process.
+"""Tests on several cores (`pytest -n 2`, which course.py asks for): what belongs together stays in
+one process.
 
-A committed notebook is one kernel, cell after cell. The whole runs of a chapter share a cache: the second loads what the
-first has trained. All else goes by files, so that what a file sets up is set up once.
+A committed notebook is one kernel, cell after cell. The whole runs of a chapter share a cache: the
+second loads what the first has trained. All else goes by files, so that what a file sets up is set
+up once.
 """
 
 import re

@@ -39,9 +39,12 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TABLES = (
     "reidkit.recipes baseline --seeds 0 1 2 3 4 --threads 2 --out data/results/01_baseline.csv",
     "reidkit.recipes ways --seeds 0 1 2 --threads 2 --out data/results/01b_ways.csv",
-    "reidkit.teach.rerun 01 -p SEED=0,1,2 --jobs 2 --threads 1 --out build/rerun/01 --record 01_chapter",
-    "reidkit.teach.rerun 01b -p SEED=0,1,2 --jobs 2 --threads 1 --out build/rerun/01b --record 01b_chapter",
-    "reidkit.teach.rerun 02 -p SEED=0,1,2 --jobs 2 --threads 1 --out build/rerun/02 --record 02_chapter",
+    "reidkit.teach.rerun 01 -p SEED=0,1,2 --jobs 2 --threads 1 --out build/rerun/01 --record "
+    "01_chapter",
+    "reidkit.teach.rerun 01b -p SEED=0,1,2 --jobs 2 --threads 1 --out build/rerun/01b --record "
+    "01b_chapter",
+    "reidkit.teach.rerun 02 -p SEED=0,1,2 --jobs 2 --threads 1 --out build/rerun/02 --record "
+    "02_chapter",
     "reidkit.recipes gates --seeds 0 --jobs 2 --threads 1 --out data/results/04_gates.csv",
     "reidkit.recipes norms --seeds 0 1 2 3 4 --jobs 2 --threads 1 --out data/results/04_norms.csv",
     "reidkit.recipes places --seeds 0 1 2 --jobs 2 --threads 1 --out data/results/03_places.csv",

@@ -105,7 +105,8 @@ def load_checked(path: pathlib.Path) -> tuple[dict[str, torch.Tensor], dict]:
     known = hashes(path)
     if path.name not in known:
         raise FileNotFoundError(
-            f"{path.name} has no entry in hashes.json beside it: get both from the course's repository, or record it "
+            f"{path.name} has no entry in hashes.json beside it: get both from the course's "
+            f"repository, or record it "
             "again (make tables)"
         )
     check_file(path, **known[path.name])
@@ -129,7 +130,8 @@ def check_file(
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"no weights at {str(path)!r}; give the path of a .safetensors file, for a trunk also .pth"
+            f"no weights at {str(path)!r}; give the path of a .safetensors file, for a trunk also "
+            f".pth"
         )
     found_size = path.stat().st_size
     if size is not None and found_size != size:
@@ -159,6 +161,6 @@ def record_hash(path: pathlib.Path) -> dict:
 
 
 def hashes(path: pathlib.Path) -> dict[str, dict]:
-    """What hashes.json beside a file says: {file name: {"size", "sha256"}}; {} where there is none."""
+    """What hashes.json beside a file says: {name: {"size", "sha256"}}; {} without one."""
     table = path.with_name("hashes.json")
     return json.loads(table.read_text(encoding="utf-8")) if table.is_file() else {}

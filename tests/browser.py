@@ -1,4 +1,6 @@
-"""A real JupyterLab or Voila and a real browser for the widget tests; skipped with a reason where one is missing."""
+"""A real JupyterLab or Voila and a real browser for the widget tests; skipped with a reason where
+one is missing.
+"""
 
 import contextlib
 import os
@@ -22,7 +24,8 @@ FLAGS = [
     "--disable-sync",
 ]
 SETTINGS = {
-    "apputils-extension/notification": '{"fetchNews": "false"}',  # a question that lies over the page
+    # a question that lies over the page
+    "apputils-extension/notification": '{"fetchNews": "false"}',
     "notebook-extension/tracker": '{"windowingMode": "none"}',
 }  # else cells out of sight leave the page
 KEYS = {
@@ -50,7 +53,9 @@ def need_browser():
 
 @contextlib.contextmanager
 def served(folder, *words, port_word, ready):
-    """A server of this Python on a free port, its settings inside `folder`; yields the address and ends the server."""
+    """A server of this Python on a free port, its settings inside `folder`; yields the address and
+    ends the server.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -90,7 +95,8 @@ def served(folder, *words, port_word, ready):
                 except OSError:
                     if server.poll() is not None or time.monotonic() > until:
                         pytest.fail(
-                            f"the server did not come up: {(folder / 'server.log').read_text()[-1500:]}"
+                            f"the server did not come up: "
+                            f"{(folder / 'server.log').read_text()[-1500:]}"
                         )
                     time.sleep(0.25)
             yield address
@@ -148,7 +154,8 @@ def run_all(page, address, name, timeout=180):
     page.goto(f"{address}/lab/tree/{name}?token=t&reset", timeout=90_000)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
     idle = r"() => /\|\s*Idle/.test(document.querySelector('#jp-main-statusbar')?.innerText || '')"
-    started = r"() => /\[[\d*]+\]/.test(document.querySelector('.jp-CodeCell .jp-InputPrompt')?.innerText || '')"
+    prompt = "'.jp-CodeCell .jp-InputPrompt'"
+    started = rf"() => /\[[\d*]+\]/.test(document.querySelector({prompt})?.innerText || '')"
     page.wait_for_function(
         idle, timeout=60_000
     )  # while the session is connecting, Lab drops "Run All" silently
@@ -160,7 +167,8 @@ def run_all(page, address, name, timeout=180):
             break
     else:
         pytest.fail("Run All never started a cell")
-    over = "() => ![...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].some(p => p.innerText.includes('*'))"
+    prompts = f"[...document.querySelectorAll({prompt})]"
+    over = f"() => !{prompts}.some(p => p.innerText.includes('*'))"
     page.wait_for_function(over, timeout=timeout * 1000)
     broken = page.locator('[data-mime-type="application/vnd.jupyter.stderr"]')
     broken = broken.filter(has_text="Traceback (most recent call last)")
@@ -169,7 +177,9 @@ def run_all(page, address, name, timeout=180):
 
 
 def move_every_control(page, least=1):
-    """Move each control of each widget by the keyboard -> their number; picture and readout must change each time."""
+    """Move each control of each widget by the keyboard -> their number; picture and readout must
+    change each time.
+    """
     page.locator(".reidkit-explore").first.wait_for(timeout=120_000)
     moved = 0
     for box in page.locator(".reidkit-explore").all():
@@ -186,7 +196,9 @@ def move_every_control(page, least=1):
 
 
 def _changes(page, box, control, keys, seconds=20):
-    """None where a key changed both picture and readout, else what was there before and after the last key."""
+    """None where a key changed both picture and readout, else what was there before and after the
+    last key.
+    """
     for key in keys:  # at its end a control moves one way only; one notch may show nothing
         before = look(box)
         control.focus()

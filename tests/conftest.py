@@ -1,4 +1,6 @@
-"""Every test runs with one thread, a cache of its own (so that training is live) and without touching a student's progress."""
+"""Every test runs with one thread, a cache of its own (so that training is live) and without
+touching a student's progress.
+"""
 
 import os
 import pathlib
@@ -31,7 +33,9 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def data_root():
-    """The folder of real pictures: skipped without REIDKIT_DATA_ROOT, a failure where it is asked for and not there."""
+    """The folder of real pictures: skipped without REIDKIT_DATA_ROOT, a failure where it is asked
+    for and not there.
+    """
     named = os.environ.get("REIDKIT_DATA_ROOT")
     if named and pathlib.Path(named).is_dir():
         return pathlib.Path(named)

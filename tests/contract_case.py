@@ -16,7 +16,7 @@ STEPS = 40
 
 
 def unlabelled(data):
-    """The same pictures without identities; what they were is the attribute `truth`, for oracles."""
+    """The same pictures without identities; oracles find them in the attribute `truth`."""
     nobody = torch.full_like(data.ids, -1)
     return replace(data, ids=nobody, attributes={**data.attributes, "truth": data.ids})
 

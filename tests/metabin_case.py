@@ -11,7 +11,9 @@ INNER = ("scatter", "shuffle", "triplet", "identity")
 
 
 class Toy(nn.Module):
-    """images (B, 3, h, w) -> Output(feature (B, 4), logits (B, 5)): two convolutions, each with its gated norm."""
+    """images (B, 3, h, w) -> Output(feature (B, 4), logits (B, 5)): two convolutions, each with its
+    gated norm.
+    """
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,6 @@
-"""Widgets in a real browser: every control of every chapter by keyboard in JupyterLab, one lecture copy in Voila."""
+"""Widgets in a real browser: every control of every chapter by keyboard in JupyterLab, one lecture
+copy in Voila.
+"""
 
 import json
 
@@ -19,7 +21,9 @@ def chapters():
 
 
 def working_copy(name, folder):
-    """The chapter's working copy in `folder`, with the smoke preset and one thread set in its parameters cell."""
+    """The chapter's working copy in `folder`, with the smoke preset and one thread set in its
+    parameters cell.
+    """
     import nbformat
 
     path = write_demo(folder) if name == "demo" else source.folder() / name

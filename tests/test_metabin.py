@@ -1,4 +1,6 @@
-"""MetaBIN: its two losses against slow loops and golden numbers, its gradients against finite differences, what each part moves."""
+"""MetaBIN: its two losses against slow loops and golden numbers, its gradients against finite
+differences, what each part moves.
+"""
 
 import copy
 import math

@@ -1,4 +1,6 @@
-"""MetaBIN's inner and outer gradients, first and second order, against finite differences in double precision."""
+"""MetaBIN's inner and outer gradients, first and second order, against finite differences in double
+precision.
+"""
 
 import copy
 
@@ -64,7 +66,7 @@ def test_the_inner_gradient_is_that_of_the_meta_train_loss(wide_losses):
 
 
 def test_the_outer_gradient_is_that_of_the_meta_test_loss_at_the_trial_gates(wide_losses):
-    """First order: the derivative at fixed gates', also of gates that the clamp holds at the end."""
+    """First order: the derivative at fixed gates', also of gates that the clamp holds."""
     model, (train, test) = toy(), halves(batch_of(), [0, 2])
     with torch.no_grad():
         model.bn1.gate[0], model.bn1.gate[1] = 1.0, 0.0

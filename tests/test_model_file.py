@@ -1,4 +1,6 @@
-"""A model on disk: the same features when it is read again, and a reason for everything that cannot be read."""
+"""A model on disk: the same features when it is read again, and a reason for everything that cannot
+be read.
+"""
 
 import json
 import re
@@ -58,7 +60,9 @@ def saved(tmp_path):
 
 
 def rewrite(path, change_tensors=None, **metadata):
-    """The same file with another header or other tensors, sound but for that; None takes a line out of the header."""
+    """The same file with another header or other tensors, sound but for that; None takes a line out
+    of the header.
+    """
     with safetensors.safe_open(path, "pt") as file:
         header, tensors = (
             file.metadata(),
@@ -155,7 +159,8 @@ def without(key):
 )
 def test_a_spec_that_says_something_else(saved, spec, said):
     model, path = saved
-    said = rf"no model can be built from spec {re.escape(repr(spec))} \(.*{said}.*\); expected size \[height, width\]"
+    what = rf"no model can be built from spec {re.escape(repr(spec))} \(.*{said}.*\)"
+    said = rf"{what}; expected size \[height, width\]"
     for call in (lambda: build_model(spec), lambda: save_model(path, model, spec, {})):
         with pytest.raises(ValueError, match=said):
             call()

@@ -1,4 +1,5 @@
-"""Every chapter: its form, its built notebook, and whole runs with the solutions, with wrong answers and with answers that raise.
+"""Every chapter: its form, its built notebook, and whole runs with the solutions, with wrong
+answers and with answers that raise.
 
 The notebooks as committed are run by nbval in the same pytest call (course.py test).
 """
@@ -28,7 +29,9 @@ every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter:
 
 
 def run(notebook, tmp_path, **parameters):
-    """The notebook after papermill ran it with these parameters in notebooks/, as the rerun tool does."""
+    """The notebook after papermill ran it with these parameters in notebooks/, as the rerun tool
+    does.
+    """
     import papermill
 
     given, made = tmp_path / "given.ipynb", tmp_path / "made.ipynb"

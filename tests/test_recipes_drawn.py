@@ -1,4 +1,6 @@
-"""The drawn-only models, the study of the world, and stripes: built, trained for a few steps, written and read back."""
+"""The drawn-only models, the study of the world, and stripes: built, trained for a few steps,
+written and read back.
+"""
 
 import functools
 import math

@@ -1,4 +1,6 @@
-"""Networks that differ in their norms: what is where in each, the two exams of one question, and the tables."""
+"""Networks that differ in their norms: what is where in each, the two exams of one question, and
+the tables.
+"""
 
 import dataclasses
 
@@ -100,7 +102,9 @@ def test_rows_share_first_weights_and_batches():
 
 
 class Pixels(nn.Module):
-    """Colour of five bands; with `normed`, after each picture's own mean and deviation are divided out of each channel."""
+    """Colour of five bands; with `normed`, after each picture's own mean and deviation are divided
+    out of each channel.
+    """
 
     def __init__(self, normed):
         super().__init__()

@@ -1,4 +1,6 @@
-"""Claims in three states, papers' numbers beside ours, recorded tables with intervals and provenance."""
+"""Claims in three states, papers' numbers beside ours, recorded tables with intervals and
+provenance.
+"""
 
 import json
 import types

@@ -1,4 +1,4 @@
-"""What fit keeps: found again, never that of another run, and a killed run ends with the same bits."""
+"""What fit keeps: found again, never that of another run; a killed run ends with the same bits."""
 
 import json
 import os
@@ -101,9 +101,11 @@ def test_never_a_stale_result(monkeypatch):
 
 def test_describe_is_the_same_in_every_process():
     program = (
-        "import sys; sys.path.insert(0, 'tests'); from training_case import Net, net, both; from functools import partial;"
+        "import sys; sys.path.insert(0, 'tests'); from training_case import Net, net, both; from "
+        "functools import partial;"
         "from reidkit import fingerprints as f; from reidkit.files import digest;"
-        "print(digest(f.describe([both, Net, net(), partial(both, x={'a', 'b', 'c'}), lambda v: v in {'a', 'b', 'c'}])))"
+        "print(digest(f.describe([both, Net, net(), partial(both, x={'a', 'b', 'c'}), lambda v: v "
+        "in {'a', 'b', 'c'}])))"
     )
     seen = {
         subprocess.run(
@@ -140,9 +142,12 @@ def test_describe_sees_what_matters():
         "functools.partialmethod",
         "(lambda g: functools.cache(functools.cache(g)))",
     ):
-        helper = f"import functools, numpy\n@{wrap}\ndef helper(x=0):\n    return %s\ndef f(x):\n    return helper(x)"
+        imports = "import functools, numpy\n"
+        helper = (
+            f"{imports}@{wrap}\ndef helper(x=0):\n    return %s\ndef f(x):\n    return helper(x)"
+        )
         assert made(helper % 1.0) == made(helper % 1.0) != made(helper % 5.0), wrap
-        member = f"import functools, numpy\nclass f:\n    @{wrap}\n    def helper(self):\n        return %s"
+        member = f"{imports}class f:\n    @{wrap}\n    def helper(self):\n        return %s"
         assert made(member % 1.0) == made(member % 1.0) != made(member % 5.0), wrap
 
     class Other(Net):

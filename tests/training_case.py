@@ -1,4 +1,6 @@
-"""A small training run, shared by the tests and by the processes that they kill: python tests/training_case.py FILE."""
+"""A small training run, shared by the tests and by the processes that they kill: python
+tests/training_case.py FILE.
+"""
 
 import sys
 import time
@@ -89,7 +91,9 @@ def same(one, other):
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
-    """Nothing is read from or written to the course's own cache; one thread, so that numbers are those of other processes."""
+    """Nothing is read from or written to the course's own cache; one thread, so that numbers are
+    those of other processes.
+    """
     monkeypatch.setenv("REIDKIT_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("REIDKIT_CACHE", raising=False)
     before = torch.get_num_threads()

@@ -190,7 +190,8 @@ class MetaBIN:
         count = len(labels.unique())
         if count < 2:
             raise ValueError(
-                f"MetaBIN needs two domains or more, the data's {self.domains} are {count}; a single source can "
+                f"MetaBIN needs two domains or more, the data's {self.domains} are {count}; a "
+                f"single source can "
                 'take its cameras: domains="cameras"'
             )
         # Steps before `start` have used one base batch each, the first of them `first`.
@@ -217,7 +218,7 @@ class MetaBIN:
         return parts | self.episode(model, batches["meta"], progress)
 
     def episode(self, model, batch, progress):
-        """One inner and one outer step of the gates on a domain-balanced batch -> dict of numbers."""
+        """One inner and one outer step of the gates on a domain-balanced batch."""
         labels = getattr(batch, self.domains)
         names = labels.unique()
         names = names[torch.randperm(len(names)).to(names.device)]

@@ -72,7 +72,8 @@ def _table_command(parser, asked, device):
     has_real_people = any(row.get("pku_rank1") for row in tables.read_table(asked.out))
     if has_real_people and not exams:
         parser.error(
-            f"{asked.out} holds numbers on PKU-Reid, which this run would lose; set REIDKIT_DATA_ROOT to the folder "
+            f"{asked.out} holds numbers on PKU-Reid, which this run would lose; set "
+            f"REIDKIT_DATA_ROOT to the folder "
             "of real data sets, or name another --out"
         )
     tables.record(table, asked.out, asked.jobs, asked.redo)

@@ -1,4 +1,6 @@
-"""A trained model as one file: its weights in safetensors, with what is needed to build it and how it was trained."""
+"""A trained model as one file: its weights in safetensors, with what is needed to build it and how
+it was trained.
+"""
 
 import importlib
 import json
@@ -23,7 +25,8 @@ DRAWN_LAPTOP = "drawn-laptop"  # the committed model
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model read from a file: without classifier (its logits are None), in evaluation mode, float32, on the CPU.
+    """A model read from a file: without classifier (its logits are None), in evaluation mode,
+    float32, on the CPU.
 
     spec: see `build_model`. recipe: how it was trained. sha256: of the file.
     """
@@ -40,7 +43,8 @@ def find_maker(method: str) -> Callable:
     Args:
         method: name of the method's file, such as "dualnorm".
     Raises:
-        ValueError: there is no such method, or it makes no network; the message lists those that do.
+        ValueError: there is no such method, or it makes no network; the message lists those that
+            do.
     """
     names = [found.name for found in pkgutil.iter_modules(methods.__path__)]
     if method in names:
@@ -51,12 +55,14 @@ def find_maker(method: str) -> Callable:
 
 
 def build_model(spec: dict) -> nn.Module:
-    """A model with fresh weights and without classifier; random numbers of the caller stay as they are.
+    """A model with fresh weights and without classifier; random numbers of the caller stay as they
+    are.
 
     Args:
-        spec: "size" [H, W] of its pictures; "mirror": whether features are summed over both orientations; "method": a
-            file of `reidkit.methods` ("baseline" if it is not named); "whiten": how many numbers a WhiteningNeck maps
-            to, if there is one; and the options of the method's `make`.
+        spec: "size" [H, W] of its pictures; "mirror": whether features are summed over both
+            orientations; "method": a file of `reidkit.methods` ("baseline" if it is not named);
+            "whiten": how many numbers a WhiteningNeck maps to, if there is one; and the options of
+            the method's `make`.
     Returns:
         The model in evaluation mode.
     Raises:
@@ -74,7 +80,8 @@ def build_model(spec: dict) -> nn.Module:
             model.neck = WhiteningNeck(model.neck.num_features, whiten)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"no model can be built from spec {spec!r} ({error!r}); expected size [height, width], mirror, method and "
+            f"no model can be built from spec {spec!r} ({error!r}); expected size [height, width], "
+            f"mirror, method and "
             "arguments of the method's make. Correct it, or update the course for a newer file"
         ) from None
     model.classifier = NoClassifier()
@@ -84,7 +91,8 @@ def build_model(spec: dict) -> nn.Module:
 def save_model(
     path: pathlib.Path, model: nn.Module, spec: dict, recipe: dict, half: bool = True
 ) -> None:
-    """Write a model's weights without classifier, with what builds it; the file is written whole or not at all.
+    """Write a model's weights without classifier, with what builds it; the file is written whole or
+    not at all.
 
     Args:
         path: of the file, .safetensors.
@@ -104,7 +112,8 @@ def save_model(
     difference = misfit(state, build_model(spec).state_dict())
     if difference:
         raise ValueError(
-            f"this {type(model).__name__} is not what spec {spec!r} builds. {difference}. Give the spec that "
+            f"this {type(model).__name__} is not what spec {spec!r} builds. {difference}. Give the "
+            f"spec that "
             "it was built with"
         )
     tensors = {name: _stored(value.cpu().contiguous(), half) for name, value in state.items()}
@@ -113,7 +122,9 @@ def save_model(
 
 
 def _stored(value, half):
-    """The tensor as it goes to disk: float16 where that is asked for and holds its numbers, else as it is."""
+    """The tensor as it goes to disk: float16 where that is asked for and holds its numbers, else as
+    it is.
+    """
     small = value.half()
     fits = value.is_floating_point() and small.isfinite().all()
     return small if half and fits else value
@@ -139,7 +150,8 @@ def load_model(path: pathlib.Path, sha256: str | None = None, size: int | None =
         ) from None
     if header.get("format") != FORMAT:
         raise ValueError(
-            f"{path.name} has format {header.get('format')!r}, expected {FORMAT!r}. Update the course for "
+            f"{path.name} has format {header.get('format')!r}, expected {FORMAT!r}. Update the "
+            f"course for "
             "a newer one; fill a trunk with weights from elsewhere by weights.load_trunk"
         )
     spec = json.loads(header["spec"])
@@ -148,7 +160,8 @@ def load_model(path: pathlib.Path, sha256: str | None = None, size: int | None =
     difference = misfit(state, model.state_dict())
     if difference:
         raise ValueError(
-            f"{path.name} does not fit its spec {spec!r}. {difference}. Train again, or update the course"
+            f"{path.name} does not fit its spec {spec!r}. {difference}. Train again, or update the "
+            f"course"
         )
     model.load_state_dict(state)
     return Loaded(model, spec, recipe, files.sha256_file(path))

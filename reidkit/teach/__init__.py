@@ -1,4 +1,6 @@
-"""The teaching wing: what a chapter calls beside the field's own code. Names are fetched when first used."""
+"""The teaching wing: what a chapter calls beside the field's own code. Names are fetched when first
+used.
+"""
 
 import importlib
 import sys
@@ -29,7 +31,9 @@ __all__ = sorted(_HOME)
 
 
 class _Wing(types.ModuleType):
-    """Some functions live in a file of their own name (start in start.py): importing that file must not hide them."""
+    """Some functions live in a file of their own name (start in start.py): importing that file must
+    not hide them.
+    """
 
     def __getattr__(self, name):
         if name not in _HOME:

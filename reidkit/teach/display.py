@@ -1,10 +1,13 @@
-"""What every visible thing of a notebook goes through: plain text always, HTML and data where they help."""
+"""What every visible thing of a notebook goes through: plain text always, HTML and data where they
+help.
+"""
 
 import html
 
 
 def emit(plain, markup=None, metadata=None, **mimes):
-    """Display one output. plain: text for terminals, tests and screen readers; markup: HTML; mimes: e.g. png=bytes.
+    """Display one output. plain: text for terminals, tests and screen readers; markup: HTML; mimes:
+    e.g. png=bytes.
 
     In a plain Python process the text alone is printed.
     """
@@ -24,7 +27,9 @@ def emit(plain, markup=None, metadata=None, **mimes):
 
 
 def table(headers, rows, title=""):
-    """The same table twice -> (plain text, HTML): columns padded with blanks, and an escaped <table>."""
+    """The same table twice -> (plain text, HTML): columns padded with blanks, and an escaped
+    <table>.
+    """
     rows = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headers, *rows)]
     lines = [
@@ -42,13 +47,13 @@ def table(headers, rows, title=""):
 
 
 def number(value, digits=3):
-    """A number as a reader wants it: whole numbers whole, others with three significant digits, words as they are."""
+    """A number as a reader wants it: whole numbers whole, others with three significant digits,
+    words as they are.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
-    return (
-        f"{value:,}"
-        if isinstance(value, int)
-        else f"{value:.{digits}g}"
-        if abs(value) < 1000
-        else f"{value:,.0f}"
-    )
+    if isinstance(value, int):
+        return f"{value:,}"
+    if abs(value) < 1000:
+        return f"{value:.{digits}g}"
+    return f"{value:,.0f}"

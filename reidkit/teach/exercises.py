@@ -4,7 +4,8 @@
     def average_precision(answer):
         expect(answer([1, 0]) == 1.0, "the right picture comes first, yet you gave ...")
 
-The decorated check is called as `check.average_precision(average_precision)` in the cell of the answer.
+The decorated check is called as `check.average_precision(average_precision)` in the cell of the
+answer.
 """
 
 import functools
@@ -29,7 +30,9 @@ class NotYet(Exception):
 
 
 class Verdict(int):
-    """True or False to the program; at the end of a cell it shows nothing, for its line is printed already."""
+    """True or False to the program; at the end of a cell it shows nothing, for its line is printed
+    already.
+    """
 
     state = "not yet"
 
@@ -49,8 +52,9 @@ def expect(condition, message):
 def exercise(key, none_is_answer=False):
     """Turn a check function into one that prints a verdict, notes it on the board and never raises.
 
-    key "01-average-precision" = chapter and exercise. The answer comes first; a function that returns ... or None is "not yet"
-    (none_is_answer=True: None counts). Random states are as before afterwards, whatever the answer drew.
+    key "01-average-precision" = chapter and exercise. The answer comes first; a function that
+    returns ... or None is "not yet" (none_is_answer=True: None counts). Random states are as before
+    afterwards, whatever the answer drew.
     """
 
     def decorate(function):
@@ -124,7 +128,9 @@ def _watched(answer, none_is_answer):
 
 
 def _untouched(key, answer):
-    """Whether a function is still the stub's, word for word (a stub that holds a bug to repair never returns a blank)."""
+    """Whether a function is still the stub's, word for word (a stub that holds a bug to repair
+    never returns a blank).
+    """
     try:
         from . import source
 
@@ -158,7 +164,9 @@ def _where(error, answers):
 
 
 def solution(key):
-    """Put the solution of an exercise ("average-precision" or "01-average-precision") into the next cell, ready to run."""
+    """Put the solution of an exercise ("average-precision" or "01-average-precision") into the next
+    cell, ready to run.
+    """
     from . import source
 
     known = {

@@ -51,7 +51,7 @@ class Recorded:
         self.column = column
 
     def where(self, **filters):
-        """The rows whose columns equal the filters, as a table of their own (which may be empty)."""
+        """The rows whose columns equal the filters, as a table of their own; it may be empty."""
         wanted = {name: str(value) for name, value in filters.items()}
         rows = [row for row in self.rows if wanted.items() <= row.items()]
         return Recorded(self.name, rows, self.column)

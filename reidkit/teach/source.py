@@ -40,7 +40,9 @@ TEMPLATE = """# ---
 class Chapter:
     number: str  # "01", "01b" for a companion
     name: str  # "01_what_is_reid", the file's stem
-    header: dict  # title, minutes_study, minutes_compute, prerequisites, and least_checks, least_exercises where lower
+    # title, minutes_study, minutes_compute, prerequisites, and least_checks, least_exercises where
+    # lower
+    header: dict
     cells: list  # source cells in order, the id of each being its key
     stamp: str  # hash of the code that the notebook is made from; see stamps()
     words: str  # hash of its text
@@ -145,7 +147,8 @@ def read(path):
     for field, kind in HEADER.items():
         if not isinstance(header.get(field), kind):
             raise ValueError(
-                f"{path.name}: its header has {field} = {header.get(field)!r}; begin the file with\n{TEMPLATE}"
+                f"{path.name}: its header has {field} = {header.get(field)!r}; begin the file "
+                f"with\n{TEMPLATE}"
             )
     cells = [_keyed(cell, path.name) for cell in notebook.cells]
     keys = [cell.id for cell in cells]
@@ -167,7 +170,8 @@ def _keyed(cell, file):
     if not re.fullmatch(r"[a-z0-9-]{1,64}", key):
         first = cell.source.strip().splitlines()[:1]
         raise ValueError(
-            f'{file}: the cell {first} has the key {key!r}; give it key="a-short-name" (a-z, 0-9, -)'
+            f"{file}: the cell {first} has the key {key!r}; "
+            'give it key="a-short-name" (a-z, 0-9, -)'
         )
     if ("stub" in tags(cell)) != key.endswith("-stub"):
         raise ValueError(
@@ -223,7 +227,7 @@ def source_hash(text):
 
 
 def _folded(cells):
-    """Hints of an exercise become one cell of folded blocks, its solution and the reason another."""
+    """Hints of an exercise become one cell of folded blocks, solution and reason another."""
     made = []
     for cell in cells:
         if not {"hint", "solution"} & set(tags(cell)):
@@ -251,7 +255,7 @@ def _folded(cells):
 
 
 def check_lines(stub):
-    """The statements of a stub cell that call its check: the part that a solution leaves standing."""
+    """The statements of a stub cell that call its check: a solution leaves them standing."""
     lines = stub.splitlines()
     calls = [node for node in ast.parse(stub).body if calls_check(node)]
     return "\n".join(line for node in calls for line in lines[node.lineno - 1 : node.end_lineno])

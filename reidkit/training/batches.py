@@ -123,7 +123,8 @@ class Assembler:
         record = self.records.get(name.partition(".")[0])
         if record is None:
             raise ValueError(
-                f"the sampler yields a set {name!r}; expected the name of a record, or one before a dot: "
+                f"the sampler yields a set {name!r}; expected the name of a record, or one before "
+                f"a dot: "
                 f"{', '.join(self.records)}"
             )
         return record

@@ -166,7 +166,8 @@ class Run:
             write()
         except OSError as error:
             say(
-                f"{self.label}: {what} could not be kept ({error}); {meanwhile}. Make room on the disk, or point "
+                f"{self.label}: {what} could not be kept ({error}); {meanwhile}. Make room on the "
+                f"disk, or point "
                 "REIDKIT_CACHE_DIR to another one"
             )
             return False
@@ -189,7 +190,7 @@ class Run:
         say(f"{self.label}: going on after step {self.step} of {self.plan.steps}")
 
     def finish(self) -> None:
-        """Keep the result; the JSON beside it is for people, the file's own header is what is read."""
+        """Keep the result; the JSON beside it is for people, only the file itself is read."""
         if not self.path:
             return
         notes = {

@@ -222,7 +222,8 @@ def _gradient_step(losses, plan, device):
     def step(model, batches, optimizers, progress):
         if set(batches) != {TRAIN}:
             raise ValueError(
-                f"the sampler yields the sets {', '.join(batches)}; losses(output, batch) are for one unnamed batch: "
+                f"the sampler yields the sets {', '.join(batches)}; losses(output, batch) are for "
+                f"one unnamed batch: "
                 "write a step(model, batches, optimizers, progress)"
             )
         batch = batches[TRAIN]
@@ -249,7 +250,8 @@ def _finite(values, number):
         wrong.append("loss")
     if wrong:
         raise FloatingPointError(
-            f"step {number}: loss part {wrong[0]!r} is not finite ({values}); lower lr=, lengthen warmup=, or look "
+            f"step {number}: loss part {wrong[0]!r} is not finite ({values}); lower lr=, lengthen "
+            f"warmup=, or look "
             "for a division or root of zero in the loss"
         )
     return values
