@@ -22,6 +22,8 @@ from .messages import say
 
 # Chapters stand on the machinery, so the machinery knows their rooms by name and imports none.
 ROOMS = "reidkit.chapters"
+PACKAGE = __name__.partition(".")[0]
+CHAPTERS = pathlib.Path(__file__).resolve().parents[1] / "chapters"
 PARTS = ("experiments", "figures", "widgets", "checks")
 
 
