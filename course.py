@@ -35,28 +35,6 @@ LOWEST = (3, 11)
 HIGHEST = (3, 13)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
-# What `tables` runs: everything under data/results and data/weights that the notebooks show.
-TABLES = (
-    "reidkit.recipes baseline --seeds 0 1 2 3 4 --threads 2 --out data/results/01_baseline.csv",
-    "reidkit.recipes ways --seeds 0 1 2 --threads 2 --out data/results/01b_ways.csv",
-    "reidkit.teach.rerun 01 -p SEED=0,1,2 --jobs 2 --threads 1 --out build/rerun/01 --record "
-    "01_chapter",
-    "reidkit.teach.rerun 01b -p SEED=0,1,2 --jobs 2 --threads 1 --out build/rerun/01b --record "
-    "01b_chapter",
-    "reidkit.teach.rerun 02 -p SEED=0,1,2 --jobs 2 --threads 1 --out build/rerun/02 --record "
-    "02_chapter",
-    "reidkit.recipes gates --seeds 0 --jobs 2 --threads 1 --out data/results/04_gates.csv",
-    "reidkit.recipes norms --seeds 0 1 2 3 4 --jobs 2 --threads 1 --out data/results/04_norms.csv",
-    "reidkit.recipes places --seeds 0 1 2 --jobs 2 --threads 1 --out data/results/03_places.csv",
-    "reidkit.recipes losses --seeds 0 1 2 --jobs 2 --threads 1 --out data/results/04_losses.csv",
-    "reidkit.recipes norm-features --threads 2 --out data/results/04_features.safetensors",
-    "reidkit.recipes study --seeds 0 1 2 --jobs 2 --threads 1 --out data/results/11_study.csv",
-    "reidkit.chapters.real_people.figures",
-    "reidkit.recipes features --threads 2 --out data/results/11_features.safetensors",
-    "reidkit.recipes models --seeds 0 1 2 3 4 --threads 2 --out data/results/11_models.csv",
-    "reidkit.recipes drawn-laptop --threads 2 --out data/weights/drawn-laptop.safetensors",
-)
-
 
 class Stop(Exception):
     """Ends the command with a sentence for the user."""
@@ -233,15 +211,9 @@ def notebooks(words):
 
 
 def tables(words):
-    """Record every table again.
-
-    Each line keeps what it finds finished, so that the command can be stopped and started again.
-    """
+    """Every chapter lists what it needs; what is found finished is kept."""
     setup()
-    for line in TABLES:
-        module, *options = line.split()
-        _run([*_module(module), *options, *words])
-    return 0
+    return _call([*_module("reidkit.teach.tables"), *words])
 
 
 def lint(words):

@@ -9,12 +9,20 @@ from dataclasses import replace
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 
 from reidkit import files
 from reidkit.methods import baseline
 from reidkit.record import ReIDData
 from reidkit.retrieval import embed
-from reidkit.retrieval.model_file import build_model, load_drawn_laptop, load_model, save_model
+from reidkit.retrieval.folder import embed_folder
+from reidkit.retrieval.model_file import (
+    build_model,
+    find_maker,
+    load_drawn_laptop,
+    load_model,
+    save_model,
+)
 from reidkit.store import record_hash
 
 SPEC = {
@@ -258,3 +266,53 @@ def test_the_committed_model(tmp_path, monkeypatch):
     save_model(path, trained(), SPEC, {**RECIPE, "seed": 4})
     with pytest.raises(ValueError, match="SHA-256"):
         load_drawn_laptop()
+
+
+# ---- every method's model, saved and loaded by the method's name
+
+METHODS = {
+    "baseline": {"norm": "in", "stages": ["bn1"]},
+    "dualnorm": {"stages": ["layer1", "layer3"]},
+    "ibn": {"form": "a"},
+    "metabin": {"trunk": "tiny"},
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_methods_model_is_saved_loaded_and_run_on_a_folder(method, tmp_path):
+    spec = {"size": [32, 16], "mirror": False, "method": method, **METHODS[method]}
+    torch.manual_seed(1)
+    model = find_maker(method)(7, **METHODS[method])
+    with torch.no_grad():
+        for value in model.state_dict().values():
+            value.add_(torch.rand(value.shape) / 16 if value.is_floating_point() else 9)
+    path = tmp_path / "model.safetensors"
+    save_model(path, model.eval(), spec, RECIPE, half=False)
+    loaded = load_model(path)
+    assert loaded.spec["method"] == method
+    before = embed(model, pictures())
+    assert torch.equal(embed(loaded.model, pictures()), before)
+    album = tmp_path / "album"
+    album.mkdir()
+    for number, image in enumerate(pictures(3).images):
+        array = image.permute(1, 2, 0).numpy()  # (3, H, W) -> (H, W, 3)
+        Image.fromarray(array).save(album / f"{number}.png")
+    found = embed_folder(loaded, album)
+    assert [str(name) for name in found.names] == ["0.png", "1.png", "2.png"]
+    assert torch.allclose(torch.as_tensor(found.features), before[:3], atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["ecn", "../baseline", "baseline.make", "__init__"])
+def test_a_method_of_no_such_name_is_refused(method):
+    with pytest.raises(ValueError, match="there are baseline, dualnorm, ibn, metabin"):
+        build_model({"size": [32, 16], "mirror": False, "method": method})
+
+
+def test_no_state_holds_the_pictures_mean():
+    """They are options of the model: half precision would shift them, and older files lack them."""
+    assert not [name for name in trained().state_dict() if "mean" in name and "running" not in name]
+    shifted = baseline.Baseline(3, normalization=((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))
+    assert (
+        shifted.mean == (0.5, 0.5, 0.5)
+        and shifted.state_dict().keys() == baseline.Baseline(3).state_dict().keys()
+    )

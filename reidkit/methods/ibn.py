@@ -6,8 +6,10 @@ ones, so instance norm stays out of the last stage.
 
 from torch import nn
 
+from ..backbones import make_trunk
 from ..layers.norms import IBN, InstanceNorm, swap_norms
 from ..layers.residual import norm_last_sum
+from .baseline import Baseline
 
 SHALLOW = ("layer1", "layer2", "layer3")
 
@@ -43,3 +45,21 @@ def ibn_b(trunk: nn.Module) -> nn.Module:
     for name in SHALLOW[:2]:
         norm_last_sum(trunk.get_submodule(name))
     return trunk
+
+
+def make(classes: int, trunk: str = "tiny", form: str = "a") -> Baseline:
+    """An IBN network.
+
+    Args:
+        classes: identities to train on.
+        trunk: a name of a residual trunk for `backbones.make_trunk`.
+        form: "a" or "b", see `ibn_a` and `ibn_b`.
+    Raises:
+        ValueError: there is no form of this name.
+    """
+    if form not in FORMS:
+        raise ValueError(f"form is {form!r}; expected one of {', '.join(map(repr, FORMS))}")
+    return Baseline(classes, FORMS[form](make_trunk(trunk)))
+
+
+FORMS = {"a": ibn_a, "b": ibn_b}
