@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from ... import stats
 from ...teach.claims import claim
@@ -123,11 +122,11 @@ def judge(name: str, measured: float, run) -> None:
 # ---- the numbers behind the sentences
 
 
-def loss_gaps(plain: Tensor, normed: Tensor, scale: int, rate: int) -> dict[str, float]:
+def loss_gaps(plain: dict, normed: dict, scale: int, rate: int) -> dict[str, float]:
     """How far nets with batch norm end below those without; a loss that is not a number counts 99.
 
     Args:
-        plain: (scales, rates, seeds) losses without batch norm.
+        plain: result of `train_deep_nets` without batch norm.
         normed: the same with it.
         scale: which of the scales is the usual one.
         rate: which of the rates is the large one.
@@ -136,8 +135,8 @@ def loss_gaps(plain: Tensor, normed: Tensor, scale: int, rate: int) -> dict[str,
         the nearest net; "any_scale": the least gap, each at its best rate.
     """
     half = torch.log(torch.tensor(24.0)) / 2
-    plain_losses = plain.nan_to_num(99)
-    normed_losses = normed.nan_to_num(99)
+    plain_losses = plain["loss"].nan_to_num(99)  # (scales, rates, seeds)
+    normed_losses = normed["loss"].nan_to_num(99)
     above = (plain_losses[scale, rate] - half).min()  # over seeds
     below = (half - normed_losses[scale, rate]).min()
     best_plain = plain_losses.amin(1)  # (scales, seeds)
@@ -146,6 +145,19 @@ def loss_gaps(plain: Tensor, normed: Tensor, scale: int, rate: int) -> dict[str,
         "at_large_rate": float(min(above, below)),
         "any_scale": float((best_plain - best_normed).min()),
     }
+
+
+def parted(trained: dict[str, list[float]], untrained: dict[str, list[float]]) -> float:
+    """How many times more style is left for each bit of content in the last stage of the untrained
+    network than in that of the trained one.
+
+    Args:
+        trained: curves of `experiments.style_and_content`.
+        untrained: the same of the untrained network.
+    """
+    left = trained["style"][-1] / trained["content"][-1]
+    left_untrained = untrained["style"][-1] / untrained["content"][-1]
+    return left_untrained / left
 
 
 def gain(ways: Ways, where: str, way: str, gallery: str = "by place") -> float:

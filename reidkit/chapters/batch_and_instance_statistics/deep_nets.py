@@ -200,7 +200,8 @@ def train_deep_nets(
     nets = DeepNets(seed_of_run, scale_of_run, x.shape[1], int(y.max()) + 1, norm, dropout)
     step_sizes = torch.tensor(rate_of_run).view(-1, 1, 1)  # (R, 1, 1)
     watched = x[::2].expand(len(seed_of_run), -1, -1)  # (R, N / 2, in), the same for each run
-    before = nets.look(watched, training=norm is not None)
+    by_batch = norm is not None  # batch norm takes the statistics of what is watched
+    before = nets.look(watched, by_batch)
     order_of_seed = {seed: _draw_order(len(x), steps, seed) for seed in seeds}
     losses = []
     for step in range(steps):
@@ -211,7 +212,7 @@ def train_deep_nets(
         "known": nets.accuracy(known).view(shape),
         "new": nets.accuracy(new).view(shape),
         "before": before,
-        "after": nets.look(watched, training=False),
+        "after": nets.look(watched, by_batch),
     }
 
 

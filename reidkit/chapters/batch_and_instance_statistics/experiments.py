@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from ... import files, retrieval, world
 from ...augment import normalize
-from ...datasets.record import Exam, ReIDData
 from ...layers.norms import InstanceNorm
 from ...measures import divergence
+from ...recipes import Preset
+from ...record import Exam, ReIDData
 from ...teach.recorded import Recorded
 from ...teach.recorded import recorded as read_table
 
@@ -35,9 +36,9 @@ def recorded(name: str, column: str | None = None) -> Recorded | None:
     return read_table(name, column)
 
 
-def root_mean_square(one: Tensor, other: Tensor) -> float:
+def root_mean_square(first: Tensor, second: Tensor) -> float:
     """Root mean square difference of two pictures."""
-    return (one - other).square().mean().sqrt().item()
+    return (first - second).square().mean().sqrt().item()
 
 
 # ---- one formula
@@ -94,7 +95,7 @@ def activations(model: nn.Module, pictures: Tensor, batch: int = 256) -> list[Te
     """Maps of each of LAYERS, the model in evaluation mode.
 
     Args:
-        model: with a residual trunk.
+        model: a Baseline with a residual trunk.
         pictures: (N, 3, H, W) uint8.
         batch: pictures that go through at once.
     Returns:
@@ -103,10 +104,26 @@ def activations(model: nn.Module, pictures: Tensor, batch: int = 256) -> list[Te
     trunk = model.trunk
     batches = []
     for part in pictures.split(batch):
-        pixels = normalize(part)
+        pixels = normalize(part, model.mean, model.std)
         stem = trunk.relu(trunk.bn1(trunk.conv1(pixels)))
         batches.append([pixels, stem, *trunk.maps(pixels, LAYERS[2:])])
     return [torch.cat(maps) for maps in zip(*batches)]
+
+
+def sample_crowds(preset: Preset, seed: int) -> list[ReIDData]:
+    """People of several new places, everybody seen equally often by every camera of the place.
+
+    Args:
+        preset: one of recipes.PRESETS: "smoke" takes fewer places, people, cameras and pictures.
+        seed: of the people.
+    """
+    small = preset.name == "smoke"
+    people, cameras, pictures = (6, 3, 2) if small else (16, 6, 4)
+    crowds = []
+    for place in range(2 if small else 4):
+        places = [("demo", place)]
+        crowds.append(world.sample(places, people, cameras, pictures, preset.size, seed))
+    return crowds
 
 
 def mean_shares(
@@ -117,7 +134,7 @@ def mean_shares(
     """Shares of variance in each layer, means over channels and crowds.
 
     Args:
-        model: with a residual trunk.
+        model: a Baseline with a residual trunk.
         crowds: people of one place each.
         shares_of: (maps (N, C, h, w), crowd) -> {name: share (C,)}.
     Returns:
@@ -195,7 +212,7 @@ def style_and_content(layers: Sequence[list[Tensor]], light: Tensor) -> dict[str
 
 def _mean_divergence(pairs):
     """The mean over pairs of sets, (N, C) and (M, C), of the median channel's divergence."""
-    medians = [divergence(one, other, 1e-6).median() for one, other in pairs]
+    medians = [divergence(first, second, 1e-6).median() for first, second in pairs]
     return (sum(medians) / len(medians)).item()
 
 
@@ -218,6 +235,22 @@ def ends_of_curves(curves: dict[str, dict[str, list[float]]]) -> dict[str, float
 # ---- in whose company a picture is normalised
 
 
+def make_fresh_exam(preset: Preset, seed: int, device: str = "cpu") -> Exam:
+    """An exam of new people in new places, of the size that the preset says.
+
+    Args:
+        preset: one of recipes.PRESETS.
+        seed: of people and pictures.
+        device: where it is drawn.
+    """
+    places = [("validation", place) for place in range(preset.unseen_places)]
+    pictures = max(2, preset.pictures)  # of each person and camera; one of them asks
+    people = preset.exam_people
+    return world.make_exam(
+        places, people, preset.cameras, pictures, preset.size, seed, device=device
+    )
+
+
 def one_batch_each(labels: Tensor) -> list[Tensor]:
     """Where each label is: labels (N,) -> a tensor of indices for each of them."""
     return [(labels == label).nonzero().flatten() for label in labels.unique()]
@@ -225,22 +258,22 @@ def one_batch_each(labels: Tensor) -> list[Tensor]:
 
 @torch.no_grad()
 def embed_in_company(
-    model: nn.Module, images: Tensor, batches: Iterable[Tensor]
+    model: nn.Module, pictures: Tensor, batches: Iterable[Tensor]
 ) -> tuple[Tensor, nn.Module]:
     """Features when somebody forgot eval: each batch by its own statistics.
 
     Args:
         model: it stays as it is.
-        images: (N, 3, H, W), normalised.
+        pictures: (N, 3, H, W) in 0..255, on the model's device.
         batches: indices of the pictures that go through together.
     Returns:
         ((N, D) features of length 1, the model afterwards: a copy in evaluation mode, whose running
         statistics have moved).
     """
     moved = copy.deepcopy(model).train()
-    features = torch.empty(len(images), model.neck.num_features, device=images.device)
+    features = torch.empty(len(pictures), model.neck.num_features, device=pictures.device)
     for chosen in batches:
-        features[chosen] = moved(images[chosen]).neck
+        features[chosen] = moved(pictures[chosen]).neck
     return F.normalize(features, dim=1), moved.eval()
 
 
@@ -276,6 +309,15 @@ def _score(features, both, is_query, takes_part):
         both.cameras[gallery],
     )
     return 100 * metrics.cmc[1], 100 * metrics.map
+
+
+def score_columns(scores: dict[str, tuple[float, float]]) -> str:
+    """Scores of `score_exam` as two columns of a printed table: by place, pooled."""
+    columns = ""
+    for gallery in ("by place", "pooled"):
+        rank1, mean_ap = scores[gallery]
+        columns += f"{rank1:8.1f} /{mean_ap:5.1f}"
+    return columns
 
 
 # ---- pixels through the norms: for the goal picture and the explorer

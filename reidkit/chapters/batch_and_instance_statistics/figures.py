@@ -35,10 +35,10 @@ def goal_picture(size, seed, chains=4):
     distances = {}
     for name, row in norms(pictures).items():
         to_the_first = [root_mean_square(row[0], picture) for picture in row]
-        *own, stranger = to_the_first
-        distances[name] = (sum(own[1:]) / (chains - 1), stranger)
+        *same_person, stranger = to_the_first
+        distances[name] = (sum(same_person[1:]) / (chains - 1), stranger)
         rows.append(_as_brightness(name, row))
-        for number, distance in enumerate(own, 1):
+        for number, distance in enumerate(same_person, 1):
             labels.append(f"{name}: A, chain {number}\n{distance:.2f}")
         labels.append(f"{name}: B, chain 1\n{stranger:.2f}")
     montage = (255 * torch.cat(rows)).round().to(torch.uint8)  # (3 * (chains + 1), 3, H, W)

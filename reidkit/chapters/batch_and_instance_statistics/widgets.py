@@ -44,12 +44,14 @@ def normalisation_explorer(size, seed=0, people=6):
             image.set_data(picture.permute(1, 2, 0).numpy())
         sentences = []
         for name, normed in norms(pictures).items():
-            own = root_mean_square(normed[0], normed[1])
-            far = root_mean_square(normed[0], normed[2])
-            _fill_panel(artists[name], name, normed, f"{name}: own {own:.2f}\nstranger {far:.2f}")
-            closer = "own" if own < far else "STRANGER"
+            same_person = root_mean_square(normed[0], normed[1])
+            to_stranger = root_mean_square(normed[0], normed[2])
+            closer = "own" if same_person < to_stranger else "STRANGER"
+            title = f"{name}: own {same_person:.2f}\nstranger {to_stranger:.2f}"
+            _fill_panel(artists[name], name, normed, title)
             sentences.append(
-                f"{name}: second picture {own:.2f} away, stranger {far:.2f}, {closer} closer"
+                f"{name}: second picture {same_person:.2f} away, stranger {to_stranger:.2f}, "
+                f"{closer} closer"
             )
         return Frame(_paint(artists), "; ".join(sentences) + ".")
 
