@@ -37,7 +37,7 @@ import dataclasses
 import torch
 from torch import nn
 
-from reidkit import datasets, recipes, retrieval, teach
+from reidkit import datasets, retrieval, teach
 from reidkit.augment import normalize
 from reidkit.chapters.batch_and_instance_statistics import checks as check
 from reidkit.chapters.batch_and_instance_statistics import (
@@ -51,6 +51,7 @@ from reidkit.layers import norms
 from reidkit.layers.statistics import reestimated_statistics
 from reidkit.measures import variance_shares
 from reidkit.methods.baseline import Baseline
+from reidkit.recipes.baseline import train_baseline
 
 run = teach.start("02", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 small = run.preset.name == "smoke"
@@ -250,9 +251,7 @@ print({name: f"equal to 1e-5: {gap < 1e-5}" for name, gap in largest.items()})
 # %% key="train"
 p = dataclasses.replace(run.preset, steps=6 if small else 100)
 journey = datasets.load_journey(run.data, p, seed=run.seed, device=run.device)
-model, history = recipes.train_baseline(
-    journey, p, seed=run.seed, device=run.device, cache="02-baseline"
-)
+model, history = train_baseline(journey, p, run.seed, run.device, keep="02-baseline")
 people = journey.train.numbers()["ids"]
 loss_before = history[0]["loss"]
 loss_after = history[-1]["loss"]

@@ -13,7 +13,7 @@ from ... import files, retrieval, world
 from ...augment import normalize
 from ...layers.norms import InstanceNorm
 from ...measures import divergence
-from ...recipes import Preset
+from ...recipes.presets import Preset
 from ...record import Exam, ReIDData
 from ...teach.recorded import Recorded
 from ...teach.recorded import recorded as read_table
@@ -114,7 +114,7 @@ def sample_crowds(preset: Preset, seed: int) -> list[ReIDData]:
     """People of several new places, everybody seen equally often by every camera of the place.
 
     Args:
-        preset: one of recipes.PRESETS: "smoke" takes fewer places, people, cameras and pictures.
+        preset: of recipes.presets; "smoke" takes fewer places, people, cameras and pictures.
         seed: of the people.
     """
     small = preset.name == "smoke"
@@ -239,7 +239,7 @@ def make_fresh_exam(preset: Preset, seed: int, device: str = "cpu") -> Exam:
     """An exam of new people in new places, of the size that the preset says.
 
     Args:
-        preset: one of recipes.PRESETS.
+        preset: of recipes.presets.
         seed: of people and pictures.
         device: where it is drawn.
     """
