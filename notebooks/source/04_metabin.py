@@ -81,9 +81,9 @@ teach.show(fig, "04-goal", seeds=seeds, provenance=table.provenance())
 
 # %% key="two-exams" tags=["slide"]
 # Two people, each from four cameras.
-style = exams.style_exam((128, 64), run.seed, places=1, people=2).query
+style = exams.make_style_exam((128, 64), run.seed, places=1, people=2).query
 # Two bodies in four tones: eight people.
-tone = exams.tone_exam((128, 64), run.seed, bodies=2, cameras=1).query
+tone = exams.make_tone_exam((128, 64), run.seed, bodies=2, cameras=1).query
 teach.show(figures.exams_picture(style, tone), "04-exams")
 
 # %% key="opposite" tags=["slide", "check"]
@@ -278,7 +278,7 @@ def shuffle(distance, ids, domains):
 batch = experiments.make_iteration_batch()  # 4 places x 2 people x 4 pictures
 with torch.random.fork_rng():
     torch.manual_seed(0)
-    model = recipe.network(recipe.TABLES["norms"]["BIN"], classes=8).train()
+    model = recipe.make_network(recipe.NORMS["BIN"], classes=8).train()
 gates = norms.gates(model)  # name -> (C,) parameter
 numbers = torch.cat(list(gates.values()))
 all_at_1 = bool((numbers == 1).all())
@@ -291,8 +291,8 @@ print("1 base step:          ", experiments.still_or_moved(before, model))
 
 # %% key="iteration-inner" tags=["check"]
 is_known = batch.domains < 2  # 2 (B,) bool; at random in the package
-known = metabin.rows(batch, is_known)
-new = metabin.rows(batch, ~is_known)
+known = batch[is_known]
+new = batch[~is_known]
 rate = 5.0  # one large rate for both, so that movement shows; the real ones below
 before = experiments.copy_state(model)
 upsetting = ("scatter", "shuffle", "triplet")
@@ -365,9 +365,9 @@ shares = (0.0, 0.0125, 0.025, 0.0375, 0.05)  # of the run
 factors = {share: round(metabin.cycle(share), 4) for share in shares}
 print("factor on the trial step:", factors)
 for steps in (80, 250):
-    gate_rate = recipe.gate_rate(steps)
+    gate_lr = recipe.gate_lr(steps)
     print(
-        f"{steps:4} steps: gate rate {gate_rate:.4g} for a travel of {recipe.TRAVEL}; "
+        f"{steps:4} steps: gate rate {gate_lr:.4g} for a travel of {recipe.TRAVEL}; "
         f"the authors' run travels {0.1 * 150_000:,.0f}"
     )
 speeds = teach.recorded("04_gates")

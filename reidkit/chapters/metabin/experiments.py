@@ -7,17 +7,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ... import files, losses, measures, sampling, weights, world
-from ...augment import normalize
-from ...datasets import Journey, ReIDData
+from ... import files, losses, measures, sampling, store, world
+from ...datasets import Journey
 from ...layers.norms import BatchInstanceNorm, gates, swap_norms
 from ...layers.statistics import held_statistics
 from ...methods import metabin
 from ...recipes import norms as recipe
+from ...record import ReIDData
 from ...teach.start import Run
 from ...training import Batch, History
 
@@ -47,9 +46,7 @@ def load_features() -> dict[str, Tensor]:
         {name: tensor}, floating-point ones as float32: "ids", "domains", "cameras" (N,),
         "features BN" (N, D), "gates BIN trunk.bn1" (C,) and so on.
     """
-    path = files.results_dir() / "04_features.safetensors"
-    weights.check_file(path, **weights.hashes(path)[path.name])
-    tensors = safetensors.torch.load_file(path)
+    tensors, _ = store.load_checked(files.results_dir() / "04_features.safetensors")
     for name, tensor in tensors.items():
         if tensor.is_floating_point():
             tensors[name] = tensor.float()
@@ -115,7 +112,7 @@ def _make_batch(data, index, domains, device="cpu"):
     domains (N,): what stands for the places of the data.
     """
     return Batch(
-        images=normalize(data.pictures(index).float()).to(device),
+        images=data.pictures(index).float().to(device),
         ids=data.ids[index].to(device),
         cameras=data.cameras[index].to(device),
         domains=domains[index].to(device),
@@ -158,8 +155,8 @@ def train(
         run: preset, seed and device, from `teach.start`.
         steps: how long; None for as long as the rows of this preset.
     """
-    row = recipe.TABLES["norms"][name]
-    return recipe.train_norm(row, journey, run.preset, run.seed, run.device, steps=steps)
+    row = replace(recipe.NORMS[name], steps=steps)
+    return recipe.train_norm(row, journey, run.preset, run.seed, run.device)
 
 
 def make_gated(model: nn.Module) -> nn.Module:
@@ -219,11 +216,11 @@ def make_method(data: ReIDData, steps: int, pictures: int) -> metabin.MetaBIN:
 
     Args:
         data: training people.
-        steps: of the run; the gates' rate belongs to them.
+        steps: of the run; the gates' learning rate belongs to them.
         pictures: of each person in a meta batch.
     """
     domains = "domains" if len(data.domains.unique()) > 1 else "cameras"
-    return metabin.MetaBIN(recipe.gate_rate(steps), domains=domains, pictures=pictures)
+    return metabin.MetaBIN(recipe.gate_lr(steps), domains=domains, pictures=pictures)
 
 
 def rehearsals(
@@ -239,8 +236,8 @@ def rehearsals(
     Args:
         model: a network with gates.
         data: training people.
-        method: its losses, its gate rate and its batches.
-        factor: on the gate rate, as `metabin.cycle`.
+        method: its losses, its gate_lr and its batches.
+        factor: on the gates' learning rate, as `metabin.cycle`.
         count: of meta batches.
         seed: of the batches.
     Returns:
@@ -249,15 +246,13 @@ def rehearsals(
     """
     device = next(model.parameters()).device
     domains = getattr(data, method.domains)
-    # The sampler yields a base batch and the meta batch in one; the meta batch comes last.
-    size_of_meta = len(domains.unique()) * method.domain_people * method.pictures
     people = max(2, method.domain_people)
-    batches = method.sampler(data, people, method.pictures, seed, 1)
+    indices = method.sampler(data, people, method.pictures, seed, 1)
     by_domains = replace(method, domains="domains")  # what stands for the places, see _make_batch
     measured = []
     model.train()
     for _ in range(count):
-        batch = _make_batch(data, next(batches)[-size_of_meta:], domains, device)
+        batch = _make_batch(data, next(indices)["meta"], domains, device)
         measured.append(_rehearse(model, batch, by_domains, factor))
     model.eval()
     return torch.tensor(measured)
@@ -268,16 +263,16 @@ def _rehearse(model, batch, method, factor):
     places = batch.domains.unique()
     known_places = places[: (len(places) + 1) // 2]
     is_known = torch.isin(batch.domains, known_places)  # (B,)
-    known = metabin.rows(batch, is_known)
-    new = metabin.rows(batch, ~is_known)
+    known = batch[is_known]
+    new = batch[~is_known]
     start = gates(model)
     with held_statistics(model):
-        _, grads = method.slopes(model, known, method.inner, start, start)
+        _, grads = method.gate_grads(model, known, method.inner, start)
         trial = {}
         for (name, gate), grad in zip(start.items(), grads):
-            trial[name] = metabin.trial(gate, grad, method.gate_rate * factor)
-        _, grads_at_trial = method.slopes(model, new, method.outer, trial, trial)
-        _, grads_at_start = method.slopes(model, new, method.outer, start, start)
+            trial[name] = metabin.trial(gate, grad, method.gate_lr * factor)
+        _, grads_at_trial = method.gate_grads(model, new, method.outer, trial)
+        _, grads_at_start = method.gate_grads(model, new, method.outer, start)
     way = (_joined(trial.values()) - _joined(start.values())).abs().mean()
     cosine = torch.cosine_similarity(_joined(grads_at_trial), _joined(grads_at_start), dim=0)
     return way.item(), cosine.item()

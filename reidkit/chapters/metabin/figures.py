@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...datasets import ReIDData
+from ...record import ReIDData
 from ...teach import grid
 from ...teach.plots import EXAM_LOOKS, LOOKS, PAPER_LINE, Look, dot, line, make_figure, name_rows
 from ...teach.recorded import Recorded

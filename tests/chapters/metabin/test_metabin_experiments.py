@@ -8,12 +8,12 @@ from reidkit import world
 from reidkit.chapters.metabin import experiments
 from reidkit.layers.norms import gates
 from reidkit.methods.metabin import MetaBIN, base_step
-from reidkit.recipes.norms import TABLES, network
+from reidkit.recipes.norms import NORMS, make_network
 
 
-def make_network(name):
+def network_of(name):
     torch.manual_seed(0)
-    return network(TABLES["norms"][name], classes=12)
+    return make_network(NORMS[name], classes=12)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_probe_numbers_read_what_is_there():
 
 def test_still_or_moved_tells_the_three_kinds_apart():
     batch = experiments.make_iteration_batch()
-    model = network(TABLES["norms"]["BIN"], classes=8).train()
+    model = make_network(NORMS["BIN"], classes=8).train()
     assert len(batch.ids) == 32
     assert batch.domains.unique().tolist() == [0, 1, 2, 3]
     assert batch.ids.unique().tolist() == list(range(8))
@@ -64,7 +64,7 @@ def test_still_or_moved_tells_the_three_kinds_apart():
 
 
 def test_a_rehearsal_without_a_trial_changes_nothing(crowd):
-    model = make_network("BIN")
+    model = network_of("BIN")
     method = MetaBIN(5.0, pictures=4)
     for gate in gates(model).values():
         gate.data.fill_(0.5)
@@ -79,7 +79,7 @@ def test_a_rehearsal_without_a_trial_changes_nothing(crowd):
 
 
 def test_a_gated_network_is_the_same_function_and_pushes_are_gradients(crowd):
-    plain = make_network("BN").eval()
+    plain = network_of("BN").eval()
     for module in plain.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.weight.data.uniform_(0.5, 1.5)
@@ -100,7 +100,7 @@ def test_a_gated_network_is_the_same_function_and_pushes_are_gradients(crowd):
 
 def test_a_gate_that_hurts_is_pushed_down(monkeypatch, crowd):
     """The sign: above 0 is towards IN, that is, a smaller gate makes the loss smaller."""
-    model = experiments.make_gated(make_network("BN"))
+    model = experiments.make_gated(network_of("BN"))
 
     def loss(feature, ids):
         return sum(gate.sum() for gate in gates(model).values()) + 0 * feature.sum(1)
