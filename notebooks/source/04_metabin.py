@@ -32,12 +32,13 @@ DEVICE: str = "auto"  # "auto", "cpu" or "cuda"
 THREADS: int = 2  # CPU threads; the same number gives the same digits on one machine
 
 # %% key="setup" tags=["setup", "skip"]
+import functools
+
 import torch
 
 from reidkit import datasets, losses, retrieval, teach
 from reidkit.chapters.metabin import checks as check
-from reidkit.chapters.metabin import figures as c04
-from reidkit.chapters.metabin import planes as c04_planes
+from reidkit.chapters.metabin import experiments, figures, results, widgets
 from reidkit.layers import norms
 from reidkit.layers.statistics import held_statistics
 from reidkit.methods import baseline, metabin
@@ -64,17 +65,12 @@ teach.ask(
 
 # %% key="goal-picture" tags=["slide"]
 table = teach.recorded("04_norms")
+recorded = results.runs_by_row(table)  # "BN" -> its runs, one for each seed
 FIVE = ["BN", "IN", "half and half", "BIN", "MetaBIN"]
-fig = c04.row_picture(
-    table, FIVE, {"home": "new people, same places", "away": "new people, unseen places"}
-)
-teach.show(
-    fig,
-    name="04-goal",
-    alt="Dot plot of rank-1 at home and in unseen places for networks with BN, IN, half and half, BIN and MetaBIN.",
-    caption="What you see: rank-1 of the five networks at home (filled) and in unseen places (open). Whiskers: 95 % t "
-    f"intervals over {len(c04.rows(table, 'BN').seeds)} seeds, where there are several. {table.provenance()}",
-)
+where_examined = {"home": "new people, same places", "away": "new people, unseen places"}
+fig = figures.row_picture(recorded, FIVE, where_examined)
+seeds = len(recorded["BN"].seeds)
+teach.show(fig, "04-goal", seeds=seeds, provenance=table.provenance())
 
 # %% [markdown] key="failures" tags=["slide"]
 # ## 1. Two ways to fail
@@ -84,40 +80,23 @@ teach.show(
 # So we set two exams. In the **style exam** the cameras of a place differ twice as much as usual, and the people are ordinary. In the **tone exam** of chapter 3 the cameras are ideal and the people differ by tone alone. **Guess before you run on:** BN or IN, which fails which? And half and half: between them on both, or as good as the better?
 
 # %% key="two-exams" tags=["slide"]
-style = exams.style_exam(
-    (128, 64), run.seed, places=1, people=2
-).query  # a picture from each of four cameras
-tone = exams.tone_exam(
-    (128, 64), run.seed, bodies=2, cameras=1
-).query  # two bodies in four tones: eight people
-labels = [f"person {i} camera {c}" for i, c in zip([1] * 4 + [2] * 4, [1, 2, 3, 4] * 2)] + [
-    f"person {i}" for i in range(1, 9)
-]
-pictures = torch.cat([style.pictures(), tone.pictures()])  # (16, 3, H, W)
-teach.show(
-    teach.grid(pictures, columns=8, labels=labels),
-    name="04-exams",
-    alt="Upper row: two people, each seen by four cameras of different light and colour. Lower row: two "
-    "bodies on black, each in four tones from light to dark, each tone a person of its own.",
-    caption="What you see: above, two people in four cameras (style exam): forget the light. Below, eight people "
-    "(tone exam): do not.",
-)
+# Two people, each from four cameras.
+style = exams.make_style_exam((128, 64), run.seed, places=1, people=2).query
+# Two bodies in four tones: eight people.
+tone = exams.make_tone_exam((128, 64), run.seed, bodies=2, cameras=1).query
+teach.show(figures.exams_picture(style, tone), "04-exams")
 
 # %% key="opposite" tags=["slide", "check"]
-guessed = 100 / (2 * len(exams.TONES) - 1)  # her own tones in two cameras, less the query's picture
+# Her own tones in two cameras, less the query's picture.
+guessed = 100 / (2 * len(exams.TONES) - 1)
 print(f"tone exam: who knows the body and guesses the tone is right in {guessed:.0f} %")
 for name in ["BN", "IN", "half and half"]:
-    own = c04.rows(table, name)
-    print(
-        f"{name:14} style exam {own.mean('style_rank1'):5.1f}   tone exam {own.mean('tone_rank1'):5.1f}   (rank-1 in %)"
-    )
-print(
-    "IN minus BN, paired over seeds [95 %]:",
-    ", ".join(
-        f"{exam} exam {c04.interval_text(c04.paired(table, 'IN', 'BN', f'{exam}_rank1'))}"
-        for exam in ("style", "tone")
-    ),
-)
+    style_rank1 = recorded[name].mean("style_rank1")
+    tone_rank1 = recorded[name].mean("tone_rank1")
+    print(f"{name:14} style exam {style_rank1:5.1f}   tone exam {tone_rank1:5.1f}   (rank-1 in %)")
+in_style = recorded["IN"].change(recorded["BN"], "style_rank1").text()
+in_tone = recorded["IN"].change(recorded["BN"], "tone_rank1").text()
+print(f"IN minus BN, paired over seeds [95 %]: style exam {in_style}, tone exam {in_tone}")
 
 # %% [markdown] key="gate" tags=["slide"]
 # ## 2. A gate for every channel
@@ -130,23 +109,22 @@ print(
 
 # %% key="gate-by-hand" tags=["check"]
 wave = torch.linspace(0, 9, 16).sin().reshape(1, 1, 4, 4)
-x = torch.tensor([0.5, 1.0, 2.0]).view(3, 1, 1, 1) * (
-    wave + 2
-)  # (B, C, H, W): one pattern, three exposures
+exposures = torch.tensor([0.5, 1.0, 2.0]).view(3, 1, 1, 1)
+x = exposures * (wave + 2)  # (B, C, H, W): one pattern, three exposures
 for gate in (1.0, 0.5, 0.0):
     y = norms.BatchInstanceNorm(1, gate=gate)(x)
-    print(
-        f"gate {gate}: means of the three pictures",
-        [round(value, 2) + 0.0 for value in y.mean((1, 2, 3)).tolist()],
-    )
-layer, bn, instance = (
-    norms.BatchInstanceNorm(1, gate=0.3),
-    torch.nn.BatchNorm2d(1),
-    norms.InstanceNorm(1),
-)
-slope = torch.autograd.grad((layer(x) ** 2).sum(), layer.gate)[0]  # L = sum of y^2, so dL/dy = 2 y
-by_hand = (2 * layer(x) * (bn(x) - instance(x))).sum()
-print(f"gradient of the gate: {slope.item():.3f}, by the formula {by_hand.item():.3f}")
+    means = y.mean((1, 2, 3)).tolist()
+    print(f"gate {gate}: means of the three pictures", [round(mean, 2) + 0.0 for mean in means])
+
+layer = norms.BatchInstanceNorm(1, gate=0.3)
+bn = torch.nn.BatchNorm2d(1)
+instance = norms.InstanceNorm(1)
+y = layer(x)
+loss = (y**2).sum()  # L = sum of y^2, so dL/dy = 2 y
+grad = torch.autograd.grad(loss, layer.gate)[0].item()
+difference = bn(x) - instance(x)
+by_hand = (2 * y * difference).sum().item()
+print(f"gradient of the gate: {grad:.3f}, by the formula {by_hand:.3f}")
 
 # %% key="ask-slide" tags=["prediction"]
 teach.ask(
@@ -160,12 +138,13 @@ teach.ask(
 )
 
 # %% key="slide" tags=["slide", "check"]
-columns = [f"gate_{stage}" for stage in c04.STAGES]
-own = c04.rows(table, "BIN")
-stages = ", ".join(
-    f"{stage} {own.mean(column):.2f}" for stage, column in zip(["stem", *c04.STAGES[1:]], columns)
-)
-print(f"BIN: mean gate {own.mean('gate_mean'):.2f}   ({stages})")
+names = ["stem", *experiments.STAGES[1:]]
+stages = []
+for name, stage in zip(names, experiments.STAGES):
+    mean = recorded["BIN"].mean(f"gate_{stage}")
+    stages.append(f"{name} {mean:.2f}")
+mean = recorded["BIN"].mean("gate_mean")
+print(f"BIN: mean gate {mean:.2f}   ({', '.join(stages)})")
 
 # %% [markdown] key="losses" tags=["slide"]
 # The usual reading of the paper: learnt on the sources, gates slide back to what fits the sources. (Its BIN scores as BN does at home, and as IN does elsewhere.) Ours do not stay at BN. Perhaps even the training places punish style, since a person's pictures come from several cameras there. Section 5 tries a part of that.
@@ -182,7 +161,7 @@ print(f"BIN: mean gate {own.mean('gate_mean'):.2f}   ({stages})")
 # Now push points about. Three places (markers), three people in each (letters). The arrows show where the loss would move each picture; the longest arrow has a fixed length, since the losses differ much in slope. Let *scatter* run, then *shuffle*, then *triplet*, then all: which of them pulls one person's pictures apart? Scatter sees only directions from the origin (+). In the sum shuffle is the loudest: read the numbers.
 
 # %% key="loss-explorer" tags=["widget", "slide"]
-explore_losses, controls = c04_planes.loss_explorer()
+explore_losses, controls = widgets.loss_explorer()
 film = [
     {},
     {"steps": 40},
@@ -190,27 +169,24 @@ film = [
     {"loss": "shuffle", "steps": 40},
     {"loss": "all three", "steps": 40},
 ]
-teach.explore(
-    explore_losses,
-    controls,
-    film=film,
-    name="04-plane",
-    alt="Points of three places on a plane with arrows along the downhill direction of the chosen loss.",
-)
+teach.explore(explore_losses, controls, film, "04-plane")
 
 # %% key="losses-by-hand" tags=["check"]
 points = torch.tensor([[0.0, 0], [3, 4], [1, 0], [0, 2]])  # four people in two places
-places, four = torch.tensor([0, 0, 1, 1]), torch.arange(4)
+places = torch.tensor([0, 0, 1, 1])
+people = torch.arange(4)
+ones = torch.ones(4, 2)
+scatter_loss = metabin.scatter_loss(points + 0.1, places)
+in_one_point = metabin.scatter_loss(ones, places)
+print(f"scatter {scatter_loss:.6f}; each place one point: {in_one_point:.1f}")
+shuffle_loss = metabin.shuffle_loss(points, people, places)  # (4,)
+mean = shuffle_loss.mean()
+all_equal = metabin.shuffle_loss(ones, people, places).mean()
+print(f"shuffle {mean:.6f}; all features equal: {all_equal:.6f} = log 2")
+by_hand = torch.tensor(-3.0).exp().log1p()
 print(
-    f"scatter {metabin.scatter_loss(points + 0.1, places):.6f}; each place one point: {metabin.scatter_loss(torch.ones(4, 2), places):.1f}"
-)
-print(
-    f"shuffle {metabin.shuffle_loss(points, four, places).mean():.6f}; all features equal: "
-    f"{metabin.shuffle_loss(torch.ones(4, 2), four, places).mean():.6f} = log 2"
-)
-print(
-    f"its first picture by hand: far 2, near 5, softplus(2 - 5) = {torch.tensor(-3.0).exp().log1p():.3f}; "
-    f"from the package: {metabin.shuffle_loss(points, four, places)[0]:.3f}"
+    f"its first picture by hand: far 2, near 5, softplus(2 - 5) = {by_hand:.3f}; "
+    f"from the package: {shuffle_loss[0]:.3f}"
 )
 
 # %% [markdown] key="scatter" tags=["exercise"]
@@ -243,7 +219,9 @@ def scatter(features, domains):
     means = []
     for domain in domains.unique():
         own = unit[domains == domain]  # (n_z, D)
-        means.append(torch.nn.functional.cosine_similarity(own, own.mean(0, keepdim=True)).mean())
+        centre = own.mean(0, keepdim=True)  # (1, D)
+        cosines = torch.nn.functional.cosine_similarity(own, centre)  # (n_z,)
+        means.append(cosines.mean())
     return torch.stack(means).mean()
 
 
@@ -297,44 +275,41 @@ def shuffle(distance, ids, domains):
 # In 3 to 6 BN uses the statistics of the pictures at hand and leaves its memory alone. The trial is treated as a constant (**first order**): no gradient of a gradient. Now in code; after every part we ask what has moved.
 
 # %% key="iteration-data" tags=["check"]
-batch = c04.iteration_data()  # 4 places x 2 people x 4 pictures
+batch = experiments.make_iteration_batch()  # 4 places x 2 people x 4 pictures
 with torch.random.fork_rng():
     torch.manual_seed(0)
-    model = recipe.network(recipe.TABLES["norms"]["BIN"], classes=8).train()
+    model = recipe.make_network(recipe.NORMS["BIN"], classes=8).train()
 gates = norms.gates(model)  # name -> (C,) parameter
-print(
-    f"{len(batch.ids)} pictures, {len(gates)} layers, {sum(gate.numel() for gate in gates.values())} gates, all at 1: "
-    f"{all((gate == 1).all() for gate in gates.values())}"
-)
+numbers = torch.cat(list(gates.values()))
+all_at_1 = bool((numbers == 1).all())
+print(f"{len(batch.ids)} pictures, {len(gates)} layers, {len(numbers)} gates, all at 1: {all_at_1}")
 
-before, optimizer = c04.copies(model), torch.optim.Adam(model.parameters(), 1e-3)
+before = experiments.copy_state(model)
+optimizer = torch.optim.Adam(model.parameters(), 1e-3)
 metabin.base_step(model, batch, optimizer, baseline.baseline_losses)  # 1
-print("1 base step:          ", c04.still_or_moved(before, model))
+print("1 base step:          ", experiments.still_or_moved(before, model))
 
 # %% key="iteration-inner" tags=["check"]
-known = batch.domains < 2  # 2 (B,) bool; at random in the package
-seen, new = metabin.rows(batch, known), metabin.rows(batch, ~known)
-before, rate = (
-    c04.copies(model),
-    5.0,
-)  # one large rate for both, so that movement shows; the real ones below
+is_known = batch.domains < 2  # 2 (B,) bool; at random in the package
+known = batch[is_known]
+new = batch[~is_known]
+rate = 5.0  # one large rate for both, so that movement shows; the real ones below
+before = experiments.copy_state(model)
+upsetting = ("scatter", "shuffle", "triplet")
 with held_statistics(model):
-    output = metabin.forward(model, seen.images, gates)
-    parts = metabin.episode_losses(
-        ("scatter", "shuffle", "triplet"), output, seen.ids, seen.domains
-    )  # 3
-    slopes = torch.autograd.grad(sum(parts.values()), list(gates.values()))
-trial = {
-    name: (gate - rate * slope).clamp(0, 1).detach().requires_grad_()  # 4
-    for (name, gate), slope in zip(gates.items(), slopes)
-}
-print("4 inner step:         ", c04.still_or_moved(before, model))
-print(
-    "  trial gates inside [0, 1]:",
-    all(0 <= gate.min() and gate.max() <= 1 for gate in trial.values()),
-    "and off 1 somewhere:",
-    any((gate < 1).any().item() for gate in trial.values()),
-)
+    output = metabin.forward(model, known.images, gates)
+    parts = metabin.episode_losses(upsetting, output, known.ids, known.domains)  # 3
+    loss = sum(parts.values())
+    grads = torch.autograd.grad(loss, list(gates.values()))
+trial = {}
+for (name, gate), grad in zip(gates.items(), grads):
+    moved = (gate - rate * grad).clamp(0, 1)  # 4
+    trial[name] = moved.detach().requires_grad_()
+print("4 inner step:         ", experiments.still_or_moved(before, model))
+numbers = torch.cat(list(trial.values()))
+inside = bool(numbers.min() >= 0 and numbers.max() <= 1)
+off_1 = bool(numbers.min() < 1)
+print("  trial gates inside [0, 1]:", inside, "and off 1 somewhere:", off_1)
 
 # %% [markdown] key="outer-step" tags=["exercise"]
 # ### Exercise 4.3 · The outer step
@@ -363,20 +338,20 @@ check.outer_step(outer_step)
 def outer_step(gates, moved, loss, rate):
     """gates, moved: (C,) here and after the trial; loss: function (C,) -> scalar, on the new places -> (C,) the gates after step 6."""
     there = moved.clone().requires_grad_()
-    slope = torch.autograd.grad(loss(there), there)[0]  # (C,) at the trial gates
-    return (gates - rate * slope).clamp(0, 1)
+    grad = torch.autograd.grad(loss(there), there)[0]  # (C,) at the trial gates
+    return (gates - rate * grad).clamp(0, 1)
 
 
 # %% key="iteration-outer" tags=["check"]
 with held_statistics(model):
     output = metabin.forward(model, new.images, trial)  # the model, but with the trial gates
     loss = losses.batch_hard_triplet(output.feature, new.ids).mean()  # 5
-    slopes = torch.autograd.grad(loss, list(trial.values()))  # at the trial gates
-print("5 meta-test loss:     ", c04.still_or_moved(before, model))
+    grads = torch.autograd.grad(loss, list(trial.values()))  # at the trial gates
+print("5 meta-test loss:     ", experiments.still_or_moved(before, model))
 with torch.no_grad():
-    for gate, slope in zip(gates.values(), slopes):
-        gate.sub_(rate * slope).clamp_(0, 1)  # 6: a step of the gates themselves
-print("6 outer step:         ", c04.still_or_moved(before, model))
+    for gate, grad in zip(gates.values(), grads):
+        gate.sub_(rate * grad).clamp_(0, 1)  # 6: a step of the gates themselves
+print("6 outer step:         ", experiments.still_or_moved(before, model))
 
 # %% [markdown] key="rates" tags=["slide"]
 # ### How far, how fast
@@ -386,23 +361,18 @@ print("6 outer step:         ", c04.still_or_moved(before, model))
 # Their rate is 0.1, over about 150,000 steps. Ours are 250: at that rate gates could come a six-hundredth as far. What has to be kept is how far gates *can come*, **travel = rate x steps**; how large it should be was chosen on drawn validation places (one seed; at full length the four lie close together: a choice, not a finding).
 
 # %% key="cycle" tags=["slide"]
-print(
-    "factor on the trial step:",
-    {share: round(metabin.cycle(share), 4) for share in (0.0, 0.0125, 0.025, 0.0375, 0.05)},
-)
+shares = (0.0, 0.0125, 0.025, 0.0375, 0.05)  # of the run
+factors = {share: round(metabin.cycle(share), 4) for share in shares}
+print("factor on the trial step:", factors)
 for steps in (80, 250):
+    gate_lr = recipe.gate_lr(steps)
     print(
-        f"{steps:4} steps: gate rate {recipe.gate_rate(steps):.4g} for a travel of {recipe.TRAVEL}; the authors' run travels {0.1 * 150_000:,.0f}"
+        f"{steps:4} steps: gate rate {gate_lr:.4g} for a travel of {recipe.TRAVEL}; "
+        f"the authors' run travels {0.1 * 150_000:,.0f}"
     )
 speeds = teach.recorded("04_gates")
-teach.show(
-    c04.travel_picture(speeds),
-    name="04-travel",
-    alt="Two line plots against travel on a logarithmic axis: rank-1 on validation places and the mean gate, for "
-    "runs of half and of all steps.",
-    caption="What you see: left, rank-1 on drawn validation places; right, where the gates ended on average; squares "
-    f"run for half as many steps. The choice: {recipe.TRAVEL}. {speeds.provenance()}",
-)
+fig = figures.travel_picture(speeds)
+teach.show(fig, "04-travel", travel=recipe.TRAVEL, provenance=speeds.provenance())
 
 # %% [markdown] key="live" tags=["slide"]
 # ## 5. Does it work, and what does the work?
@@ -412,72 +382,52 @@ teach.show(
 # %% key="fit" tags=["slide"]
 journey = datasets.load_journey(run.data, run.preset, seed=run.seed, device=run.device)
 teach.show_source(metabin.MetaBIN.episode)  # steps 2 to 6 as the package has them
-steps, live, models = {"smoke": 4, "laptop": 80}.get(run.preset.name), {}, {}
+steps = {"smoke": 4, "laptop": 80}.get(run.preset.name)
+live = {}
+models = {}
 for name in ["BN", "MetaBIN"]:
-    models[name], history = recipe.train_norm(
-        recipe.TABLES["norms"][name], journey, run.preset, run.seed, run.device, steps=steps
-    )
-    live[name] = {
-        exam: retrieval.evaluate_exam(models[name], getattr(journey, exam), device=run.device)
-        for exam in ("home", "away")
-    }
-    print(
-        f"{name:8} after {len(history)} steps: home {live[name]['home']}\n{'':24} away {live[name]['away']}"
-    )
+    model, history = experiments.train(name, journey, run, steps)
+    home = retrieval.evaluate_exam(model, journey.home, device=run.device)
+    away = retrieval.evaluate_exam(model, journey.away, device=run.device)
+    print(f"{name:8} after {len(history)} steps: home {home}")
+    print(f"{'':24} away {away}")
+    models[name] = model
+    live[name] = {"home": home, "away": away}
 gate_curve = history.column("gate")
 print(f"MetaBIN's gates went from 1 to {gate_curve[-1]:.2f} on average")
 
 # %% key="recorded-norms" tags=["slide", "check"]
 for exam in ("home", "away"):
-    print(
-        f"{exam}, rank-1 minus BN's, paired over seeds [95 %]: "
-        + ", ".join(
-            f"{name} {c04.interval_text(c04.paired(table, name, 'BN', f'{exam}_rank1'))}"
-            for name in FIVE[1:]
-        )
-    )
-for other in ("IN", "half and half", "BIN"):
-    print(
-        f"away, MetaBIN minus {other}: {c04.interval_text(c04.paired(table, 'MetaBIN', other, 'away_rank1'))}"
-    )
-for other in ("BIN", "BN"):
-    print(
-        f"PKU-Reid, 74 real people, MetaBIN minus {other}: {c04.interval_text(c04.paired(table, 'MetaBIN', other, 'pku_rank1'))}"
-    )
+    changes = []
+    for name in FIVE[1:]:
+        change = recorded[name].change(recorded["BN"], f"{exam}_rank1")
+        changes.append(f"{name} {change.text()}")
+    print(f"{exam}, rank-1 minus BN's, paired over seeds [95 %]: {', '.join(changes)}")
+for name in ("IN", "half and half", "BIN"):
+    change = recorded["MetaBIN"].change(recorded[name], "away_rank1")
+    print(f"away, MetaBIN minus {name}: {change.text()}")
+for name in ("BIN", "BN"):
+    change = recorded["MetaBIN"].change(recorded[name], "pku_rank1")
+    print(f"PKU-Reid, 74 real people, MetaBIN minus {name}: {change.text()}")
+
 print("read by a linear classifier in unseen places, % (chance: place 25, camera 6, person 2)")
 for name in FIVE:
-    print(
-        f"  {name:14}"
-        + "".join(
-            f"{what} {c04.rows(table, name).mean(f'probe_{column}'):3.0f}   "
-            for what, column in (("place", "domain"), ("camera", "camera"), ("person", "identity"))
-        )
-    )
+    place = recorded[name].mean("probe_domain")
+    camera = recorded[name].mean("probe_camera")
+    person = recorded[name].mean("probe_identity")
+    print(f"  {name:14}place {place:3.0f}   camera {camera:3.0f}   person {person:3.0f}   ")
 
 # %% key="both-exams" tags=["slide"]
-fig = c04.row_picture(
-    table,
+fig = figures.row_picture(
+    recorded,
     [*FIVE, "DualNorm"],
     {"style": "style exam", "tone": "tone exam"},
     lines={"body known, tone guessed": guessed},
 )
-teach.show(
-    fig,
-    name="04-both",
-    alt="Dot plot of rank-1 in the style exam and the tone exam for BN, IN, half and half, BIN, MetaBIN and DualNorm.",
-    caption="What you see: the two exams of section 1, now for all. Right is better in both. Does any row have IN's "
-    "score in one and BN's in the other? Chapter 3's DualNorm, which learns no gate, does on average no worse "
-    "than BIN and MetaBIN in either. Dotted: the body known, the tone guessed.",
-)
+teach.show(fig, "04-both")
 
-found = c04.recorded_features()  # features and gates of seed 0's networks
-teach.show(
-    c04.gates_picture(found),
-    name="04-gates",
-    alt="Gates of every channel by stage for BIN and MetaBIN, with the mean of each stage.",
-    caption="What you see: a dot is a channel's gate at the end of training (seed 0), a bar the mean of its stage, "
-    "written above. Most gates mix; few reached the floor (IN) or the ceiling (BN).",
-)
+tensors = experiments.load_features()  # features and gates of seed 0's networks
+teach.show(figures.gates_picture(tensors), "04-gates")
 
 # %% [markdown] key="why" tags=["slide"]
 # ### Two questions to the gates
@@ -499,26 +449,25 @@ teach.ask(
 )
 
 # %% key="why-measured" tags=["slide"]
-network, push = c04.gated(models["BN"]), {}
+network = experiments.make_gated(models["BN"])
+people = run.preset.batch_people * run.preset.batch_pictures // 2
+push = {}
 for name, one_camera in (("one camera", True), ("any camera", False)):
-    push[name] = c04.pushes(
-        network, journey.train, run.preset.batch_people * run.preset.batch_pictures // 2, one_camera
-    )  # (12,)
-    error = push[name].std() / len(push[name]) ** 0.5
-    print(f"{name}: push towards IN {push[name].mean():+.3f} (standard error {error:.3f})")
-domains = "domains" if len(journey.train.domains.unique()) > 1 else "cameras"
-method, turned = (
-    metabin.MetaBIN(
-        recipe.gate_rate(len(gate_curve)), domains=domains, pictures=run.preset.batch_pictures
-    ),
-    {},
-)
+    sums = experiments.pushes(network, journey.train, people, one_camera)  # (12,)
+    error = sums.std() / len(sums) ** 0.5
+    push[name] = sums.mean()
+    print(f"{name}: push towards IN {push[name]:+.3f} (standard error {error:.3f})")
+push_gap = push["any camera"] - push["one camera"]
+
+method = experiments.make_method(journey.train, len(gate_curve), run.preset.batch_pictures)
+turned = {}
 for factor in (0.05, 0.1, 1.0):  # the cycle's mean, its top, ten times its top
-    moved, turned[factor] = (
-        c04.rehearsals(models["MetaBIN"], journey.train, method, factor).mean(0).tolist()
-    )
+    measured = experiments.rehearsals(models["MetaBIN"], journey.train, method, factor)  # (6, 2)
+    moved, cosine = measured.mean(0).tolist()
+    turned[factor] = cosine
     print(
-        f"trial x {factor:4}: moves a gate by {moved:.4f}; outer gradient with and without: cosine {turned[factor]:.3f}"
+        f"trial x {factor:4}: moves a gate by {moved:.4f}; "
+        f"outer gradient with and without: cosine {cosine:.3f}"
     )
 
 # %% [markdown] key="maps" tags=["slide"]
@@ -536,45 +485,29 @@ print(
     flush=True,
 )
 some = slice(None, None, 3 if run.preset.name == "smoke" else 1)  # smoke: every third picture
-ids, where, cameras = (found[name] for name in ("ids", "domains", "cameras"))
-features = {name: found[f"features {name}"] for name in c04.NAMES}  # (N, D) each
-maps = {
-    seed: {name: c04_planes.umap_plane(f[some], seed) for name, f in features.items()}
-    for seed in (0, 1)
-}
-read = {name: c04_planes.probe_numbers(f, where, ids, cameras) for name, f in features.items()}
-titles = {
-    name: f"place {place:.0f} %, person {person:.0f} %"
-    for name, ((place, _), (person, _)) in ((name, own.values()) for name, own in read.items())
-}
-print(
-    "by chance: place {:.0f} %, person {:.1f} %".format(
-        *(chance for _, chance in read["BN"].values())
-    )
-)
+ids = tensors["ids"]
+where = tensors["domains"]
+maps = {0: {}, 1: {}}  # seed of UMAP -> network -> (N, 2)
+for seed, maps_of_seed in maps.items():
+    for name in experiments.NAMES:
+        features = tensors[f"features {name}"]  # (N, D)
+        maps_of_seed[name] = experiments.umap_plane(features[some], seed)
+readings = {}
+for name in experiments.NAMES:
+    features = tensors[f"features {name}"]
+    readings[name] = experiments.probe_numbers(features, where, ids, tensors["cameras"])
+titles = figures.map_titles(readings)
+place = readings["BN"]["place"].chance
+person = readings["BN"]["person"].chance
+print(f"by chance: place {place:.0f} %, person {person:.1f} %")
 
 # %% key="maps-picture" tags=["slide"]
-teach.show(
-    c04_planes.map_picture(maps[0], where[some], "place", titles),
-    name="04-maps-place",
-    alt="Four UMAP maps of features under BN, IN, BIN and MetaBIN, a marker for each of six places.",
-    caption="What you see: pictures of three training places (0 to 2) and three unseen ones (3 to 5). Where does a "
-    "place form an island of its own? Above: what a linear classifier reads from all dimensions.",
-)
-teach.show(
-    c04_planes.map_picture(maps[0], ids[some], "person", titles),
-    name="04-maps-person",
-    alt="The same four maps, eight people marked, the others grey.",
-    caption="What you see: the same maps; eight of the people are marked, the others grey. Do one person's "
-    "marks lie together, from whichever camera?",
-)
-teach.show(
-    c04_planes.map_picture(maps[1], where[some], "place", titles),
-    name="04-maps-again",
-    alt="Four UMAP maps of the same features with another seed, a marker for each place.",
-    caption="What you see: the same features under another seed of UMAP. What moved was never in the features; the "
-    "numbers stay.",
-)
+by_place = figures.map_picture(maps[0], where[some], "place", titles)
+teach.show(by_place, "04-maps-place")
+by_person = figures.map_picture(maps[0], ids[some], "person", titles)
+teach.show(by_person, "04-maps-person")
+again = figures.map_picture(maps[1], where[some], "place", titles)
+teach.show(again, "04-maps-again")
 
 # %% [markdown] key="ladder" tags=["slide"]
 # ### Which ingredient earns the points?
@@ -583,19 +516,14 @@ teach.show(
 
 # %% key="ladder-picture" tags=["slide"]
 parts_table = teach.recorded("04_losses")
-ladder = c04.ladder(parts_table, table, "away_rank1")  # {name: a value for each seed}
-for name, base in c04.STEPS.items():
-    ours = [after - before for before, after in zip(ladder[base], ladder[name])]
-    print(
-        f"{base:16} -> {name:18} paper {c04.PAPER_LADDER[name] - c04.PAPER_LADDER[base]:+5.1f}   ours {c04.interval_text(ours)}"
-    )
-teach.show(
-    c04.ladder_picture(ladder),
-    name="04-ladder",
-    alt="Two columns of dots, from BN over BIN and the ingredients to MetaBIN: the paper's rank-1 left, ours right.",
-    caption="What you see: rank-1 with more and more of the episode. Left as reported from the paper (one number each, no "
-    f"interval), right ours with 95 % t intervals over {len(ladder['BN'])} seeds, where there are several. Scales differ. {parts_table.provenance()}",
-)
+rungs = results.ladder(parts_table, table)  # name -> its runs
+for name, base in results.STEPS.items():
+    theirs = results.PAPER_LADDER[name] - results.PAPER_LADDER[base]
+    ours = rungs[name].change(rungs[base], "away_rank1")
+    print(f"{base:16} -> {name:18} paper {theirs:+5.1f}   ours {ours.text()}")
+fig = figures.ladder_picture(rungs)
+seeds = len(rungs["BN"].seeds)
+teach.show(fig, "04-ladder", seeds=seeds, provenance=parts_table.provenance())
 
 # %% [markdown] key="held" tags=["slide"]
 # ## What held here, and what the paper measured
@@ -605,117 +533,43 @@ teach.show(
 # Then the paper: MobileNetV2 trained on five real sets; *unseen* is the mean of four small sets never trained on, *at home* is Market-1501, trained and examined. Each row is a difference between two norms, so that levels drop out. We agree where all of our interval lies on the paper's side of 0, disagree where all of it lies on the other, and are undecided where it spans 0.
 
 # %% key="claims" tags=["claim", "slide"]
-positive, differ = (
-    (lambda points: points > 0),
-    (lambda *words: c04.lowest(c04.paired(table, *words))),
-)
-for sentence, words in {
-    "Who keeps style fails the style exam: IN beats BN there": ("IN", "BN", "style_rank1"),
-    "Who forgets tone fails the tone exam: BN beats IN there": ("BN", "IN", "tone_rank1"),
-    "MetaBIN keeps more tone than IN": ("MetaBIN", "IN", "tone_rank1"),
-    "Gates keep some style: IN beats MetaBIN in the style exam": ("IN", "MetaBIN", "style_rank1"),
-    "Gates forget some tone: BN beats MetaBIN in the tone exam": ("BN", "MetaBIN", "tone_rank1"),
-    "On 74 real people (PKU-Reid) MetaBIN finds more than BIN": ("MetaBIN", "BIN", "pku_rank1"),
-    "In unseen places MetaBIN finds more than BN": ("MetaBIN", "BN", "away_rank1"),
-    "In unseen places gates, learnt on the sources alone, find more than IN": (
-        "BIN",
-        "IN",
-        "away_rank1",
-    ),
-    "Yet a place is read better from their feature than from IN's": ("BIN", "IN", "probe_domain"),
-    "And a person is read better from it, too": ("BIN", "IN", "probe_identity"),
-}.items():
-    teach.claim(
-        sentence, holds=positive, measured=differ(*words), unit="points, lower end over seeds"
-    )
-teach.claim(
-    "Gates learnt on the sources alone leave BN, in every recorded seed",
-    holds=lambda mean: mean < 0.9,
-    measured=max(c04.rows(table, "BIN").values("gate_mean")),
-    unit="mean gate, highest seed (start: 1)",
-)
-gap = c04.PAPER_AWAY["MetaBIN"] - c04.PAPER_AWAY["BIN"]
-teach.claim(
-    "MetaBIN's lead over BIN in unseen places, if there is one, is smaller than the paper's",
-    holds=lambda points: points < gap,
-    measured=-differ("BIN", "MetaBIN", "away_rank1"),
-    unit=f"points of rank-1, upper end (paper: {gap:.1f})",
-)
-teach.claim(
-    "Pairs from any camera push BN's gates further towards IN than pairs from one camera",
-    holds=positive,
-    measured=push["any camera"].mean() - push["one camera"].mean(),
-    unit="sum of gradients",
-    run=run,
-)
-teach.claim(
-    "At the top of its cycle the trial step hardly turns the outer gradient",
-    holds=lambda cosine: cosine > 0.9,
-    measured=turned[0.1],
-    unit="cosine",
-    run=run,
-)
+lead = functools.partial(results.claim_lead, recorded)
+away = "away_rank1"
+lead("Who keeps style fails the style exam: IN beats BN there", "IN", "BN", "style_rank1")
+lead("Who forgets tone fails the tone exam: BN beats IN there", "BN", "IN", "tone_rank1")
+lead("MetaBIN keeps more tone than IN", "MetaBIN", "IN", "tone_rank1")
+lead("Gates keep some style: IN beats MetaBIN in the style exam", "IN", "MetaBIN", "style_rank1")
+lead("Gates forget some tone: BN beats MetaBIN in the tone exam", "BN", "MetaBIN", "tone_rank1")
+lead("On 74 real people (PKU-Reid) MetaBIN finds more than BIN", "MetaBIN", "BIN", "pku_rank1")
+lead("In unseen places MetaBIN finds more than BN", "MetaBIN", "BN", away)
+lead("In unseen places gates, learnt on the sources alone, find more than IN", "BIN", "IN", away)
+lead("Yet a place is read better from their feature than from IN's", "BIN", "IN", "probe_domain")
+lead("And a person is read better from it, too", "BIN", "IN", "probe_identity")
+left_bn = "Gates learnt on the sources alone leave BN, in every recorded seed"
+highest = max(recorded["BIN"].values("gate_mean"))
+teach.claim(left_bn, highest, lambda mean: mean < 0.9, "mean gate, highest seed (start: 1)")
+smaller = "MetaBIN's lead over BIN in unseen places, if there is one, is smaller than the paper's"
+gap = results.PAPER_AWAY["MetaBIN"] - results.PAPER_AWAY["BIN"]
+ours = recorded["MetaBIN"].change(recorded["BIN"], away)
+unit = f"points of rank-1, upper end (paper: {gap:.1f})"
+teach.claim(smaller, ours.highest, lambda points: points < gap, unit)
+
+further = "Pairs from any camera push BN's gates further towards IN than pairs from one camera"
+teach.claim(further, push_gap, lambda push: push > 0, "sum of gradients", run)
+hardly = "At the top of its cycle the trial step hardly turns the outer gradient"
+teach.claim(hardly, turned[0.1], lambda cosine: cosine > 0.9, "cosine", run)
 
 # %% key="paper-table"
-source, lines = "Choi et al. 2021, table 5 (reported)", []
-pairs = [
-    ("IN", "BN"),
-    ("half and half", "BN"),
-    ("BIN", "BN"),
-    ("MetaBIN", "BN"),
-    ("MetaBIN", "IN"),
-    ("MetaBIN", "BIN"),
-]
-for exam, paper in (("away", c04.PAPER_AWAY), ("home", c04.PAPER_HOME)):
-    for name, other in pairs:
-        ours, theirs = c04.paired(table, name, other, f"{exam}_rank1"), paper[name] - paper[other]
-        agree, remark = c04.agreement(ours, theirs)
-        lines.append(
-            (
-                f"{name} minus {other}, {'unseen' if exam == 'away' else 'at home'}",
-                f"{theirs:+.1f}",
-                source,
-                c04.interval_text(ours),
-                agree,
-                remark,
-            )
-        )
-dual = c04.paired(table, "MetaBIN", "DualNorm", "away_rank1")
-agree, remark = c04.agreement(dual, 7.1)
-lines.append(
-    (
-        "MetaBIN minus DualNorm, unseen",
-        "+7.1",
-        source,
-        c04.interval_text(dual),
-        agree,
-        f"rank-1 57.6 there, 64.7 for MetaBIN {remark and f'({remark})'}",
-    )
-)
-lines.append(
-    (
-        "the same, mAP",
-        "61.8 and 72.3",
-        source,
-        "-",
-        None,
-        "never: 61.8 is a trapezoid AP, 72.3 a rectangle AP (chapter 1)",
-    )
-)
-teach.compare_with_paper(
-    lines, title="Differences of rank-1 in points, ours paired over seeds [95 %]"
-)
+title = "Differences of rank-1 in points, ours paired over seeds [95 %]"
+teach.compare_with_paper(results.paper_rows(recorded), title)
+scores = results.percentages(live)
+cosines = {f"cosine_{factor:g}": cosine for factor, cosine in turned.items()}
 teach.record(
-    **{
-        f"{name}_{exam}_{key}": 100 * value
-        for name, scores in live.items()
-        for exam, score in scores.items()
-        for key, value in (("rank1", score.cmc[1]), ("map", score.map))
-    },
+    **scores,
     gate=gate_curve[-1],
-    push_any=push["any camera"].mean(),
-    push_one=push["one camera"].mean(),
-    **{f"cosine_{factor:g}": value for factor, value in turned.items()},
+    push_any=push["any camera"],
+    push_one=push["one camera"],
+    **cosines,
 )
 
 # %% [markdown] key="end" tags=["slide"]
