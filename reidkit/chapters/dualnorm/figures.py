@@ -1,551 +1,277 @@
-"""Chapter 03: where instance norms go. Drawings of blocks and trunks, paired differences, the tone exam, two widgets."""
+"""Chapter 03, its pictures: blocks and trunks with their norms, scores against how far instance
+norms reach, paired differences, and the tone exam.
+"""
 
-import copy
-from dataclasses import replace
-from statistics import mean
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ...augment import normalize
-from ...layers.norms import IBN, InstanceNorm
-from ...layers.residual import NormedSum
 from ...recipes.exams import TONES
-from ...recipes.norms import TABLES, network
-from ...stats import t_interval
-from ...teach.figures import grid, pixels
+from ...record import Exam
+from ...teach.figures import grid
+from ...teach.plots import EXAM_LOOKS, dot, line, make_figure
 from ...teach.recorded import Recorded
-from ...teach.widgets import Frame, choice, slider, switch
+from .experiments import COLUMNS, EXAMS, OTHERS, PLACES, STAGES, WITHOUT, read_marks, split_rows
 
-PLACES = (
-    "none",
-    "stem",
-    "early",
-    "early and middle",
-    "everywhere",
-)  # how far instance norms reach, in our trunk
-OTHERS = ("the rule for ResNets", "IBN-a", "IBN-b")
-WITHOUT = ", no feature norm"
-STAGES = {
-    "bn1": "stem",
-    "layer1": "stage 1",
-    "layer2": "stage 2",
-    "layer3": "stage 3",
-    "layer4": "stage 4",
+# ---- blocks
+
+# Top to bottom: how many channels each map has, and the layers between two maps.
+BLOCKS = {
+    "Basic block\n(our tiny trunk)": (
+        (48, 48, 48),
+        ("3×3 conv, BN*, ReLU", "3×3 conv, BN"),
+    ),
+    "Bottleneck\n(ResNet-50)": (
+        (256, 64, 64, 256),
+        ("1×1 conv, BN*, ReLU", "3×3 conv, BN, ReLU", "1×1 conv, BN"),
+    ),
+    "Inverted residual\n(MobileNetV2)": (
+        (24, 144, 144, 24),
+        ("1×1 conv, BN, ReLU6", "3×3 depthwise, BN, ReLU6", "1×1 conv, BN (linear)"),
+    ),
 }
-EXAMS = {
-    "home": ("new people, places of training", "o"),
-    "away": ("new people, unseen places", "s"),
-    "tone": ("tone exam", "^"),
-}
-
-# ---- recorded rows
-
-
-def rows(table):
-    """{row's name: Recorded} of the table of placements, in the order of the recipe."""
-    known = {row["row"] for row in table.rows}
-    return {
-        name: Recorded(table.name, [row for row in table.rows if row["row"] == name])
-        for name in TABLES["places"]
-        if name in known
-    }
-
-
-def paired(one, other, column):
-    """Differences one - other of a column, a seed that both rows have each: a list in the order of the seeds."""
-    first, second = (
-        {int(row["SEED"]): float(row[column]) for row in side.rows if row.get(column, "") != ""}
-        for side in (one, other)
-    )
-    return [first[seed] - second[seed] for seed in sorted(set(first) & set(second))]
-
-
-def lower(differences):
-    """Lower end of the t interval over seeds; of one seed, its difference."""
-    return differences[0] if len(differences) == 1 else t_interval(differences)[0]
-
-
-def words(differences):
-    """ "+2.1 points, 95 % interval -0.3 to +4.5 over 5 seeds"; without an interval for one seed."""
-    (low, high), n = t_interval(differences), len(differences)
-    spread = "" if low is None else f", 95 % interval {low:+.1f} to {high:+.1f}"
-    return f"{mean(differences):+.1f} points{spread} over {n} seed{'s' if n > 1 else ''}"
-
-
-def _ends(cell, column, over="seeds"):
-    """(mean, low, high) of a column: t interval over seeds (of one seed: its score), or the mean bootstrap interval over people."""
-    middle, (low, high) = cell.mean(column), cell.interval(column)
-    if over == "people":
-        return middle, cell.mean(f"{column}_low"), cell.mean(f"{column}_high")
-    return (middle, middle, middle) if low is None else (middle, low, high)
-
-
-def marks(name):
-    """Where a row of the table has instance norm, read from its network: {"bn1": "replaced", "layer1": "behind the sum" or "half"
-    or "", ..., "feature": "norm" or ""}."""
-    with torch.device("meta"):  # the structure is enough
-        model, found = network(TABLES["places"][name], 2), {}
-    for stage in STAGES:
-        kinds = [
-            type(layer) for layer in model.trunk.get_submodule(stage).modules()
-        ]  # the stage's own type first
-        found[stage] = (
-            "replaced"
-            if kinds[0] is InstanceNorm
-            else "behind the sum"
-            if NormedSum in kinds
-            else "half"
-            if IBN in kinds
-            else ""
-        )
-    return found | {"feature": "norm" if model.neck is not None else ""}
-
-
-# ---- pictures of blocks, trunks and scores
+STEP = 0.85  # from a map to the layers below it, and on to the next map
+ON_WHITE = {"facecolor": "white", "edgecolor": "none"}
+CIRCLE = {"boxstyle": "circle,pad=0.1", "facecolor": "white"}
 
 
 def blocks_picture():
-    """Three residual blocks, top to bottom, with their norms and where DualNorm adds one -> figure."""
-    from matplotlib import pyplot
-
-    blocks = {
-        "Basic block\n(our tiny trunk)": [48, "3×3 conv, BN*, ReLU", 48, "3×3 conv, BN", 48],
-        "Bottleneck\n(ResNet-50)": [
-            256,
-            "1×1 conv, BN*, ReLU",
-            64,
-            "3×3 conv, BN, ReLU",
-            64,
-            "1×1 conv, BN",
-            256,
-        ],
-        "Inverted residual\n(MobileNetV2)": [
-            24,
-            "1×1 conv, BN, ReLU6",
-            144,
-            "3×3 depthwise, BN, ReLU6",
-            144,
-            "1×1 conv, BN (linear)",
-            24,
-        ],
-    }
-    fig, axes = pyplot.subplots(1, 3, figsize=(9.4, 4.6))
-    for ax, (title, steps) in zip(axes, blocks.items()):
-        widest, y = max(steps[::2]), 0.0
-        for step in steps:
-            if isinstance(step, str):
-                ax.text(0.05, y, f"↓ {step}", ha="left", va="center", fontsize=8)
-            else:
-                half = 0.15 + 0.85 * step / widest
-                ax.add_patch(
-                    pyplot.Rectangle(
-                        (-half, y - 0.32), 2 * half, 0.64, facecolor="0.9", edgecolor="black"
-                    )
-                )
-                ax.text(
-                    0,
-                    y,
-                    f"{step} channels" if half > 0.4 else f"{step}",
-                    ha="center",
-                    va="center",
-                    fontsize=8,
-                )
-            y -= 0.85
-        ax.plot(
-            [-0.15 - 0.85 * steps[0] / widest, -1.35, -1.35, -0.2],
-            [0, 0, y, y],
-            color="black",
-            linewidth=1.2,
-            linestyle="-",
-            marker="none",
-        )
-        ax.text(-1.42, y / 2, "shortcut", rotation=90, ha="right", va="center", fontsize=8)
-        ax.text(
-            0,
-            y,
-            "+",
-            ha="center",
-            va="center",
-            fontsize=13,
-            bbox={"boxstyle": "circle,pad=0.1", "facecolor": "white"},
-        )
-        ax.add_patch(
-            pyplot.Rectangle(
-                (-0.7, y - 1.15),
-                1.4,
-                0.6,
-                facecolor="white",
-                edgecolor="C1",
-                hatch="////",
-                linewidth=2,
-            )
-        )
-        ax.text(
-            0,
-            y - 0.85,
-            "IN",
-            ha="center",
-            va="center",
-            fontsize=10,
-            weight="bold",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-        )
-        ax.text(
-            0,
-            y - 1.55,
-            "no ReLU" if "linear" in str(steps) else "↓ ReLU",
-            ha="center",
-            va="center",
-            fontsize=8,
-        )
+    """Three residual blocks, top to bottom, with their norms and where DualNorm adds one ->
+    figure.
+    """
+    figure, panels = make_figure(1, 3, (9.4, 4.6))
+    for ax, (title, (channels, layers)) in zip(panels, BLOCKS.items()):
+        _draw_maps(ax, channels)
+        for index, layer in enumerate(layers):
+            _write(ax, 0.05, -STEP * (2 * index + 1), f"↓ {layer}", ha="left")
+        y = -STEP * (len(channels) + len(layers))
+        _draw_shortcut(ax, -_half_width(channels[0], channels), y)
+        _draw_sum(ax, y, "no ReLU" if "linear" in layers[-1] else "↓ ReLU")
         ax.set(xlim=(-1.75, 1.9), ylim=(-8.0, 0.6), title=title)
         ax.axis("off")
-    return fig
+    return figure
 
 
-def _strip(
-    ax,
-    found,
-    sizes=("24 × 32 × 16", "24 × 32 × 16", "48 × 16 × 8", "96 × 8 × 4", "192 × 8 × 4", "192"),
-):
-    """One trunk as a row of boxes on ax; hatched: where instance norm stands. found: see marks."""
+def _draw_maps(ax, channels):
+    """Bars as wide as the maps have channels, the first on top at y = 0."""
+    for index, count in enumerate(channels):
+        y = -STEP * 2 * index
+        half = _half_width(count, channels)
+        _draw_box(ax, -half, y - 0.32, 2 * half, 0.64, facecolor="0.9", edgecolor="black")
+        _write(ax, 0, y, f"{count} channels" if half > 0.4 else f"{count}")
+
+
+def _half_width(count, channels):
+    """Half of a map's width; the widest map of a block is 2 wide."""
+    return 0.15 + 0.85 * count / max(channels)
+
+
+def _draw_shortcut(ax, left, y):
+    """From the left end of the first map past all layers to the sum at height y."""
+    style = {"color": "black", "linewidth": 1.2, "linestyle": "-", "marker": "none"}
+    ax.plot([left, -1.35, -1.35, -0.2], [0, 0, y, y], **style)
+    _write(ax, -1.42, y / 2, "shortcut", rotation=90, ha="right")
+
+
+def _draw_sum(ax, y, last):
+    """The sum at height y, the instance norm that DualNorm adds, and what comes last."""
+    _write(ax, 0, y, "+", fontsize=13, bbox=CIRCLE)
+    added = {"facecolor": "white", "edgecolor": "C1", "hatch": "////", "linewidth": 2}
+    _draw_box(ax, -0.7, y - 1.15, 1.4, 0.6, **added)
+    _write(ax, 0, y - 0.85, "IN", fontsize=10, weight="bold", bbox=ON_WHITE | {"pad": 1.5})
+    _write(ax, 0, y - 1.55, last)
+
+
+def _write(ax, x, y, text, **options):
+    ax.text(x, y, text, **({"ha": "center", "va": "center", "fontsize": 8} | options))
+
+
+def _draw_box(ax, x, y, width, height, **options):
+    """A rectangle whose lower left corner is (x, y)."""
     from matplotlib.patches import Rectangle
 
-    names = {
-        "replaced": "IN for BN",
-        "behind the sum": "IN behind\nthe sum",
-        "half": "half of the\nfirst BN: IN",
-        "norm": "feature\nnorm",
-    }
-    ax.set(xlim=(-0.1, 6.1), ylim=(-0.45, 1.05))
-    ax.axis("off")
-    for x, (stage, size) in enumerate(zip([*STAGES, "feature"], sizes)):
-        ax.add_patch(Rectangle((x + 0.05, 0), 0.9, 0.78, facecolor="0.93", edgecolor="black"))
-        if found[stage]:
-            hatch = {"norm": "....", "half": "//"}.get(found[stage], "////")
-            ax.add_patch(
-                Rectangle(
-                    (x + 0.05, 0),
-                    0.9,
-                    0.46,
-                    facecolor="white",
-                    edgecolor="C0" if stage == "feature" else "C1",
-                    hatch=hatch,
-                )
-            )
-            ax.text(
-                x + 0.5,
-                0.23,
-                names[found[stage]],
-                ha="center",
-                va="center",
-                fontsize=7,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-            )
-        ax.text(x + 0.5, 0.62, STAGES.get(stage, "pooled"), ha="center", va="center", fontsize=8)
-        ax.text(x + 0.5, -0.2, size, ha="center", va="center", fontsize=7)
+    ax.add_patch(Rectangle((x, y), width, height, **options))
+
+
+# ---- trunks
+
+# Channels x height x width behind each stage of our tiny trunk, for pictures of 64 x 32 pixels.
+SIZES = {
+    "bn1": "24 × 32 × 16",
+    "layer1": "24 × 32 × 16",
+    "layer2": "48 × 16 × 8",
+    "layer3": "96 × 8 × 4",
+    "layer4": "192 × 8 × 4",
+    "feature": "192",
+}
+MARK_NAMES = {
+    "replaced": "IN for BN",
+    "behind the sum": "IN behind\nthe sum",
+    "half": "half of the\nfirst BN: IN",
+    "norm": "feature\nnorm",
+}
+HATCHES = {"replaced": "////", "behind the sum": "////", "half": "//", "norm": "...."}
 
 
 def trunks_picture():
     """Our trunk under each of the eight placements -> figure."""
-    from matplotlib import pyplot
-
-    fig, axes = pyplot.subplots(4, 2, figsize=(10, 3.9))
-    for ax, name in zip(axes.flat, (*PLACES, *OTHERS)):
-        _strip(ax, marks(name))
+    figure, panels = make_figure(4, 2, (10, 3.9))
+    for ax, name in zip(panels.flat, (*PLACES, *OTHERS)):
+        draw_trunk(ax, read_marks(name))
         ax.set_title(name, fontsize=9, pad=1)
-    return fig
+    return figure
 
 
-def goal_picture(table):
-    """Rank-1 against how far instance norms reach, a line for each exam -> figure."""
-    from matplotlib import pyplot
+def draw_trunk(ax, marks: dict[str, str]) -> None:
+    """One trunk as a row of boxes; hatched: where instance norm stands.
 
-    found = rows(table)
-    fig, axes = pyplot.subplots(1, 2, figsize=(8.6, 3.3), width_ratios=[3, 2])
-    for index, (exam, (label, marker)) in enumerate(EXAMS.items()):
-        ax, column = axes[int(exam == "tone")], f"{exam}_{'map' if exam == 'tone' else 'rank1'}"
-        here = [name for name in PLACES if name in found]
-        middle, low, high = zip(*(_ends(found[name], column) for name in here))
-        error = [
-            [m - end for m, end in zip(middle, low)],
-            [end - m for m, end in zip(middle, high)],
-        ]
-        ax.errorbar(
-            [PLACES.index(name) for name in here],
-            middle,
-            yerr=error,
-            marker=marker,
-            color=f"C{index}",
-            linestyle=["-", "--", "-."][index],
-            capsize=3,
-            label=label,
-        )
-    for ax, score, title in zip(
-        axes, ("rank-1 (%)", "mAP (%)"), ("The usual question", "The price: the tone exam")
-    ):
-        ax.set(
-            xticks=range(len(PLACES)),
-            ylabel=score,
-            ylim=(0, 100 if score[0] == "r" else None),
-            title=title,
-        )
-        ax.set_xticklabels(
-            [name.replace(" and ", "\nand ") for name in PLACES],
-            fontsize=8 if score[0] == "r" else 7,
-        )
-        ax.set_xlabel("instance norm reaches ...")
-    axes[0].legend(fontsize=8)
-    return fig
+    Args:
+        ax: axes to draw on.
+        marks: see experiments.read_marks.
+    """
+    ax.set(xlim=(-0.1, 6.1), ylim=(-0.45, 1.05))
+    ax.axis("off")
+    for x, (stage, size) in enumerate(SIZES.items()):
+        _draw_box(ax, x + 0.05, 0, 0.9, 0.78, facecolor="0.93", edgecolor="black")
+        if marks[stage]:
+            _draw_mark(ax, x, marks[stage])
+        _write(ax, x + 0.5, 0.62, STAGES.get(stage, "pooled"))
+        _write(ax, x + 0.5, -0.2, size, fontsize=7)
 
 
-def changes_picture(table, score="rank1"):
-    """Paired differences by seed: each placement against none, and with against without feature norm -> figure."""
-    from matplotlib import pyplot
+def _draw_mark(ax, x, mark):
+    edge = "C0" if mark == "norm" else "C1"
+    style = {"facecolor": "white", "edgecolor": edge, "hatch": HATCHES[mark]}
+    _draw_box(ax, x + 0.05, 0, 0.9, 0.46, **style)
+    _write(ax, x + 0.5, 0.23, MARK_NAMES[mark], fontsize=7, bbox=ON_WHITE | {"pad": 1})
 
-    found = rows(table)
-    pairs = [(name, name, "none") for name in (*PLACES[1:], *OTHERS)] + [
-        (f"feature norm, IN {name}", name, name + WITHOUT) for name in PLACES
-    ]
-    pairs = [pair for pair in pairs if set(pair[1:]) <= set(found)]
-    fig, axes = pyplot.subplots(1, 3, figsize=(9.4, 0.28 * len(pairs) + 1.2), sharey=True)
-    for index, (ax, (exam, (label, marker))) in enumerate(zip(axes, EXAMS.items())):
-        for y, (_, one, other) in enumerate(reversed(pairs)):
-            change = paired(
-                found[one], found[other], f"{exam}_{'map' if exam == 'tone' else score}"
-            )
-            low, high = t_interval(change)
-            bars = None if low is None else [[mean(change) - low], [high - mean(change)]]
-            ax.errorbar(
-                mean(change),
-                y,
-                xerr=bars,
-                marker=marker,
-                color=f"C{index}",
-                capsize=2,
-                linestyle="none",
-                markerfacecolor=f"C{index}" if low is not None and low * high > 0 else "white",
-            )
-        ax.axvline(0, color="black", linewidth=0.9, linestyle="-")
-        ax.set_title(label, fontsize=9)
-        ax.set(
-            xlabel=f"points of {'mAP' if exam == 'tone' else 'rank-1' if score == 'rank1' else 'mAP'}"
-        )
-        ax.axhline(
-            sum(one == other.removesuffix(WITHOUT) for _, one, other in pairs) - 0.5,
-            color="0.5",
-            linewidth=0.8,
-            linestyle=":",
-        )
-    axes[0].set_yticks(range(len(pairs)), [pair[0] for pair in reversed(pairs)], fontsize=8)
-    return fig
+
+# ---- scores
+
+
+def goal_picture(table: Recorded):
+    """Scores against how far instance norms reach, a line for each exam -> figure."""
+    rows = split_rows(table)
+    names = [name for name in PLACES if name in rows]
+    reach = [PLACES.index(name) for name in names]
+    figure, (question, price) = make_figure(1, 2, (8.6, 3.3), width_ratios=[3, 2])
+    for exam, label in EXAMS.items():
+        ax = price if exam == "tone" else question
+        estimates = [rows[name].estimate(COLUMNS[exam]) for name in names]
+        line(ax, reach, estimates, EXAM_LOOKS[exam], label=label)
+    question.set(title="The usual question", ylabel="rank-1 (%)", ylim=(0, 100))
+    price.set(title="The price: the tone exam", ylabel="mAP (%)", ylim=(0, None))
+    _name_places(question, fontsize=8)
+    _name_places(price, fontsize=7)
+    question.legend(fontsize=8)
+    return figure
+
+
+def _name_places(ax, fontsize):
+    labels = [name.replace(" and ", "\nand ") for name in PLACES]
+    ax.set_xticks(range(len(PLACES)), labels, fontsize=fontsize)
+    ax.set_xlabel("instance norm reaches ...")
+
+
+def changes_picture(table: Recorded):
+    """Paired differences by seed: each placement against none, and with against without feature
+    norm -> figure.
+    """
+    rows = split_rows(table)
+    pairs = _pairs(rows)
+    feature_norms = sum(other.endswith(WITHOUT) for _, other in pairs.values())
+    size = (9.4, 0.28 * len(pairs) + 1.2)
+    figure, panels = make_figure(1, 3, size, sharey=True)
+    for ax, exam in zip(panels, EXAMS):
+        _draw_changes(ax, rows, list(pairs.values()), exam)
+        # Placements stand above this line, feature norms below.
+        ax.axhline(feature_norms - 0.5, color="0.5", linewidth=0.8, linestyle=":")
+    panels[0].set_yticks(range(len(pairs)), list(reversed(pairs)), fontsize=8)
+    return figure
+
+
+def _pairs(rows):
+    """{what stands beside it: (row, row that it is compared with)}, where the table has both."""
+    placements = {name: (name, "none") for name in (*PLACES[1:], *OTHERS)}
+    feature_norms = {f"feature norm, IN {name}": (name, name + WITHOUT) for name in PLACES}
+    pairs = placements | feature_norms
+    return {label: pair for label, pair in pairs.items() if rows.keys() >= set(pair)}
+
+
+def _draw_changes(ax, rows, pairs, exam):
+    """A dot for each pair, the first on top; filled where the interval leaves out 0."""
+    column = COLUMNS[exam]
+    for y, (name, other) in enumerate(reversed(pairs)):
+        change = rows[name].change(rows[other], column)
+        dot(ax, change, y, EXAM_LOOKS[exam], filled=change.sign != 0, capsize=2)
+    ax.axvline(0, color="black", linewidth=0.9, linestyle="-")
+    ax.set_title(EXAMS[exam], fontsize=9)
+    ax.set_xlabel("points of mAP" if column.endswith("map") else "points of rank-1")
 
 
 # ---- the tone exam
 
-
-def before_wall(data, grey):
-    """The same people before a wall of this grey level (0 .. 255) instead of the black one."""
-    return replace(
-        data,
-        images=torch.where(
-            data.masks[:, None] > 0, data.images, torch.tensor(grey, dtype=torch.uint8)
-        ),
-    )
+# How the tone is told: as it is, and with what the stem sees beyond the border (or the wall)
+# changed -> (hatch, distance from the middle of the network's bars).
+WAYS = {
+    "as it is": ("", -0.27),
+    "edges repeated": ("//", 0),
+    "edges repeated, grey wall": ("..", 0.27),
+}
 
 
-def repeated_border(model):
-    """A copy whose first convolution sees the edge pixels repeated beyond the border instead of zeros."""
-    model = copy.deepcopy(model).eval()
-    model.trunk.conv1.padding_mode = "replicate"
-    return model
-
-
-def tones_picture(exam, body=0):
-    """One person of the exam in all tones: as taken, and below after instance norm of the pixels -> montage, uint8 (H', W', 3)."""
-    data = exam.gallery[(exam.gallery.attributes["body"] == body) & (exam.gallery.cameras == 0)]
-    data = data[data.attributes["tone"].argsort()]
-    normed = F.instance_norm(data.images.float() / 255)  # (tones, 3, H, W)
+def tones_picture(exam: Exam, body: int = 0):
+    """One person of the exam in all tones: as taken, and below after instance norm of the pixels
+    -> montage, uint8 (H', W', 3).
+    """
+    gallery = exam.gallery
+    person = (gallery.attributes["body"] == body) & (gallery.cameras == 0)
+    pictures = gallery[person]
+    pictures = pictures[pictures.attributes["tone"].argsort()]
+    normed = F.instance_norm(pictures.images.float() / 255)  # (tones, 3, H, W)
     shown = ((normed + 1.0) / 5.0).clamp(0, 1).mul(255).byte()
-    labels = [f"as taken, tone {tone:.2f}" for tone in TONES] + ["after IN"] * len(TONES)
-    return grid(torch.cat([data.images, shown]), len(TONES), labels)
+    labels = [f"as taken, tone {tone:.2f}" for tone in TONES]
+    labels += ["after IN"] * len(TONES)
+    return grid(torch.cat([pictures.images, shown]), len(TONES), labels)
 
 
-# ---- widgets
+def frame_picture(picture, changes: dict):
+    """Where half the tone changes what comes out of the stem, by kind of padding -> figure.
+
+    Args:
+        picture: (1, 3, H, W) values 0 .. 255.
+        changes: {"zeros": (h, w), "replicate": (h, w)} mean change over the channels.
+    """
+    figure, panels = make_figure(1, 3, (7.6, 3.6))
+    panels[0].imshow(picture[0].permute(1, 2, 0) / 255)  # (3, H, W) -> (H, W, 3)
+    panels[0].set(title="the picture", xticks=[], yticks=[])
+    largest = changes["zeros"].max().item()
+    for ax, (padding, change) in zip(panels[1:], changes.items()):
+        image = ax.imshow(change, vmin=0, vmax=largest)
+        ax.set(title=f"padding: {padding}", xticks=[], yticks=[])
+    label = "change by half the tone\n(mean over 24 channels)"
+    figure.colorbar(image, ax=panels[1:], label=label)
+    return figure
 
 
-def _figure(artists, size):
-    """A figure that is no pyplot figure (nobody has to close it), without the layout engine, which costs half of a frame."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def told_picture(shares: dict[tuple[str, str], float], tones: int):
+    """How often each network tells the tone right, as it is and with the stem's view changed ->
+    figure.
 
-    artists["fig"] = Figure(figsize=size, dpi=90, layout="none")
-    FigureCanvasAgg(artists["fig"])
-    return artists["fig"]
-
-
-def placement_explorer(table):
-    """Choose where the norms go and what is asked: the trunk, and the scores of all rows -> (draw, controls)."""
-    found, drawn = rows(table), {}
-    names = [name for name in (*PLACES, *OTHERS) if name in found]
-    lines = {
-        name + suffix: len(names) - 1 - y + side
-        for y, name in enumerate(names)  # a row's height in the picture
-        for suffix, side in (("", 0.13), (WITHOUT, -0.13))
-        if name + suffix in found
-    }
-
-    def prepare(artists):
-        ax = artists["ax"] = _figure(artists, (7.4, 3.2)).add_axes([0.2, 0.15, 0.78, 0.83])
-        ax.set_yticks(range(len(names)), names[::-1], fontsize=8)
-        ax.set_ylim(-0.6, len(names) - 0.4)
-        artists["whiskers"] = ax.hlines(list(lines.values()), 0, 1, color="C0")
-        artists["dots"] = [
-            ax.plot(
-                [],
-                [],
-                marker=marker,
-                color="C0",
-                markerfacecolor=face,
-                linestyle="none",
-                label=label,
-            )[0]
-            for marker, face, label in (("o", "C0", "with feature norm"), ("s", "white", "without"))
-        ]
-        artists["frame"] = ax.axhspan(0, 1, facecolor="none", edgecolor="black", linestyle="--")
-        ax.legend(fontsize=7, loc="lower left")
-
-    def draw(state, artists=None):
-        artists = {} if artists is None else artists
-        if "fig" not in artists:
-            prepare(artists)
-        chosen = state["placement"] + ("" if state["feature norm"] else WITHOUT)
-        chosen = (
-            chosen if chosen in found else state["placement"]
-        )  # some rows exist with the feature norm only
-        column = f"{state['exam']}_{'map' if state['score'] == 'mAP' else 'rank1'}"
-        ends = {name: _ends(found[name], column, state["whiskers"]) for name in lines}
-        if chosen not in drawn:  # a trunk is drawn once and kept as pixels
-            _strip(
-                _figure(own := {}, (7.4, 1.3)).add_axes([0.2, 0.0, 0.78, 0.85], title=chosen),
-                marks(chosen),
-            )
-            drawn[chosen] = pixels(own["fig"])
-        artists["whiskers"].set_segments(
-            [[(ends[name][1], y), (ends[name][2], y)] for name, y in lines.items()]
-        )
-        for dots, without in zip(artists["dots"], (False, True)):
-            dots.set_data(
-                *zip(
-                    *(
-                        (ends[name][0], y)
-                        for name, y in lines.items()
-                        if name.endswith(WITHOUT) == without
-                    )
-                )
-            )
-        artists["frame"].set_y(len(names) - 1 - names.index(state["placement"]) - 0.45)
-        artists["frame"].set_height(0.9)
-        artists["ax"].set_xlim(0, 1.05 * max(high for _, _, high in ends.values()))
-        artists["ax"].set_xlabel(f"{state['score']}, {EXAMS[state['exam']][0]} (%)")
-        text = f"{chosen}, {EXAMS[state['exam']][0]}: {state['score']} {ends[chosen][0]:.1f} %."
-        if chosen != "none":
-            text += f" Against none with feature norm, paired by seed: {words(paired(found[chosen], found['none'], column))}."
-        return Frame(
-            np.concatenate([drawn[chosen], pixels(artists["fig"])]),
-            text + f" Whiskers: 95 % over {state['whiskers']}.",
-        )
-
-    return draw, {
-        "placement": choice(
-            names, "early and middle" if "early and middle" in names else names[0], "instance norm"
-        ),
-        "exam": choice(list(EXAMS), "away", "exam"),
-        "score": choice(["rank-1", "mAP"], "rank-1", "score"),
-        "feature norm": switch(True, "feature norm"),
-        "whiskers": choice(["seeds", "people"], "seeds", "whiskers over"),
-    }
-
-
-def tone_explorer(models, exam):
-    """Make a person darker and read how far two networks think she moved, beside the distance to somebody else -> (draw, controls).
-
-    models: {name: model}; distances are 1 - cosine of the features that retrieval uses."""
-    copies = {
-        name: (copy.deepcopy(model).eval().cpu(), repeated_border(model).cpu())
-        for name, model in models.items()
-    }
-    brightest = exam.gallery[(exam.gallery.attributes["tone"] == 0) & (exam.gallery.cameras == 0)]
-    people = len(brightest)
-
-    @torch.inference_mode()
-    def distances(pictures, border):
-        found = {}
-        for name, both in copies.items():
-            output = both[border](normalize(pictures))
-            unit = F.normalize(
-                output.feature if output.neck is None else output.neck, dim=1
-            )  # (3, D)
-            found[name] = (1 - unit[0] @ unit[1:].T).tolist()  # to herself darker, to the other
-        return found
-
-    def draw(state, artists=None):
-        artists = {} if artists is None else artists
-        three = brightest[[state["person"], state["person"], (state["person"] + 1) % people]]
-        tone = torch.tensor([1.0, state["tone"], 1.0])[:, None, None, None]
-        pictures = before_wall(
-            replace(three, images=(three.images * tone).round().byte()), state["wall"]
-        ).images  # (3, 3, H, W)
-        found = distances(pictures, state["border"])
-        if "fig" not in artists:
-            fig = _figure(artists, (7.4, 3.1))
-            artists["pictures"] = [
-                fig.add_axes([0.02 + 0.14 * i, 0.1, 0.13, 0.74]) for i in range(3)
-            ]
-            for ax, title in zip(artists["pictures"], ("she", "she, darker", "the other")):
-                ax.set(title=title, xticks=[], yticks=[])
-            artists["images"] = [
-                ax.imshow(pictures[0].permute(1, 2, 0).numpy()) for ax in artists["pictures"]
-            ]
-            ax = fig.add_axes([0.6, 0.2, 0.38, 0.62])
-            places = [y + side for y in range(len(found)) for side in (0.18, -0.18)]
-            artists["bars"] = ax.barh(
-                places,
-                1,
-                height=0.32,
-                edgecolor="black",
-                color=["C0", "white"] * len(found),
-                hatch=["", "//"] * len(found),
-            )
-            ax.set(
-                yticks=range(len(found)),
-                yticklabels=list(found),
-                xlim=(0, 1.4),
-                xlabel="distance to her (1 − cosine)",
-            )
-            ax.legend(
-                artists["bars"][:2],
-                ["herself, darker", "the other"],
-                fontsize=7,
-                loc="lower center",
-                bbox_to_anchor=(0.5, 1.0),
-                ncols=2,
-            )
-        for image, picture in zip(artists["images"], pictures):
-            image.set_data(picture.permute(1, 2, 0).numpy())
-        for bar, value in zip(artists["bars"], sum(found.values(), [])):
-            bar.set_width(value)
-        text = "; ".join(
-            f"{name}: {dark:.2f} to herself, {other:.2f} to the other"
-            for name, (dark, other) in found.items()
-        )
-        return Frame(artists["fig"], f"Distances at tone {state['tone']:.2f}. {text}.")
-
-    return draw, {
-        "tone": slider(0.3, 1.0, 0.05, 0.5, "tone"),
-        "person": slider(0, people - 1, 1, 0, "person"),
-        "wall": slider(0, 200, 20, 0, "wall (grey level)"),
-        "border": switch(False, "edge pixels repeated in the stem"),
-    }
+    Args:
+        shares: {(name of the network, a key of WAYS): percent}, of two networks.
+        tones: how many there are to choose from.
+    """
+    figure, ax = make_figure(size=(8, 2.9))
+    names = list(dict.fromkeys(name for name, _ in shares))
+    for y, (name, color) in enumerate(zip(names, ("0.6", "0.9"))):
+        for way, (hatch, shift) in WAYS.items():
+            share = shares[name, way]
+            label = None if y else way
+            style = {"color": color, "edgecolor": "black", "hatch": hatch, "label": label}
+            ax.barh(y + shift, share, 0.25, **style)
+            ax.text(101, y + shift, f"{share:.0f} %", va="center", fontsize=8)
+    ax.axvline(100 / tones, color="C1", linestyle="--", marker="none", label="chance")
+    ax.set_yticks(range(2), [f"IN {name}" for name in names])
+    ax.set(xlabel="tone told right (%)", xlim=(0, 110), ylim=(1.5, -0.5))
+    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure

@@ -1,198 +1,198 @@
-"""Chapter 03: paired differences by hand, what a row has where, the tone exam's helpers, both widgets at every end."""
+"""Chapter 03: paired differences by hand, what a row has where, pictures, and the tone exam."""
 
 import numpy as np
 import pytest
 import torch
-from widget_frames import frames
+from dualnorm_case import make_table, make_tone_exam
 
-from reidkit.augment import normalize
-from reidkit.chapters.dualnorm import figures as c03
-from reidkit.methods.baseline import Baseline
+from reidkit import retrieval
+from reidkit.chapters.dualnorm import experiments, figures
 from reidkit.recipes import exams
-from reidkit.recipes.norms import TABLES, network
+from reidkit.recipes.norms import TABLES, make_network
+from reidkit.stats import estimate
 from reidkit.teach.figures import pixels
+from reidkit.teach.plots import make_figure
 from reidkit.teach.recorded import Recorded
-
-
-def made_up(seeds=3, names=None):
-    """A table in which a later row scores two points less, a seed one more, and unseen places 30 less than home."""
-    lines = []
-    for seed in range(seeds):
-        for index, name in enumerate(TABLES["places"]):
-            base = 80 - 2 * index + seed + 0.5 * (seed == 2) * index
-            line = {"row": name, "SEED": seed}
-            for shift, exam in ((0, "home"), (30, "away"), (60, "tone")):
-                for key in ("rank1", "map"):
-                    line |= {
-                        f"{exam}_{key}": base - shift,
-                        f"{exam}_{key}_low": base - shift - 6,
-                        f"{exam}_{key}_high": base - shift + 6,
-                    }
-            lines.append({key: str(value) for key, value in line.items()})
-    return Recorded("03_places", [line for line in lines if names is None or line["row"] in names])
 
 
 @pytest.fixture(scope="module")
 def tone():
-    return exams.tone_exam((64, 32), bodies=3)
+    return make_tone_exam()
+
+
+# ---- recorded rows
 
 
 def test_differences_are_paired_by_seed():
-    found = c03.rows(made_up())
-    assert list(found) == list(TABLES["places"])
-    assert c03.paired(found["stem"], found["none"], "home_rank1") == [-2, -2, -1.5]
-    less = Recorded("03_places", [row for row in found["stem"].rows if row["SEED"] != "1"][::-1])
-    assert c03.paired(less, found["none"], "home_rank1") == [
-        -2,
-        -1.5,
-    ]  # in the order of the seeds, partners only
-    assert c03.lower([3.0]) == 3 and c03.lower([1.0, 3.0]) == pytest.approx(2 - 12.706)
-    assert c03.words([1.0, 3.0]) == "+2.0 points, 95 % interval -10.7 to +14.7 over 2 seeds"
-    assert c03.words([1.5]) == "+1.5 points over 1 seed"
+    rows = experiments.split_rows(make_table())
+    assert list(rows) == list(TABLES["places"])
+    assert rows["stem"].differences(rows["none"], "home_rank1") == [-2, -2, -1.5]
+    fewer = [run for run in rows["stem"].rows if run["SEED"] != "1"]
+    backwards = Recorded("03_places", fewer[::-1])
+    # Partners only, in the order of the first.
+    assert backwards.differences(rows["none"], "home_rank1") == [-1.5, -2]
+
+
+def test_changes_in_words():
+    assert estimate([3.0]).lowest == 3
+    assert estimate([1.0, 3.0]).lowest == pytest.approx(2 - 12.706)
+    two_seeds = "+2.0 points, 95 % interval -10.7 to +14.7 over 2 seeds"
+    assert experiments.in_words(estimate([1.0, 3.0])) == two_seeds
+    assert experiments.in_words(estimate([1.5])) == "+1.5 points over 1 seed"
+
+
+def test_claims_are_judged_by_interval_or_by_every_seed(capsys):
+    rows = experiments.split_rows(make_table())
+    # The differences none - stem are 2, 2 and 1.5: mean 11 / 6, deviation the root of 1 / 12.
+    half = 4.303 * (1 / 12) ** 0.5 / 3**0.5
+    experiments.claim_rise(rows, "None is better", "none", "stem", "away_rank1")
+    said = capsys.readouterr().out
+    assert "None is better [held]" in said
+    assert f"{11 / 6 - half:.2f} points, lower end of the interval" in said
+    experiments.claim_rise_in_every_seed(rows, "Stem is better", "stem", "none", "home_map")
+    said = capsys.readouterr().out
+    assert "Stem is better [not held]" in said
+    assert "-2 points, mildest seed" in said
+
+
+def test_the_lead_of_a_row_over_the_next():
+    rows = experiments.split_rows(make_table())
+    assert experiments.lead(rows, "none", "away_rank1") == pytest.approx(11 / 6)
+    assert experiments.lead(rows, "stem", "away_rank1") == pytest.approx(-11 / 6)
+
+
+def test_the_papers_numbers_stand_beside_ours():
+    rows = experiments.split_rows(make_table())
+    lines = experiments.paper_rows(rows, 3.5)
+    assert [len(line) for line in lines] == [6] * 7
+    agreement = [line[4] for line in lines]
+    assert agreement == [False, None, None, True, True, False, True]
+    assert lines[2][3] == "51.0/51.0"  # 80 - 30, a mean of seeds 0, 1, 2 with a point each
+    assert lines[-1][3] == "+3.5 mAP"
+
+
+# ---- networks and pictures
 
 
 def test_marks_are_read_from_the_networks():
-    none = dict.fromkeys(c03.STAGES, "")
-    assert c03.marks("none") == none | {"feature": "norm"}
-    assert c03.marks("none" + c03.WITHOUT) == none | {"feature": ""}
-    early = none | {
-        "bn1": "replaced",
-        "layer1": "behind the sum",
-        "layer2": "behind the sum",
-        "feature": "norm",
-    }
-    assert c03.marks("early") == c03.marks("IBN-b") == early
-    assert c03.marks("everywhere") == early | {
-        "layer3": "behind the sum",
-        "layer4": "behind the sum",
-    }
-    assert c03.marks("the rule for ResNets") == early | {"bn1": "", "layer3": "behind the sum"}
-    assert c03.marks("IBN-a") == none | {
-        "layer1": "half",
-        "layer2": "half",
-        "layer3": "half",
-        "feature": "norm",
-    }
+    none = dict.fromkeys(experiments.STAGES, "")
+    with_feature_norm = none | {"feature": "norm"}
+    assert experiments.read_marks("none") == with_feature_norm
+    assert experiments.read_marks("none" + experiments.WITHOUT) == none | {"feature": ""}
+    behind = {"layer1": "behind the sum", "layer2": "behind the sum"}
+    early = with_feature_norm | behind | {"bn1": "replaced"}
+    assert experiments.read_marks("early") == experiments.read_marks("IBN-b") == early
+    late = {"layer3": "behind the sum", "layer4": "behind the sum"}
+    assert experiments.read_marks("everywhere") == early | late
+    rule = early | {"bn1": "", "layer3": "behind the sum"}
+    assert experiments.read_marks("the rule for ResNets") == rule
+    halves = {"layer1": "half", "layer2": "half", "layer3": "half"}
+    assert experiments.read_marks("IBN-a") == with_feature_norm | halves
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_pictures(seeds):
     from matplotlib import pyplot
 
-    table = made_up(seeds)
-    for fig, axes in (
-        (c03.goal_picture(table), 2),
-        (c03.changes_picture(table), 3),
-        (c03.blocks_picture(), 3),
-        (c03.trunks_picture(), 8),
+    table = make_table(seeds)
+    for figure, count in (
+        (figures.goal_picture(table), 2),
+        (figures.changes_picture(table), 3),
+        (figures.blocks_picture(), 3),
+        (figures.trunks_picture(), 8),
     ):
-        assert len(fig.axes) == axes and np.array(pixels(fig)).std() > 5
-        pyplot.close(fig)
-    fig = c03.changes_picture(made_up(seeds, ("none", "early", "none" + c03.WITHOUT)))
-    assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == [
-        "feature norm, IN none",
-        "early",
-    ]
-    pyplot.close(fig)
+        assert len(figure.axes) == count
+        assert np.array(pixels(figure)).std() > 5
+        pyplot.close(figure)
+    some = make_table(seeds, ("none", "early", "none" + experiments.WITHOUT))
+    figure = figures.changes_picture(some)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["feature norm, IN none", "early"]
+    pyplot.close(figure)
 
 
-def test_the_placement_explorer_answers_every_control():
-    draw, controls = c03.placement_explorer(made_up())
-    seen = list(frames(draw, controls))
-    assert controls["placement"].values == (*c03.PLACES, *c03.OTHERS)
-    for name in controls:
-        alike = {
-            text
-            for state, _, text in seen
-            if all(state[other] == seen[0][0][other] for other in controls if other != name)
-        }
-        assert len(alike) > 1, name
-    first = seen[0][0]
-    early = draw(first | {"placement": "early"}, {}).text
-    assert (
-        "early, new people, unseen places: rank-1 47.3 %" in early
-    )  # 50 - 4, a mean of seeds 0, 1, 2 with 1 more on the last
-    assert "-3.7 points" in early and "3 seeds" in early
-    assert "no feature norm" in draw(first | {"feature norm": False}, {}).text
-    lone = draw(
-        first | {"placement": "IBN-a", "feature norm": False}, {}
-    ).text  # this row exists with the feature norm only
-    assert lone.startswith("IBN-a, new")
-    assert "Against" not in draw(first | {"placement": "none"}, {}).text
-    draw, controls = c03.placement_explorer(made_up(1))
-    assert len(list(frames(draw, controls))) > 10
+def test_a_trunk_without_a_mark_is_drawn_plain():
+    from matplotlib import pyplot
+
+    figure, ax = make_figure()
+    figures.draw_trunk(ax, experiments.read_marks("none" + experiments.WITHOUT))
+    assert len(ax.patches) == len(figures.SIZES)
+    pyplot.close(figure)
 
 
-def test_the_tone_explorer_answers_every_control(tone):
-    torch.manual_seed(0)
-    models = {"BN": Baseline(4), "IN": network(TABLES["places"]["everywhere"], 4)}
-    for model in models.values():  # statistics of these pictures: random features differ by little
-        for _ in range(20):
-            model.train()(normalize(tone.query.pictures()))
-    draw, controls = c03.tone_explorer(models, tone)
-    seen = list(frames(draw, controls))
-    for name in controls:
-        pictures = [
-            picture
-            for state, picture, _ in seen
-            if all(state[other] == seen[0][0][other] for other in controls if other != name)
-        ]
-        assert any(not np.array_equal(picture, pictures[0]) for picture in pictures[1:]), name
-    same = draw(seen[0][0] | {"tone": 1.0}, {})
-    assert same.text.count(": 0.00 to herself") == 2
+def test_told_picture_writes_every_share():
+    from matplotlib import pyplot
+
+    shares = {}
+    for index, way in enumerate(figures.WAYS):
+        shares["none", way] = 50.0 + index
+        shares["everywhere", way] = 20.0 + index
+    figure = figures.told_picture(shares, 6)
+    written = [text.get_text() for text in figure.axes[0].texts]
+    assert written == ["50 %", "51 %", "52 %", "20 %", "21 %", "22 %"]
+    pyplot.close(figure)
+
+
+# ---- the tone exam
 
 
 def test_instance_norm_behind_repeated_edges_cannot_tell_the_tone(tone):
-    """The chapter's detective story on untrained networks: the stem's zeros tell the tone, and nothing else does."""
+    """The chapter's detective story on untrained networks: the stem's zeros tell the tone, and
+    nothing else does.
+    """
     torch.manual_seed(0)
-    model, x = network(TABLES["places"]["stem"], 4).eval(), tone.query.pictures([0]).float()
-    repeated = c03.repeated_border(model)
-    assert (
-        repeated.trunk.conv1.weight.equal(model.trunk.conv1.weight)
-        and model.trunk.conv1.padding_mode == "zeros"
-    )
+    model = make_network(TABLES["places"]["stem"], 4).eval()
+    x = tone.query.pictures([0]).float()
+    repeated = experiments.repeated_border(model)
+    assert repeated.trunk.conv1.weight.equal(model.trunk.conv1.weight)
+    assert model.trunk.conv1.padding_mode == "zeros"
 
     def gap(net):
         with torch.inference_mode():
-            return (net(normalize(x)).feature - net(normalize(x / 2)).feature).abs().max().item()
+            whole = net(x).feature
+            half = net(x / 2).feature
+        return (whole - half).abs().max().item()
 
     assert gap(repeated) < 1e-2 * gap(model)
 
 
 def test_another_wall_leaves_the_people_alone(tone):
-    grey = c03.before_wall(tone.query, 90)
-    person = tone.query.masks[:, None].expand_as(grey.images) > 0
-    assert (grey.images[~person] == 90).all() and grey.images[person].equal(
-        tone.query.images[person]
-    )
-    assert (
-        tone.query.images[~person] == 0
-    ).float().mean() > 0.9  # the black wall before, and soft edges of people
-    assert c03.tones_picture(tone).shape[2] == 3
+    query = tone.query
+    grey = experiments.before_wall(query, 90)
+    person = query.masks[:, None].expand_as(grey.images) > 0
+    assert (grey.images[~person] == 90).all()
+    assert grey.images[person].equal(query.images[person])
+    # The black wall before, and soft edges of people.
+    assert (query.images[~person] == 0).float().mean() > 0.9
+    assert figures.tones_picture(tone).shape[2] == 3
 
 
 def test_by_chance():
     """What the chapter prints for who knows the body only, against features that know no more."""
-    from reidkit import retrieval
-
-    exam, noise = exams.tone_exam((64, 32)), torch.Generator().manual_seed(0)
-    bodies = int(exam.query.attributes["body"].max()) + 1
-    rivals, found = 2 * len(exams.TONES) - 1, []
+    exam = exams.make_tone_exam((64, 32))
+    noise = torch.Generator().manual_seed(0)
+    rivals = 2 * len(exams.TONES) - 1
+    scores = []
     for _ in range(60):
-        q, g = (
-            torch.cat(
-                [
-                    9 * torch.nn.functional.one_hot(side.attributes["body"], bodies).float(),
-                    torch.randn(len(side), 8, generator=noise),
-                ],
-                1,
-            )
-            for side in (exam.query, exam.gallery)
+        query = _body_features(exam.query, noise)
+        gallery = _body_features(exam.gallery, noise)
+        metrics = retrieval.evaluate(
+            query,
+            exam.query.ids,
+            exam.query.cameras,
+            gallery,
+            exam.gallery.ids,
+            exam.gallery.cameras,
         )
-        m = retrieval.evaluate(
-            q, exam.query.ids, exam.query.cameras, g, exam.gallery.ids, exam.gallery.cameras
-        )
-        found.append((m.cmc[1], m.map))
-    rank1, mean_ap = torch.tensor(found).mean(0).tolist()
+        scores.append((metrics.cmc[1], metrics.map))
+    rank1, mean_ap = torch.tensor(scores).mean(0).tolist()
     assert rank1 == pytest.approx(1 / rivals, abs=0.02)
-    assert mean_ap == pytest.approx(sum(1 / r for r in range(1, rivals + 1)) / rivals, abs=0.02)
+    by_chance = sum(1 / rank for rank in range(1, rivals + 1)) / rivals
+    assert mean_ap == pytest.approx(by_chance, abs=0.02)
+
+
+def _body_features(side, noise):
+    """Features that tell bodies apart and nothing else."""
+    body = side.attributes["body"]
+    of_body = 9 * torch.nn.functional.one_hot(body).float()
+    return torch.cat([of_body, torch.randn(len(side), 8, generator=noise)], 1)
