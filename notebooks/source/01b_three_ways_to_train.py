@@ -3,6 +3,9 @@
 #   reidkit:
 #     chapter: "01b"
 #     title: Three ways to train, and one way to collapse
+#     about: "Optional: identities, pairs, attributes; a triplet collapse repaired"
+#     row: the task
+#     map: "three ways\nto train"
 #     minutes_study: 45
 #     minutes_compute: 2
 #     prerequisites: ["01"]
