@@ -40,10 +40,11 @@ import functools
 
 import torch
 
-from reidkit import datasets, recipes, retrieval, teach, world
+from reidkit import datasets, retrieval, teach, world
 from reidkit.chapters.what_is_reid import checks as check
 from reidkit.chapters.what_is_reid import experiments, figures, widgets
 from reidkit.methods import baseline
+from reidkit.recipes.baseline import train_baseline
 
 run = teach.start("01", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 
@@ -241,8 +242,8 @@ teach.show_source(baseline.baseline_losses)
 # %% key="fit" tags=["slide"]
 p = run.preset
 batch = f"P = {p.batch_people} people x K = {p.batch_pictures} pictures"
-print(f"{p.steps} steps of {batch}, Adam, learning rate {p.rate:g}, flips and shifts")
-model, history = recipes.train_baseline(journey, p, seed=run.seed, device=run.device)
+print(f"{p.steps} steps of {batch}, Adam, learning rate {p.lr:g}, flips and shifts")
+model, history = train_baseline(journey, p, seed=run.seed, device=run.device)
 teach.show(figures.loss_curves(history), "01-losses")
 
 # %% key="examine" tags=["slide"]
