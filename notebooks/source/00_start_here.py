@@ -3,6 +3,9 @@
 #   reidkit:
 #     chapter: "00"
 #     title: Start here
+#     about: "The question, how to study, ethics and law, glossary"
+#     row: the task
+#     map: "start here"
 #     minutes_study: 20
 #     minutes_compute: 0.3
 #     prerequisites: []
@@ -36,7 +39,7 @@ import torch
 
 from reidkit import teach, world
 from reidkit.chapters.start_here import checks as check
-from reidkit.chapters.start_here import figures as c00
+from reidkit.chapters.start_here import experiments, figures, widgets
 
 run = teach.start("00", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 
@@ -49,29 +52,17 @@ run = teach.start("00", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THRE
 crowd = world.sample(
     [("train", 2)], people=12, cameras=4, pictures=1, size=(128, 64), seed=run.seed
 )
-wanted = crowd[(crowd.ids == crowd.ids[0]) & (crowd.cameras == 0)]
+query = crowd[(crowd.ids == crowd.ids[0]) & (crowd.cameras == 0)]
 others = crowd[crowd.cameras > 0]  # 12 people x 3 other cameras, person by person
-pile = torch.cat(
-    [
-        torch.arange(3),
-        3 + torch.randperm(33, generator=torch.Generator().manual_seed(run.seed))[:13],
-    ]
-)
-shuffled = others[pile[torch.randperm(16, generator=torch.Generator().manual_seed(run.seed + 1))]]
-teach.show(
-    c00.search_picture(wanted.images[0], shuffled.images),
-    name="00-search",
-    alt="Left a query, one drawn person; right a gallery of sixteen drawn people from three "
-    "other cameras, in no order.",
-    caption="What you see: the query on the left, a gallery on the right. How often does she "
-    "appear? The next cell tells.",
-)
+gallery = experiments.mixed_gallery(others, seed=run.seed)
+picture = figures.search_picture(query.images[0], gallery.images)
+teach.show(picture, "00-search")
 
 # %% key="answer" tags=["check"]
-positions = [i + 1 for i, who in enumerate(shuffled.ids.tolist()) if who == wanted.ids[0]]
-print(
-    f"She stands at positions {', '.join(map(str, positions))} of {len(shuffled)} (rows of eight, counted from the top left)."
-)
+same = gallery.ids == query.ids[0]  # (16,)
+positions = 1 + torch.nonzero(same)[:, 0]
+text = ", ".join(map(str, positions.tolist()))
+print(f"She stands at positions {text} of 16 (rows of eight, counted from the top left).")
 
 # %% [markdown] key="question" tags=["slide"]
 # ## The question of this course
@@ -81,15 +72,8 @@ print(
 # A camera network, here a **place**, papers say **domain**, has its own light, walls, angles and habits of dress. A network trained in some places learns the people *and* the places. The course takes that apart, one method at a time.
 
 # %% key="map" tags=["slide"]
-fig, chapters = c00.course_map()
-teach.show(
-    fig,
-    name="00-map",
-    alt="Map of the course: chapters 0 and 1 lead to normalisation (2 to 4), then "
-    "adaptation, parts, neighbours, and end with real people and scaling up.",
-    caption="What you see: the chapters and what each is about. Solid boxes are open now "
-    f"({', '.join(chapters)}); dashed ones are being written.",
-)
+picture, written = figures.course_map()
+teach.show(picture, "00-map", chapters=", ".join(written))
 
 # %% [markdown] key="style-content" tags=["slide"]
 # ## People, cameras, places
@@ -105,15 +89,8 @@ teach.ask(
 )
 
 # %% key="restyle" tags=["slide"]
-drawn, masks = c00.one_person_many_cameras(seed=run.seed)
-teach.show(
-    teach.grid(drawn, columns=8),
-    name="00-styles",
-    alt="Two rows of eight pictures: each row one person in one pose, seen through four "
-    "cameras of one place and four of another.",
-    caption="What you see: one person a row, same pose throughout; columns 1 to 4 are "
-    "cameras of one place, 5 to 8 of another. Only the imaging chain changes.",
-)
+drawn, masks = experiments.one_person_many_cameras(seed=run.seed)
+teach.show(teach.grid(drawn, columns=8), "00-styles")
 
 # %% key="measured-style"
 mean = drawn.float().mean((2, 3)).view(2, 2, 4, 3)  # (person, place, camera, RGB)
@@ -123,14 +100,9 @@ print(f"mean colour, one person in two places: {between_places:.0f} grey levels 
 print(f"mean colour, two people in one camera: {between_people:.0f} grey levels apart")
 
 # %% key="world-walk" tags=["widget", "slide"]
-draw, controls = c00.world_walk(seed=run.seed)
-teach.explore(
-    draw,
-    controls,
-    film=[{"person": 3}, {"facing": 180}, {"place": 1}, {"camera": 3}],
-    name="00-walk",
-    alt="A drawn person as a chosen camera of a chosen place sees her, beside the body-part mask.",
-)
+draw, controls = widgets.world_walk(seed=run.seed)
+film = [{"person": 3}, {"facing": 180}, {"place": 1}, {"camera": 3}]
+teach.explore(draw, controls, film, "00-walk")
 
 # %% [markdown] key="study" tags=["slide"]
 # ## How to study
@@ -217,8 +189,9 @@ def cross_camera_pairs(ids, cameras):
 # %% key="rerun-parameters" tags=["check"]
 from reidkit.teach import rerun, source
 
-for name, about in rerun.declared(source.notebook(rerun.find("01"))).items():
-    print(f"{name:8} {about['inferred_type_name']:4} {about['default']:10} {about['help']}")
+parameters = rerun.declared(source.notebook(rerun.find("01")))
+for name, about in parameters.items():
+    print("{:8} {inferred_type_name:4} {default:10} {help}".format(name, **about))
 
 # %% [markdown] key="doctor-text"
 # ## Is everything all right here?
@@ -286,22 +259,25 @@ teach.progress()
 # </details>
 
 # %% key="claims" tags=["claim", "check"]
-again, again_masks = c00.one_person_many_cameras(seed=run.seed)
+again, _ = experiments.one_person_many_cameras(seed=run.seed)
+largest_gap = (again.int() - drawn.int()).abs().max()
+changed_pixels = (masks != masks[:, :1]).sum()
+everywhere = (("smoke", "laptop", "gpu"), ("world",))
 teach.claim(
     "The same seed draws the same picture",
-    measured=(again.int() - drawn.int()).abs().max().item(),
+    measured=largest_gap.item(),
     holds=lambda gap: gap == 0,
     unit="grey levels",
     run=run,
-    at=(("smoke", "laptop", "gpu"), ("world",)),
+    at=everywhere,
 )
 teach.claim(
     "Another imaging chain leaves the body-part mask as it is",
-    measured=(masks != masks[:, :1]).sum().item(),
+    measured=changed_pixels.item(),
     holds=lambda n: n == 0,
     unit="pixels",
     run=run,
-    at=(("smoke", "laptop", "gpu"), ("world",)),
+    at=everywhere,
 )
 teach.record(between_places=between_places.item(), between_people=between_people.item())
 

@@ -3,6 +3,9 @@
 #   reidkit:
 #     chapter: "01b"
 #     title: Three ways to train, and one way to collapse
+#     about: "Optional: identities, pairs, attributes; a triplet collapse repaired"
+#     row: the task
+#     map: "three ways\nto train"
 #     minutes_study: 45
 #     minutes_compute: 2
 #     prerequisites: ["01"]
@@ -33,17 +36,20 @@ THREADS: int = 2  # CPU threads; the same number gives the same digits on one ma
 WAYS: str = "identity verification"  # which ways to train live; + joins losses: "identity+triplet"
 
 # %% key="setup" tags=["setup", "skip"]
-import matplotlib.pyplot as plt
+import functools
+
 import torch
 
-from reidkit import datasets, losses, recipes, teach
+from reidkit import datasets, losses, teach
 from reidkit.chapters.three_ways_to_train import checks as check
-from reidkit.chapters.three_ways_to_train import figures as c01b
+from reidkit.chapters.three_ways_to_train import experiments, figures, widgets
 from reidkit.methods import three_ways
+from reidkit.recipes.ways import train_way
 
 run = teach.start("01b", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 ways = WAYS.split()
-_ = [three_ways.way_losses(way) for way in ways]  # an unknown way stops here
+for way in ways:
+    three_ways.way_losses(way)  # an unknown way stops here
 
 # %% [markdown] key="goal" tags=["slide"]
 # ## Where this chapter ends
@@ -60,15 +66,7 @@ teach.ask(
 
 # %% key="goal-picture" tags=["slide"]
 table = teach.recorded("01b_ways")
-fig, shown = c01b.ways_picture(table)
-teach.show(
-    fig,
-    name="01b-goal",
-    alt="Dot plot of rank-1 at home and in unseen places for networks trained in eight ways, "
-    "with intervals over seeds.",
-    caption="What you see: new people in the training places (filled) and in unseen places "
-    f"(open); whiskers are 95 % t intervals over seeds. {table.provenance()}",
-)
+teach.show(figures.scores_of_ways(table), "01b-goal", provenance=table.provenance())
 
 # %% [markdown] key="identification" tags=["slide"]
 # ## 1. "Who is this?" Identification
@@ -80,20 +78,19 @@ teach.show(
 # %% key="load" tags=["check"]
 journey = datasets.load_journey(run.data, run.preset, seed=run.seed, device=run.device)
 people = len(journey.train.ids.unique())
-print(
-    f"{people} training people: chance loss {torch.tensor(float(people)).log():.2f}. Market-1501 has 751: {torch.tensor(751.0).log():.2f}."
-)
+ours = torch.tensor(float(people)).log()
+market = torch.tensor(751.0).log()
+print(f"{people} training people: chance loss {ours:.2f}. Market-1501 has 751: {market:.2f}.")
 
 # %% key="by-hand" tags=["check"]
 logits = torch.tensor([[2.0, 0.0, 0.0]])  # (1, 3): three people, fairly sure of the first
-p = logits.softmax(1)
-print(
-    f"loss -log p_y: {-p[0, 0].log():.4f}, with a tenth of the label spread over all: {losses.cross_entropy(logits, torch.tensor([0]), smoothing=0.1)[0]:.4f}"
-)
-print(
-    "gradient on the logits, p - onehot:",
-    [round(x, 3) for x in (p[0] - torch.tensor([1.0, 0, 0])).tolist()],
-)
+p = logits.softmax(1)[0]  # (3,)
+loss = -p[0].log()
+smoothed = losses.cross_entropy(logits, torch.tensor([0]), smoothing=0.1)[0]
+print(f"loss -log p_y: {loss:.4f}, with a tenth of the label spread over all: {smoothed:.4f}")
+onehot = torch.tensor([1.0, 0, 0])
+grad = [round(x, 3) for x in (p - onehot).tolist()]
+print("gradient on the logits, p - onehot:", grad)
 
 # %% [markdown] key="verification" tags=["slide"]
 # ## 2. "Are these the same?" Verification
@@ -107,10 +104,10 @@ print(
 
 # %% key="rare" tags=["check"]
 for P, K in [(16, 4), (4, 16), (8, 2)]:
-    first, second, same = losses.pairs(torch.arange(P).repeat_interleave(K))
-    print(
-        f"P={P:2} K={K:2}: {len(same):4} pairs, {100 * same.float().mean():4.1f} % show one person"
-    )
+    ids = torch.arange(P).repeat_interleave(K)  # (P * K,)
+    first, second, same = losses.pairs(ids)
+    share = 100 * same.float().mean()
+    print(f"P={P:2} K={K:2}: {len(same):4} pairs, {share:4.1f} % show one person")
 
 # %% [markdown] key="contrastive" tags=["exercise"]
 # ### Exercise 1b.1 · Repair the contrastive loss
@@ -147,51 +144,46 @@ def contrastive(d, same, margin=1.0):
 # Predict hair, sleeves, colours, bag: one small classifier each, $\;L=\frac1M\sum_m L_m$. People who differ in an attribute move apart, and the machine can say *why* two pictures match. But strangers who dress alike are the same to it. And accuracy flatters: when most people carry no bag, "no bag" is right most of the time. So look at the **balanced** accuracy, the mean over the values of an attribute. (One of ours, *facing*, says how a person stands, not what she wears; it is trained, too.)
 
 # %% key="attribute-table"
-c01b.attribute_table(journey.train)
+figures.attribute_table(journey.train)
 
 # %% key="fit" tags=["slide"]
-scores, histories = {}, {}
+scores = {}
+histories = {}
 for way in ways:
-    result = recipes.train_way(way, journey, run.preset, seed=run.seed, device=run.device)
-    scores[way], histories[way] = result.scores, result.history
-    print(f"{way:14} home {result.scores['home']}\n{'':14} away {result.scores['away']}")
+    trained = train_way(way, journey, run.preset, seed=run.seed, device=run.device)
+    scores[way] = trained.scores
+    histories[way] = trained.history
+    print(f"{way:14} home {trained.scores['home']}")
+    print(f"{'':14} away {trained.scores['away']}")
 
 # %% key="curves"
-fig, ax = plt.subplots(figsize=(6, 2.8))
-for way, history in histories.items():
-    parts = [name for name in way.split("+")]
-    total = torch.tensor([sum(row[name] for name in parts) for row in history])
-    ax.plot([row["step"] for row in history], total / total[0], label=way, markevery=40)
-ax.set(xlabel="step", ylabel="loss / its first value", ylim=(0, None))
-ax.legend()
-teach.show(
-    fig,
-    name="01b-curves",
-    alt="Loss curves of the ways trained live, each divided by its first value.",
-    caption="What you see: each loss relative to its start (identification smooths its labels, so it cannot reach 0). Losses of different questions "
-    "cannot be compared with each other; the exam can.",
-)
+teach.show(figures.relative_losses(histories), "01b-curves")
+
 
 # %% key="recorded-ways"
-mean = lambda way, exam="home": table.mean(f"{way}_{exam}_rank1")  # over the recorded seeds
-
-
 def chance(exam, near=False):
     """Rank-1 in % of a random ranking; near: of one that knows the place and nothing else."""
-    q, g = exam.query, exam.gallery
-    junk = (q.ids[:, None] == g.ids[None]) & (q.cameras[:, None] == g.cameras[None])  # (Q, G)
-    stay = ~junk & (~torch.tensor(near) | (q.domains[:, None] == g.domains[None]))
-    right = stay & (q.ids[:, None] == g.ids[None])
-    return 100 * (right.sum(1) / stay.sum(1).clamp(min=1)).mean().item()
+    q = exam.query
+    g = exam.gallery
+    same_id = q.ids[:, None] == g.ids[None]  # (Q, G)
+    same_camera = q.cameras[:, None] == g.cameras[None]
+    stay = ~(same_id & same_camera)  # all but junk
+    if near:
+        stay &= q.domains[:, None] == g.domains[None]
+    right = stay & same_id
+    share = right.sum(1) / stay.sum(1).clamp(min=1)  # (Q,)
+    return 100 * share.mean().item()
 
 
 print(f"{'way':22} home  away")
-for way in shown:
-    print(f"{way:22} {mean(way):4.0f}  {mean(way, 'away'):4.0f}")
-print(f"{'chance':22} {chance(journey.home):4.0f}  {chance(journey.away):4.0f}")
-print(
-    f"{'chance, place known':22} {chance(journey.home, True):4.0f}  {chance(journey.away, True):4.0f}"
-)
+for way in experiments.recorded_ways(table):
+    home = experiments.mean_rank1(table, way)
+    away = experiments.mean_rank1(table, way, "away")
+    print(f"{way:22} {home:4.0f}  {away:4.0f}")
+for name, near in [("chance", False), ("chance, place known", True)]:
+    home = chance(journey.home, near)
+    away = chance(journey.away, near)
+    print(f"{name:22} {home:4.0f}  {away:4.0f}")
 
 # %% [markdown] key="why" tags=["slide"]
 # ### Three things that ask for a reason
@@ -204,8 +196,9 @@ print(
 
 # %% key="easy-strangers" tags=["check"]
 domains = journey.train.domains
-shares = [(domains != place).float().mean().item() for place in domains.unique().tolist()]
-print(f"share of pictures from another place than one's own: {sum(shares) / len(shares):.2f}")
+shares = [(domains != place).float().mean() for place in domains.unique()]
+share = sum(shares) / len(shares)
+print(f"share of pictures from another place than one's own: {share:.2f}")
 
 # %% key="ask-collapse" tags=["prediction"]
 teach.ask(
@@ -255,17 +248,10 @@ def batch_hard(distance, ids):
 
 
 # %% key="collapse" tags=["slide"]
-lab = {name: c01b.collapse_lab(run, **settings) for name, settings in c01b.COLLAPSE_ROWS.items()}
-fig = c01b.collapse_picture(lab)
-teach.show(
-    fig,
-    name="01b-collapse",
-    alt="Triplet loss and mean pairwise distance by step: one run freezes at the margin with "
-    "distances near zero, the repaired runs do not.",
-    caption="What you see: left the loss (cut at 1) with the margin as a dashed line, right the mean "
-    "distance between pictures of the batch. A loss *at* the margin with distances "
-    "at zero is a collapse.",
-)
+lab = {}
+for name, settings in experiments.COLLAPSE_ROWS.items():
+    lab[name] = experiments.collapse_lab(run, **settings)
+teach.show(figures.collapse_curves(lab), "01b-collapse")
 
 # %% [markdown] key="rescue" tags=["exercise"]
 # ### Exercise 1b.3 · Rescue it
@@ -274,8 +260,8 @@ teach.show(
 
 # %% key="rescue-stub" tags=["exercise", "stub", "check"]
 def rescue():
-    """-> dict of settings for c01b.collapse_lab: rate, warmup, mining, identity."""
-    return c01b.COLLAPSED
+    """-> dict of settings for experiments.collapse_lab: rate, warmup, mining, identity."""
+    return experiments.COLLAPSED
 
 
 check.rescue(rescue)
@@ -287,117 +273,104 @@ check.rescue(rescue)
 # "weighted" lets every pair count, so that one wrong extreme no longer decides.
 
 # %% [markdown] key="rescue-hint3" tags=["hint"]
-# Try `{**c01b.COLLAPSED, "rate": ...}` with a rate thirty times smaller.
+# Try `{**experiments.COLLAPSED, "rate": ...}` with a rate thirty times smaller.
 
 
 # %% key="rescue-solution" tags=["solution"]
 def rescue():
-    """-> dict of settings for c01b.collapse_lab: rate, warmup, mining, identity."""
-    return {**c01b.COLLAPSED, "rate": c01b.COLLAPSED["rate"] / 30}
+    """-> dict of settings for experiments.collapse_lab: rate, warmup, mining, identity."""
+    return {**experiments.COLLAPSED, "rate": experiments.COLLAPSED["rate"] / 30}
 
 
 # %% key="triplet-explorer" tags=["widget", "slide"]
-draw, controls = c01b.triplet_explorer()
-teach.explore(
-    draw,
-    controls,
-    film=[{"spread": 0.2}, {"spread": 1.0}, {"margin": 0.6}, {"loss": "weighted"}],
-    name="01b-triplet",
-    alt="Points of three people on a plane with arrows along which the triplet loss moves "
-    "them; loss and active anchors in the readout.",
-)
+draw, controls = widgets.triplet_explorer()
+film = [{"spread": 0.2}, {"spread": 1.0}, {"margin": 0.6}, {"loss": "weighted"}]
+teach.explore(draw, controls, film, "01b-triplet")
 
 # %% key="claims" tags=["claim", "slide"]
-end = {
-    name: {key: sum(row[key][-10:]) / 10 for key in row} for name, row in lab.items()
-}  # means of the last ten steps
-repairs = [name for name in lab if name not in ("collapsed", "with identity loss")]
-seeds = lambda column: teach.recorded("01b_chapter", column)
-teach.claim(
+claim = functools.partial(teach.claim, run=run)
+ends = experiments.ends_of(lab)
+collapsed = ends["collapsed"]
+frozen_gap = abs(collapsed["loss"] - 0.3)
+shrunk_to = collapsed["distance"] / lab["collapsed"]["distance"][0]
+claim(
     "A collapsed batch-hard loss freezes at its margin",
-    measured=abs(end["collapsed"]["loss"] - 0.3),
+    measured=frozen_gap,
     holds=lambda gap: gap < 0.01,
     unit="away from 0.3",
-    run=run,
-    recorded=seeds("frozen_gap"),
+    recorded=teach.recorded("01b_chapter", "frozen_gap"),
 )
-teach.claim(
+claim(
     "... and its features are one point",
-    measured=end["collapsed"]["distance"] / lab["collapsed"]["distance"][0],
+    measured=shrunk_to,
     holds=lambda share: share < 0.02,
     unit="of the first mean distance",
-    run=run,
-    recorded=seeds("shrunk_to"),
+    recorded=teach.recorded("01b_chapter", "shrunk_to"),
 )
-teach.claim(
+
+# %% key="claims-repairs" tags=["claim", "slide"]
+worst_repair = max(ends[name]["loss"] for name in experiments.REPAIRS)
+with_identity = ends["with identity loss"]
+claim(
     "A small rate, a warm-up and weighted mining all end below the margin",
-    measured=max(end[name]["loss"] for name in repairs),
+    measured=worst_repair,
     holds=lambda loss: loss < 0.25,
     unit="the largest of their losses",
-    run=run,
-    recorded=seeds("worst_repair"),
+    recorded=teach.recorded("01b_chapter", "worst_repair"),
 )
-teach.claim(
+claim(
     "An identity loss keeps the features apart ...",
-    measured=end["with identity loss"]["distance"],
+    measured=with_identity["distance"],
     holds=lambda distance: distance > 0.05,
     unit="mean distance",
-    run=run,
-    recorded=seeds("identity_distance"),
+    recorded=teach.recorded("01b_chapter", "identity_distance"),
 )
-teach.claim(
+claim(
     "... but does not bring the triplet loss down",
-    measured=end["with identity loss"]["loss"],
+    measured=with_identity["loss"],
     holds=lambda loss: loss > 0.25,
     unit="triplet loss",
-    run=run,
-    recorded=seeds("identity_triplet"),
+    recorded=teach.recorded("01b_chapter", "identity_triplet"),
 )
 
 # %% key="claims-recorded" tags=["claim"]
-difference = lambda one, other: min(
-    x - y for x, y in zip(table.values(one), table.values(other))
-)  # of the table's seeds
 teach.claim(
     "In every recorded seed, triplets retrieve better at home than identification",
+    measured=experiments.smallest_gain(table, "triplet", ["identity"], "home"),
     holds=lambda gap: gap > 0,
-    measured=difference("triplet_home_rank1", "identity_home_rank1"),
     unit="points in the worst seed",
 )
 teach.claim(
     "In every recorded seed, identification and triplets together are better than each alone",
+    measured=experiments.smallest_gain(table, "identity+triplet", ["identity", "triplet"], "home"),
     holds=lambda gap: gap > 0,
-    measured=min(
-        difference("identity+triplet_home_rank1", f"{way}_home_rank1")
-        for way in ("identity", "triplet")
-    ),
     unit="points in the worst seed",
 )
 teach.claim(
     "In every recorded seed, attributes retrieve better abroad than identification",
+    measured=experiments.smallest_gain(table, "attributes", ["identity"], "away"),
     holds=lambda gap: gap > 0,
-    measured=difference("attributes_away_rank1", "identity_away_rank1"),
     unit="points of rank-1 in the worst seed",
 )
 teach.claim(
     "In every recorded seed, verification gains when it judges only pairs of one place",
+    measured=experiments.smallest_gain(table, "verification-near", ["verification"], "home"),
     holds=lambda gap: gap > 0,
-    measured=difference("verification-near_home_rank1", "verification_home_rank1"),
     unit="points in the worst seed",
 )
 
 # %% key="record" tags=["skip"]
+rank1 = {}
+for way in ways:
+    for exam in ("home", "away"):
+        rank1[f"{way}_{exam}_rank1"] = 100 * scores[way][exam].cmc[1]
 teach.record(
-    **{
-        f"{way}_{exam}_rank1": 100 * scores[way][exam].cmc[1]
-        for way in ways
-        for exam in ("home", "away")
-    },
-    frozen_gap=abs(end["collapsed"]["loss"] - 0.3),
-    shrunk_to=end["collapsed"]["distance"] / lab["collapsed"]["distance"][0],
-    worst_repair=max(end[name]["loss"] for name in repairs),
-    identity_distance=end["with identity loss"]["distance"],
-    identity_triplet=end["with identity loss"]["loss"],
+    **rank1,
+    frozen_gap=frozen_gap,
+    shrunk_to=shrunk_to,
+    worst_repair=worst_repair,
+    identity_distance=with_identity["distance"],
+    identity_triplet=with_identity["loss"],
 )
 
 # %% [markdown] key="paper" tags=["slide"]
@@ -406,36 +379,8 @@ teach.record(
 # Zheng, Zheng and Yang (TOMM 2018) trained identification and verification together and gained by it. Read the gaps, not the levels: their people are real, their network had seen ImageNet, and all their people walk in one place.
 
 # %% key="paper-table"
-gain = mean("identity+verification") - mean("identity")
-teach.compare_with_paper(
-    [
-        (
-            "rank-1, identification alone",
-            73.69,
-            "Zheng et al., ICCV 2017 (LSRO), Market-1501",
-            round(mean("identity"), 1),
-            None,
-            "other people, other sizes",
-        ),
-        (
-            "rank-1, identification + verification",
-            79.51,
-            "the same table",
-            round(mean("identity+verification"), 1),
-            None,
-            "other people, other sizes",
-        ),
-        (
-            "gain by adding verification",
-            5.82,
-            "difference of the two",
-            round(gain, 1),
-            (gain > 0),
-            "a possible reason: their strangers share one place, most of ours do not",
-        ),
-    ],
-    title="Together or alone?",
-)
+rows = experiments.paper_together(table)
+teach.compare_with_paper(rows, title="Together or alone?")
 
 # %% [markdown] key="end" tags=["slide"]
 # ## What this does not show

@@ -3,6 +3,9 @@
 #   reidkit:
 #     chapter: "02"
 #     title: Batch against instance statistics
+#     about: "What each remembers, what instance norm throws away, statistics per camera"
+#     row: normalisation
+#     map: "batch against\ninstance statistics"
 #     minutes_study: 60
 #     minutes_compute: 2
 #     prerequisites: ["01"]

@@ -3,6 +3,9 @@
 #   reidkit:
 #     chapter: "03"
 #     title: "DualNorm: where to put instance norm"
+#     about: "Where instance norms go, what they cost"
+#     row: normalisation
+#     map: "DualNorm: forget\nthe camera's style"
 #     minutes_study: 60
 #     minutes_compute: 2
 #     prerequisites: ["02"]

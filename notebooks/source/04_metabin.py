@@ -3,6 +3,9 @@
 #   reidkit:
 #     chapter: "04"
 #     title: MetaBIN
+#     about: "Gates between batch and instance norm, learnt by playing the change of place"
+#     row: normalisation
+#     map: "MetaBIN: forget\njust enough"
 #     minutes_study: 60
 #     minutes_compute: 2
 #     prerequisites: ["02", "03"]

@@ -3,6 +3,9 @@
 #   reidkit:
 #     chapter: "11"
 #     title: Real people
+#     about: "Drawn and real side by side, BN, IN and BIN, statistics per camera, a study of many knobs, your own pictures"
+#     row: the real world
+#     map: "does it hold on\nreal people?"
 #     minutes_study: 60
 #     minutes_compute: 1
 #     prerequisites: ["01"]

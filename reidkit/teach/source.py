@@ -30,6 +30,9 @@ TEMPLATE = """# ---
 #   reidkit:
 #     chapter: "01"
 #     title: What is person re-identification?
+#     about: "Protocol, baseline, the fall in an unseen place"
+#     row: the task
+#     map: "what is re-ID?"
 #     minutes_study: 60
 #     minutes_compute: 2
 #     prerequisites: ["00"]

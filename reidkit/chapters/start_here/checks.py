@@ -8,34 +8,36 @@ from ...teach.exercises import exercise, expect
 @exercise("00-same-person")
 def same_person(answer):
     ids = torch.tensor([3, 5, 3, 8])
-    got = answer(ids)
-    expect(isinstance(got, torch.Tensor), f"return a tensor; you returned {type(got).__name__}")
+    table = answer(ids)
+    kind = type(table).__name__
+    expect(isinstance(table, torch.Tensor), f"return a tensor; you returned {kind}")
+    shape = tuple(table.shape)
+    expect(shape == (4, 4), f"four pictures make a table of shape (4, 4); yours is {shape}")
+    dtype = table.dtype
+    expect(dtype == torch.bool, f"return booleans; yours has dtype {dtype}")
     expect(
-        got.shape == (4, 4),
-        f"four pictures make a table of shape (4, 4); yours is {tuple(got.shape)}",
+        table.diagonal().all(),
+        "a picture shows the same person as itself: the diagonal must be True",
     )
-    expect(got.dtype == torch.bool, f"return booleans; yours has dtype {got.dtype}")
-    expect(
-        got.diagonal().all(), "a picture shows the same person as itself: the diagonal must be True"
-    )
-    expect(got[0, 2] and got[2, 0], "pictures 0 and 2 show person 3: both entries must be True")
-    expect(
-        got.sum() == 6, f"six entries are True for ids {ids.tolist()}; yours has {int(got.sum())}"
-    )
+    expect(table[0, 2] and table[2, 0], "pictures 0 and 2 show person 3: both entries must be True")
+    count = int(table.sum())
+    expect(count == 6, f"six entries are True for ids [3, 5, 3, 8]; yours has {count}")
 
 
 @exercise("00-cross-camera-pairs")
 def cross_camera_pairs(answer):
-    ids, cameras = torch.tensor([1, 1, 1, 2, 2]), torch.tensor([0, 0, 1, 0, 1])
-    got = answer(ids, cameras)
+    ids = torch.tensor([1, 1, 1, 2, 2])
+    cameras = torch.tensor([0, 0, 1, 0, 1])
+    pairs = answer(ids, cameras)
+    kind = type(pairs).__name__
     expect(
-        type(got) is int,
-        f"return a Python int (.item() makes one of a tensor, // keeps it one); you returned {type(got).__name__}",
+        type(pairs) is int,
+        "return a Python int (.item() makes one of a tensor, // keeps it one); "
+        f"you returned {kind}",
     )
-    expect(got != 6, "6 counts each pair from both sides: halve it")
-    expect(got != 4, "4 counts the pair of person 1 in one camera, too: it needs two cameras")
-    expect(got == 3, f"person 1 has two such pairs and person 2 one: 3 in all; you count {got}")
-    expect(
-        answer(torch.tensor([1, 2, 3]), torch.tensor([0, 1, 2])) == 0,
-        "three strangers have no pair",
-    )
+    expect(pairs != 6, "6 counts each pair from both sides: halve it")
+    expect(pairs != 4, "4 counts the pair of person 1 in one camera, too: it needs two cameras")
+    expect(pairs == 3, f"person 1 has two such pairs and person 2 one: 3 in all; you count {pairs}")
+    strangers = torch.tensor([1, 2, 3])
+    cameras = torch.tensor([0, 1, 2])
+    expect(answer(strangers, cameras) == 0, "three strangers have no pair")

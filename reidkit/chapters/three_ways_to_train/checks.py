@@ -3,37 +3,40 @@
 import torch
 
 from ...teach.exercises import exercise, expect
+from . import experiments
 
 
 @exercise("01b-contrastive")
 def contrastive(answer):
-    def loss(d, same):
-        got = answer(torch.tensor(d), torch.tensor(same))
+    def losses_of(distances, same, **options):
+        values = answer(torch.tensor(distances), torch.tensor(same), **options)
+        is_tensor = isinstance(values, torch.Tensor)
         expect(
-            isinstance(got, torch.Tensor) and got.shape == (len(d),),
+            is_tensor and values.shape == (len(distances),),
             "return one value a pair, a tensor of the shape of d",
         )
-        return got.tolist()
+        return values.tolist()
 
-    expect(loss([0.0], [True])[0] == 0, "identical pictures of one person must cost nothing")
+    (identical,) = losses_of([0.0], [True])
+    expect(identical == 0, "identical pictures of one person must cost nothing")
+    (pulled,) = losses_of([0.5], [True])
     expect(
-        abs(loss([0.5], [True])[0] - 0.25) < 1e-6,
+        abs(pulled - 0.25) < 1e-6,
         "one person, distance 0.5: the loss is d^2 = 0.25",
     )
-    far = loss([5.0], [False])[0]
+    (far,) = losses_of([5.0], [False])
     expect(
         far == 0,
-        f"strangers five apart are far enough: their loss must be 0, but yours is {far:.2f}, which moves them back together",
+        "strangers five apart are far enough: their loss must be 0, but yours is "
+        f"{far:.2f}, which moves them back together",
     )
+    (touching,) = losses_of([0.0], [False])
+    expect(abs(touching - 1) < 1e-6, "identical pictures of strangers must cost m^2 = 1")
+    (near,) = losses_of([0.25], [False])
+    expect(abs(near - 0.5625) < 1e-6, "strangers 0.25 apart: [1 - 0.25]^2 = 0.5625")
+    near, far = losses_of([0.5, 3.0], [False, False], margin=2.0)
     expect(
-        abs(loss([0.0], [False])[0] - 1) < 1e-6, "identical pictures of strangers must cost m^2 = 1"
-    )
-    expect(
-        abs(loss([0.25], [False])[0] - 0.5625) < 1e-6, "strangers 0.25 apart: [1 - 0.25]^2 = 0.5625"
-    )
-    got = answer(torch.tensor([0.5, 3.0]), torch.tensor([False, False]), margin=2.0).tolist()
-    expect(
-        abs(got[0] - 2.25) < 1e-6 and got[1] == 0,
+        abs(near - 2.25) < 1e-6 and far == 0,
         "right for a margin of 1, wrong for a margin of 2: is the margin used?",
     )
 
@@ -42,59 +45,67 @@ def contrastive(answer):
 def batch_hard(answer):
     points = torch.tensor([[0.0, 0.0], [3.0, 4.0], [1.0, 0.0], [0.0, 2.0]])
     ids = torch.tensor([0, 0, 1, 1])
-    got = answer(torch.cdist(points, points), ids)
+    distance = torch.cdist(points, points)  # (4, 4)
+    hardest = answer(distance, ids)
     expect(
-        isinstance(got, tuple) and len(got) == 2,
+        isinstance(hardest, tuple) and len(hardest) == 2,
         "return two tensors: hardest positive, hardest negative",
     )
-    positive, negative = got
+    positive, negative = hardest
+    are_tensors = isinstance(positive, torch.Tensor) and isinstance(negative, torch.Tensor)
     expect(
-        isinstance(positive, torch.Tensor) and isinstance(negative, torch.Tensor),
+        are_tensors,
         "return two tensors (amax and amin give values alone; max and min give values and indices)",
     )
+    shape = tuple(positive.shape)
+    other_shape = tuple(negative.shape)
     expect(
-        positive.shape == (4,) and negative.shape == (4,),
-        f"one value an anchor, shape (4,); yours are {tuple(positive.shape)} and {tuple(negative.shape)}",
+        shape == other_shape == (4,),
+        f"one value an anchor, shape (4,); yours are {shape} and {other_shape}",
     )
+    zeros = torch.zeros(4)
     expect(
-        not torch.allclose(positive, torch.zeros(4)),
-        "the hardest positive is 0 everywhere: you took the anchor itself (the nearest, not the farthest)",
+        not torch.allclose(positive, zeros),
+        "the hardest positive is 0 everywhere: you took the anchor itself (the nearest, not the "
+        "farthest)",
     )
+    farthest = torch.tensor([5.0, 5.0, 5.0**0.5, 5.0**0.5])
+    values = _rounded(positive)
     expect(
-        torch.allclose(
-            positive, torch.tensor([5.0, 5.0, 5.0, 5.0]).where(ids == 0, torch.tensor(5.0**0.5))
-        ),
-        f"the hardest positive is the farthest picture of the same person: 5, 5, 2.24, 2.24; yours are {[round(x, 2) for x in positive.tolist()]}",
+        torch.allclose(positive, farthest),
+        "the hardest positive is the farthest picture of the same person: 5, 5, 2.24, 2.24; "
+        f"yours are {values}",
     )
+    nearest = torch.tensor([1.0, 13**0.5, 1.0, 2.0])
+    values = _rounded(negative)
     expect(
-        torch.allclose(negative, torch.tensor([1.0, 13**0.5, 1.0, 2.0])),
-        f"the hardest negative is the nearest stranger: 1, 3.61, 1, 2; yours are {[round(x, 2) for x in negative.tolist()]}",
+        torch.allclose(negative, nearest),
+        f"the hardest negative is the nearest stranger: 1, 3.61, 1, 2; yours are {values}",
     )
+
+
+def _rounded(values):
+    return [round(value, 2) for value in values.tolist()]
 
 
 @exercise("01b-rescue")
 def rescue(answer):
-    from . import figures
-
     settings = answer()
+    keys = experiments.COLLAPSED.keys()
+    words = ", ".join(keys)
+    is_dict = isinstance(settings, dict)
+    expect(is_dict and settings.keys() == keys, f"return a dict with the keys {words}")
     expect(
-        isinstance(settings, dict) and set(settings) == set(figures.COLLAPSED),
-        f"return a dict with the keys {', '.join(figures.COLLAPSED)}",
-    )
-    expect(
-        settings != figures.COLLAPSED,
+        settings != experiments.COLLAPSED,
         "these are the settings of the collapsed run: change at least one",
     )
+    mining = settings["mining"]
+    expect(mining in ("hard", "weighted"), f"mining is {mining!r}; expected 'hard' or 'weighted'")
+    curves = experiments.collapse_lab(None, **settings)
+    distance = curves["distance"][-1]
+    expect(distance > 0.1, f"still one point: the mean distance ends at {distance:.3f}")
+    loss = curves["loss"][-1]
     expect(
-        settings["mining"] in ("hard", "weighted"),
-        f"mining is {settings['mining']!r}; expected 'hard' or 'weighted'",
-    )
-    rows = figures.collapse_lab(None, **settings)
-    expect(
-        rows["distance"][-1] > 0.1,
-        f"still one point: the mean distance ends at {rows['distance'][-1]:.3f}",
-    )
-    expect(
-        rows["loss"][-1] < 0.25,
-        f"the triplet loss ends at {rows['loss'][-1]:.3f}; get it clearly below the margin of 0.3",
+        loss < 0.25,
+        f"the triplet loss ends at {loss:.3f}; get it clearly below the margin of 0.3",
     )

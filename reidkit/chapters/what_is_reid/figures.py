@@ -1,128 +1,160 @@
-"""Widgets of chapter 01: the ranking explorer and the world explorer. Each returns (draw, controls) for `teach.explore`."""
+"""Chapter 01: pictures of the exams, of people by protocol, of features, of inflated scores."""
 
-import math
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from ... import retrieval, world
-from ...record import ReIDData
+from ... import retrieval
+from ...record import Exam, ReIDData
 from ...teach.figures import grid, strip
-from ...teach.widgets import Frame, choice, slider
+from ...teach.plots import EXAM_LOOKS, make_figure, name_rows
+from ...teach.recorded import Recorded
+
+# Column of the table 01_baseline -> words under its bar, colour and hatch of the bar.
+EXAM_BARS = {
+    "home_rank1": ("new people,\nsame places", EXAM_LOOKS["home"].color, ""),
+    "away_rank1": ("new people,\nunseen places", EXAM_LOOKS["away"].color, "//"),
+    "pku_rank1": ("real people\n(PKU-Reid)", "C2", ".."),
+}
+CAMERA_MARKERS = "o^sD"
 
 
-def ranking_explorer(exam, query_features, gallery_features, top=8):
-    """Choose a query and a camera to leave out of the gallery; see its ranked strip and AP.
+def three_exams(table: Recorded):
+    """Bars of rank-1 in three exams, with t intervals over the seeds -> figure.
 
-    exam: Exam; query_features (Q, D), gallery_features (G, D) unit norm.
+    Args:
+        table: 01_baseline.
     """
-    seen = exam.gallery.cameras.unique().tolist()
-    cameras = [
-        "none",
-        *(str(camera) for camera in seen if len(seen) > 1),
-    ]  # without its only camera no gallery is left
-
-    def draw(state, artists=None):
-        i = int(state["query"])
-        stay = torch.ones(len(exam.gallery), dtype=torch.bool)
-        if state["without"] != "none":
-            stay = exam.gallery.cameras != int(state["without"])
-        gallery, features = exam.gallery[stay], gallery_features[stay]
-        asked = (
-            query_features[i : i + 1],
-            exam.query.ids[i : i + 1],
-            exam.query.cameras[i : i + 1],
-            features,
-            gallery.ids,
-            gallery.cameras,
-        )
-        order, right = (row[0] for row in retrieval.ranking(*asked, top=top))
-        order, right = order[order >= 0], right[order >= 0]  # a short gallery ends in -1
-        picture = strip(exam.query.pictures([i])[0], gallery.pictures(order), right)
-        person, camera = exam.query.ids[i].item(), exam.query.cameras[i].item()
-        if not ((gallery.ids == person) & (gallery.cameras != camera)).any():
-            return Frame(
-                picture,
-                f"query {i}: no other camera saw person {person} in what is left: the query does not count.",
-            )
-        scores = retrieval.evaluate(*asked)
-        return Frame(
-            picture,
-            f"query {i}: person {person}, camera {camera}. AP {scores.map:.2f}, INP {scores.minp:.2f}, first right answer "
-            f"at rank {scores.first_ranks[0]:.0f}, {int(right.sum())} right among the first {len(right)}.",
-        )
-
-    return draw, {
-        "query": slider(0, len(exam.query) - 1, 1, 0, "query"),
-        "without": choice(cameras, "none", "leave out camera"),
-    }
+    figure, axes = make_figure(size=(6, 3))
+    for x, (column, (_, color, hatch)) in enumerate(EXAM_BARS.items()):
+        score = table.estimate(column)
+        axes.bar(x, score.mean, color=color, hatch=hatch, edgecolor="black")
+        axes.errorbar(x, score.mean, yerr=score.whiskers, fmt="none", color="black", capsize=5)
+        axes.text(x + 0.08, score.mean + 1.5, f"{score.mean:.0f}", fontsize=11)
+    names = [name for name, _, _ in EXAM_BARS.values()]
+    axes.set(xticks=range(3), xticklabels=names, ylabel="rank-1 (%)", ylim=(0, 105))
+    return figure
 
 
-def world_explorer(model, run, people=8):
-    """Push the imaging chain, turn the person, hide part of her: how similar does the network still find the picture?
+def labelled_people(data: ReIDData) -> np.ndarray:
+    """Pictures in rows of eight, each with person and camera -> uint8 (H', W', 3)."""
+    people = data.ids.tolist()
+    cameras = data.cameras.tolist()
+    labels = [f"person {who + 1} camera {where}" for who, where in zip(people, cameras)]
+    return grid(data.images, columns=8, labels=labels)
 
-    model: a trained model; run: the chapter's Run -> (draw, controls).
+
+def query_and_six(trio: ReIDData, ids: Tensor, cameras: Tensor) -> np.ndarray:
+    """A query of person 1 by camera 0 and six gallery pictures -> uint8 (H', W', 3).
+
+    Args:
+        trio: three people, two pictures in each camera; they play the identities 1, 2 and 3.
+        ids: (6,) identities of the gallery; -1 is a bad box around person 2.
+        cameras: (6,) their cameras.
     """
-    size = run.preset.size
-    crowd, scene = (
-        world.make_people(people, seed=run.seed),
-        world.neutral(world.make_cameras(world.make_place("train", 0), 1)),
+    actors = {1: 0, 2: 1, 3: 2, -1: 1}  # which drawn person plays which identity
+    pictures = [trio.images[0]]
+    labels = ["query: person 1 camera 0"]
+    pairs = zip(ids.tolist(), cameras.tolist())
+    for position, (identity, camera) in enumerate(pairs, 1):
+        shots = (trio.ids == actors[identity]) & (trio.cameras == camera)
+        picture = trio.images[shots][1]
+        pictures.append(_legs_only(picture) if identity == -1 else picture)
+        labels.append(f"position {position}: id {identity}, camera {camera}")
+    return grid(torch.stack(pictures), columns=7, labels=labels)
+
+
+def _legs_only(picture):
+    """The lower half of a picture (3, 128, W), stretched to its height: a bad box."""
+    return picture[:, 64:].repeat_interleave(2, dim=1)
+
+
+def loss_curves(history: Sequence[Mapping[str, float]]):
+    """Both losses of the baseline over the steps -> figure."""
+    figure, axes = make_figure(size=(6, 2.6))
+    steps = [row["step"] for row in history]
+    for name in ("identity", "triplet"):
+        values = [row[name] for row in history]
+        axes.plot(steps, values, label=name, markevery=40)
+    axes.set(xlabel="step", ylabel="loss")
+    axes.legend()
+    return figure
+
+
+def ranked_strips(
+    exam: Exam, query_features: Tensor, gallery_features: Tensor, precisions: Tensor
+) -> np.ndarray:
+    """Ranked strips of a hard, a middling and an easy query -> uint8 (H', W', 3).
+
+    Args:
+        exam: the pictures.
+        query_features: (Q, D).
+        gallery_features: (G, D).
+        precisions: (Q,) average precision of each query; nan where it has no right answer.
+    """
+    by_difficulty = precisions.nan_to_num(2).argsort()  # those without an answer at the end
+    last = len(by_difficulty) - 1
+    chosen = by_difficulty[[0, len(by_difficulty) // 3, last]]
+    query = exam.query[chosen]
+    gallery = exam.gallery
+    best, right = retrieval.ranking(
+        query_features[chosen],
+        query.ids,
+        query.cameras,
+        gallery_features,
+        gallery.ids,
+        gallery.cameras,
+        top=8,
     )
-    pose = world.make_poses(1, seed=run.seed, knobs=world.EASY)
-    pose = replace(pose, facing=torch.zeros(1), occluder=torch.zeros_like(pose.occluder))
+    strips = []
+    for i in range(3):
+        strips.append(strip(query.pictures([i]), gallery.pictures(best[i]), right[i]))
+    return np.concatenate(strips)
 
-    def features(images):
-        nobody = torch.zeros(len(images), dtype=torch.int64)
-        return retrieval.embed(
-            model, ReIDData(images, nobody, nobody, nobody, name="explorer"), device=run.device
-        )
 
-    untouched = features(
-        torch.cat(
-            [
-                world.render(crowd[[i]], scene, pose, size=size, raw=False, seed=run.seed).images
-                for i in range(people)
-            ]
-        )
-    )
-    stranger = ((untouched @ untouched.T).sum(1) - 1) / (
-        people - 1
-    )  # (people,) mean similarity to the others
+def features_by_camera(panels: Mapping[str, tuple[Tensor, Tensor]]):
+    """Features of one place on their two principal axes, a marker for each camera -> figure.
 
-    def draw(state, artists=None):
-        person = crowd[[state["person"]]]
-        warm = 2 ** (0.8 * state["warmth"])  # red up, blue down
-        camera = replace(
-            scene,
-            gain=scene.gain * 2 ** state["light"],
-            blur=scene.blur + state["blur"],
-            white_balance=scene.white_balance * torch.tensor([[warm, 1.0, 1 / warm]]),
-        )
-        turned = replace(
-            pose,
-            facing=torch.tensor([math.radians(state["facing"])]),
-            occluder=torch.full_like(pose.occluder, 3 if state["occlusion"] else 0),
-            hides=torch.tensor([state["occlusion"]]),
-        )
-        both = torch.cat(
-            [
-                world.render(person, seen, how, size=size, raw=False, seed=run.seed).images
-                for seen, how in ((scene, pose), (camera, turned))
-            ]
-        )
-        before, after = features(both)
-        page = grid(both, columns=2, labels=["untouched", "changed"], height=256)
-        return Frame(
-            page,
-            f"{world.describe(crowd, state['person'])}: cosine similarity {(before @ after).item():.2f} to the untouched "
-            f"picture; untouched strangers have {stranger[state['person']]:.2f} on average, the same picture 1.",
-        )
+    Args:
+        panels: {title: (features (n, D), cameras (n,))}, two of them.
+    """
+    figure, row = make_figure(1, 2, size=(8, 3.4))
+    for axes, (title, (features, cameras)) in zip(row, panels.items()):
+        flat = _on_two_axes(features)
+        first_four = cameras.unique()[:4].tolist()
+        for camera, marker in zip(first_four, CAMERA_MARKERS):
+            x, y = flat[cameras == camera].T.numpy()
+            axes.scatter(x, y, s=16, marker=marker, label=f"camera {camera}")
+        axes.set(title=title, xlabel="first axis", ylabel="second axis")
+        axes.legend(fontsize=7)
+    return figure
 
-    return draw, {
-        "person": slider(0, people - 1, 1, 0, "person"),
-        "light": slider(-1.0, 1.0, 0.1, 0.0, "light (powers of two)"),
-        "warmth": slider(-1.0, 1.0, 0.1, 0.0, "warmth"),
-        "blur": slider(0.0, 3.0, 0.25, 0.0, "blur"),
-        "facing": slider(0, 180, 15, 0, "turned (degrees)"),
-        "occlusion": slider(0.0, 1.0, 0.1, 0.0, "occluder from the side"),
-    }
+
+def _on_two_axes(features):
+    """(n, D) -> (n, 2): along the two directions in which the features spread most."""
+    centred = features - features.mean(0)
+    _, _, directions = torch.linalg.svd(centred, full_matrices=False)
+    return centred @ directions[:2].T
+
+
+def inflated_scores(tricks: Mapping[str, tuple[float, float]]):
+    """A row a trick: a dot for the plain score, a square for the inflated one -> figure.
+
+    Args:
+        tricks: {name: (plain, inflated)} in %.
+    """
+    figure, axes = make_figure(size=(6.5, 2.8))
+    rows = range(len(tricks) - 1, -1, -1)  # the first trick on top
+    for y, (plain, inflated) in zip(rows, tricks.values()):
+        axes.plot([plain, inflated], [y, y], "-", color="black", linewidth=1, marker="none")
+        text = f"{plain:.0f} to {inflated:.0f}"
+        axes.text(max(plain, inflated) + 1.5, y, text, va="center", fontsize=8)
+    plain_scores, inflated_scores = zip(*tricks.values())
+    axes.plot(plain_scores, rows, "o", color="C0", label="plain")
+    axes.plot(inflated_scores, rows, "s", color="C1", label="by the trick")
+    xlabel = "rank-1 (last row: mAP, trapezoid and rectangle), %"
+    name_rows(axes, list(tricks), xlabel=xlabel, xlim=(0, 115))
+    axes.legend(loc="lower left", fontsize=8)
+    return figure

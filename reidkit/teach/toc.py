@@ -1,0 +1,114 @@
+"""The table of chapters in the README, made from the headers of the chapters' sources.
+
+`python -m reidkit.teach.toc` prints it, `--write` puts it into README.md between two marks. Chapter
+0 draws its map from the same headers.
+"""
+
+import argparse
+import pathlib
+import re
+from dataclasses import dataclass
+
+from .. import files
+from .messages import say
+from .rooms import source_folder
+
+BEGIN = "<!-- chapters: made by `python -m reidkit.teach.toc --write` -->"
+END = "<!-- end of chapters -->"
+HEAD = "| | chapter | what it is about | minutes of study |\n|---|---|---|---|"
+FIELDS = ("chapter", "title", "about", "minutes_study", "row", "map")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the header of a chapter's source says of it."""
+
+    name: str  # of the source and the notebook, "01_what_is_reid"
+    number: str  # "01"
+    title: str
+    about: str  # one sentence for the table in the README
+    minutes: float  # of study
+    row: str  # title of its row on the map of chapter 0
+    map: str  # the words in its box there
+
+
+def read_entries(folder: pathlib.Path | None = None) -> list[Entry]:
+    """All chapters in reading order, from their headers alone.
+
+    Args:
+        folder: of the sources; without it, this course's.
+    Raises:
+        ValueError: a header lacks a field; the message names file and field.
+    """
+    paths = (folder or source_folder()).glob("[0-9]*.py")
+    return [_read_entry(path) for path in sorted(paths)]
+
+
+def _read_entry(path: pathlib.Path) -> Entry:
+    header = _read_header(path)
+    for field in FIELDS:
+        if not header.get(field):
+            raise ValueError(say("header field", file=path.name, field=field))
+    return Entry(
+        name=path.stem,
+        number=header["chapter"],
+        title=header["title"],
+        about=header["about"],
+        minutes=header["minutes_study"],
+        row=header["row"],
+        map=header["map"],
+    )
+
+
+def _read_header(path: pathlib.Path) -> dict:
+    """The fields below `reidkit:` at the top of a source, whose cells are not parsed."""
+    import jupytext  # 1.5 s: only builders and chapter 0 need it
+
+    top = re.match(r"# ---\n(#.*\n)+?# ---\n", path.read_text(encoding="utf-8"))
+    if top is None:
+        return {}
+    notebook = jupytext.reads(top[0], fmt="py:percent")
+    return notebook.metadata.get("reidkit", {})
+
+
+def make_table(folder: pathlib.Path | None = None) -> str:
+    """The table of chapters in markdown: number with a link, title, what it is about, minutes.
+
+    Args:
+        folder: of the sources; without it, this course's.
+    """
+    lines = [HEAD]
+    for entry in read_entries(folder):
+        link = f"[{entry.number}](notebooks/{entry.name}.ipynb)"
+        lines.append(f"| {link} | {entry.title} | {entry.about} | {entry.minutes:g} |")
+    return "\n".join(lines)
+
+
+def with_table(text: str, table: str) -> str:
+    """A text with another table between the marks BEGIN and END.
+
+    Raises:
+        ValueError: the text lacks the marks.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(say("no marks", begin=BEGIN, end=END))
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+def main(words: list[str] | None = None) -> None:
+    about = __doc__.splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m reidkit.teach.toc", description=about)
+    parser.add_argument("--write", action="store_true", help="replace the table in README.md")
+    table = make_table()
+    if not parser.parse_args(words).write:
+        print(table)
+        return
+    readme = files.project_root() / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    files.write_atomic(readme, with_table(text, table))
+
+
+if __name__ == "__main__":
+    main()
