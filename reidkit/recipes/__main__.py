@@ -1,17 +1,16 @@
 """The named recipes: tables recorded over seeds, features and weights.
 
-    python -m reidkit.recipes baseline --seeds 0 1 2 3 4 --preset laptop --out
-    data/results/01_baseline.csv python -m reidkit.recipes ways --seeds 0 1 2 --preset laptop --out
-    data/results/01b_ways.csv python -m reidkit.recipes drawn-laptop --out
-    data/weights/drawn-laptop.safetensors python -m reidkit.recipes study --seeds 0 1 2 --jobs 2
-    --threads 1 --out data/results/11_study.csv python -m reidkit.recipes models --seeds 0 1 2 3 4
-    --out data/results/11_models.csv python -m reidkit.recipes features --out
-    data/results/11_features.safetensors python -m reidkit.recipes norms --seeds 0 1 2 3 4 --jobs 2
-    --threads 1 --out data/results/04_norms.csv python -m reidkit.recipes places --seeds 0 1 2
-    --jobs 2 --threads 1 --out data/results/03_places.csv python -m reidkit.recipes losses --seeds 0
-    1 2 --jobs 2 --threads 1 --out data/results/04_losses.csv python -m reidkit.recipes gates
-    --seeds 0 --jobs 2 --threads 1 --out data/results/04_gates.csv python -m reidkit.recipes
-    norm-features --out data/results/04_features.safetensors
+    python -m reidkit.recipes baseline --seeds 0 1 2 3 4 --out data/results/01_baseline.csv
+    python -m reidkit.recipes ways --seeds 0 1 2 --out data/results/01b_ways.csv
+    python -m reidkit.recipes places --seeds 0 1 2 --jobs 2 --out data/results/03_places.csv
+    python -m reidkit.recipes norms --seeds 0 1 2 3 4 --jobs 2 --out data/results/04_norms.csv
+    python -m reidkit.recipes losses --seeds 0 1 2 --jobs 2 --out data/results/04_losses.csv
+    python -m reidkit.recipes gates --seeds 0 --jobs 2 --out data/results/04_gates.csv
+    python -m reidkit.recipes norm-features --out data/results/04_features.safetensors
+    python -m reidkit.recipes study --seeds 0 1 2 --jobs 2 --out data/results/11_study.csv
+    python -m reidkit.recipes features --out data/results/11_features.safetensors
+    python -m reidkit.recipes models --seeds 0 1 2 3 4 --out data/results/11_models.csv
+    python -m reidkit.recipes drawn-laptop --out data/weights/drawn-laptop.safetensors
 
 A seed draws its own people and first weights. With REIDKIT_DATA_ROOT the models also meet the
 people of PKU-Reid. --check makes one row again and compares it, and writes nothing.

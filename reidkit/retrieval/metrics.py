@@ -19,6 +19,7 @@ import numpy
 import torch
 from torch import Tensor
 
+from .. import stats
 from .scoring import Scorer, places_in_rows
 
 FEW = 256  # up to here a CPU compares with each positive faster than it searches among them
@@ -301,20 +302,7 @@ def bootstrap(
             f"{tuple(metrics.first_ranks.shape)}"
         )
     matched = metrics.first_ranks > 0
-    people, person = torch.unique(query_ids[matched], return_inverse=True)
     hits = (metrics.first_ranks[matched] == 1).double()
-    precisions = metrics.average_precisions[matched]
-    values = torch.stack([torch.ones_like(hits), hits, precisions], dim=1)  # (M, 3)
-    # What each person adds: queries, queries right at rank 1, sum of average precisions.
-    sums = torch.zeros(len(people), 3, dtype=torch.float64).index_add_(0, person, values)
-    generator = torch.Generator().manual_seed(seed)
-    draws = torch.randint(len(people), (rounds, len(people)), generator=generator)
-    number, hits, precisions = sums[draws].sum(1).T  # (rounds, people, 3) -> (rounds,) each
-    return {"rank1": _interval(hits / number), "map": _interval(precisions / number)}
-
-
-def _interval(values):
-    """The middle 95 % of these values."""
-    ends = torch.tensor([0.025, 0.975]).double()
-    low, high = torch.quantile(values, ends).tolist()
-    return low, high
+    values = torch.stack([hits, metrics.average_precisions[matched]], dim=1)  # (M, 2)
+    rank1, mean_precision = stats.bootstrap(values, query_ids[matched], seed=seed, rounds=rounds)
+    return {"rank1": rank1, "map": mean_precision}

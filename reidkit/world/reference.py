@@ -12,12 +12,11 @@ import hashlib
 import json
 import pathlib
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from .. import files
+from .. import files, store
 from .cameras import make_cameras
 from .people import make_people
 from .places import EASY, FAMILIES, HARD, NORMAL, make_place
@@ -98,9 +97,7 @@ def compare(device: torch.device | str = "cpu") -> list[str]:
     Returns:
         sentences; none if the world is as it was.
     """
-    with safetensors.safe_open(path(), "pt") as stream:
-        note = stream.metadata()
-        reference = {name: stream.get_tensor(name) for name in stream.keys()}
+    reference, note = store.read(path())
     differences = []
     if note["version"] != VERSION:
         differences.append(f"version is {VERSION}, the reference is of {note['version']}")
@@ -126,9 +123,8 @@ def write(device: torch.device | str = "cpu") -> None:
         ValueError: where the kept one of the same version differs.
     """
     if path().is_file():
-        with safetensors.safe_open(path(), "pt") as stream:
-            version = stream.metadata()["version"]
-        if version == VERSION and compare(device):
+        _, kept_note = store.read(path())
+        if kept_note["version"] == VERSION and compare(device):
             raise ValueError(
                 f"the world has changed, and its version is still {VERSION}: set a new VERSION in "
                 "reidkit/world/sets.py, write the reference, and record all tables again "

@@ -1,14 +1,11 @@
 """Whole drawn sets: sample and exam, rendered in seconds and kept as one file with its recipe."""
 
-import json
 import pathlib
 from dataclasses import asdict
 
-import safetensors
-import safetensors.torch
 import torch
 
-from .. import files
+from .. import files, store
 from ..code_digest import folder_digest
 from ..record import Exam, ReIDData
 from .cameras import make_cameras
@@ -19,6 +16,7 @@ from .poses import make_poses
 from .render import render
 
 VERSION = "1.0"
+KEPT = ("images", "ids", "cameras", "domains", "masks")  # of a set, beside attributes
 
 
 def sample(
@@ -187,36 +185,19 @@ def _kept(recipe, make, cache):
             return data
     data = make()
     if cache:
-        tensors = {
-            "images": data.images,
-            "ids": data.ids,
-            "cameras": data.cameras,
-            "domains": data.domains,
-            "masks": data.masks,
-        }
+        tensors = {name: getattr(data, name) for name in KEPT}
         tensors |= {f"attribute {name}": value for name, value in data.attributes.items()}
-        note = {"recipe": json.dumps(recipe, sort_keys=True), "fingerprint": data.fingerprint()}
-        with files.atomic_path(path) as temporary:
-            safetensors.torch.save_file(
-                {name: value.contiguous() for name, value in tensors.items()}, temporary, note
-            )
+        store.save(path, tensors, recipe)
     return data
 
 
 def _read(path, recipe):
     try:
-        with safetensors.safe_open(path, "pt") as stream:
-            note, tensors = (
-                stream.metadata() or {},
-                {name: stream.get_tensor(name) for name in stream.keys()},
-            )
-        labels = [tensors.pop(name) for name in ("images", "ids", "cameras", "domains", "masks")]
-        data = ReIDData(
-            *labels,
-            {name.removeprefix("attribute "): value for name, value in tensors.items()},
-            _name(recipe),
-        )
-        whole = note.get("recipe"), note.get("fingerprint")
-        return data if whole == (json.dumps(recipe, sort_keys=True), data.fingerprint()) else None
-    except (OSError, KeyError, ValueError, safetensors.SafetensorError):
+        tensors, notes = store.load(path)
+    except ValueError:
         return None
+    if notes != recipe:
+        return None
+    labels = [tensors.pop(name) for name in KEPT]
+    attributes = {name.removeprefix("attribute "): value for name, value in tensors.items()}
+    return ReIDData(*labels, attributes, _name(recipe))
