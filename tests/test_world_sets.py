@@ -72,7 +72,7 @@ def test_the_second_call_reads_the_file(monkeypatch):
     first = world.sample(PLACES, **SMALL)
     assert len(cache_files()) == 1
     with safetensors.safe_open(cache_files()[0], "pt") as stream:
-        assert json.loads(stream.metadata()["recipe"])["people"] == 3
+        assert json.loads(stream.metadata()["notes"])["people"] == 3
     monkeypatch.setattr(sets, "_draw", lambda *_: pytest.fail("drawn again"))
     again = world.sample(PLACES, **SMALL)
     assert are_equal(first, again)
