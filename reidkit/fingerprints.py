@@ -210,6 +210,8 @@ def _home(thing):
     root = (name or "").partition(".")[0]
     if root == PACKAGE:
         return "ours"
+    if root == "__main__":  # a notebook or a script, whatever program runs it
+        return "user"
     file = getattr(sys.modules.get(root), "__file__", None) or ""
     if root in sys.stdlib_module_names or "site-packages" in file or "dist-packages" in file:
         return "foreign"
