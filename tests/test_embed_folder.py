@@ -167,6 +167,7 @@ def said(capsys, *words):
     return capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_the_command_in_a_process_of_its_own(folder, weights, tmp_path):
     (folder / NAMES[3]).write_bytes(b"broken")
     out = tmp_path / "new" / "features.npz"

@@ -199,6 +199,7 @@ def test_import_is_light():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_nothing_is_read_from_the_working_directory(tmp_path):
     """Folders are found the same way from notebooks/, work/ or anywhere else."""
     code = "from reidkit import files; print(files.project_root(), end='')"

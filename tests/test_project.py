@@ -251,6 +251,7 @@ def python(code):
     return ended.stdout
 
 
+@pytest.mark.slow
 def test_import_reidkit_is_light():
     """Below a second beyond torch, and without what few need."""
     out = python(
@@ -264,6 +265,7 @@ def test_import_reidkit_is_light():
     assert not heavy & set(modules.split())
 
 
+@pytest.mark.slow
 def test_the_core_works_without_jupyter():
     blocked = (
         "ipywidgets IPython ipykernel jupyterlab jupyter_client jupytext nbformat nbclient "

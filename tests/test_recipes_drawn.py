@@ -81,6 +81,7 @@ def test_levels_are_pooled_and_joined():
         make(7, levels=["layer2", "layer5"])
 
 
+@pytest.mark.slow
 def test_the_recipe_trains_and_the_file_holds_it(tmp_path, monkeypatch, own_cache):  # noqa: F811
     monkeypatch.setattr("reidkit.retrieval.model_file.files.data_dir", lambda: tmp_path)
     out = tmp_path / "weights" / "model.safetensors"
@@ -150,6 +151,7 @@ def test_the_study_turns_one_thing_at_a_time():
     assert study.STUDY["views"]["0"]["knobs"] == replace(world.NORMAL, views=0)
 
 
+@pytest.mark.slow
 def test_a_row_of_the_study(monkeypatch, own_cache):  # noqa: F811
     monkeypatch.delenv("REIDKIT_DATA_ROOT", raising=False)
     row = study.study_row({"knob": "stripes", "value": "0", "SEED": "1"}, base=TINY)
@@ -163,6 +165,7 @@ def test_a_row_of_the_study(monkeypatch, own_cache):  # noqa: F811
     assert math.isfinite(row["training_seconds"]) and "pku_development_rank1" not in row
 
 
+@pytest.mark.slow
 def test_a_row_of_the_study_on_real_people(data_root, monkeypatch, own_cache):  # noqa: F811
     monkeypatch.setenv("REIDKIT_DATA_ROOT", str(data_root))
     row = study.study_row({"knob": "usual", "value": "", "SEED": "1"}, base=TINY)
@@ -172,6 +175,7 @@ def test_a_row_of_the_study_on_real_people(data_root, monkeypatch, own_cache):  
     assert row["pku_development_map"] != row["pku_development_camera_map"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["untrained", "drawn-laptop"])
 def test_a_row_of_the_models(name, monkeypatch, own_cache):  # noqa: F811
     monkeypatch.delenv("REIDKIT_DATA_ROOT", raising=False)

@@ -71,6 +71,7 @@ def test_the_gate_rate_keeps_the_travel():
     assert norms.how_long(PRESETS["laptop"]) == 250 and norms.how_long(PRESETS["smoke"]) >= 2
 
 
+@pytest.mark.slow
 def test_rows_share_first_weights_and_batches():
     """What differs between two rows is the norm: the first convolution starts alike."""
     journey = load_journey("world", TINY, seed=1)
@@ -159,6 +160,7 @@ def test_the_style_exam_has_stronger_cameras():
     assert between_cameras(exam.both()) > 1.2 * between_cameras(usual.both())
 
 
+@pytest.mark.slow
 def test_tables_are_recorded(tmp_path, monkeypatch):
     monkeypatch.setitem(PRESETS, "smoke", TINY)
     monkeypatch.delenv("REIDKIT_DATA_ROOT", raising=False)
@@ -186,6 +188,7 @@ def test_tables_are_recorded(tmp_path, monkeypatch):
     ) and "gate_mean" not in places
 
 
+@pytest.mark.slow
 def test_recorded_features(tmp_path, monkeypatch):
     import safetensors.torch
 

@@ -89,6 +89,7 @@ def same_code(monkeypatch):
     monkeypatch.setattr(rerun, "modules_digest", lambda names: "fixed")
 
 
+@pytest.mark.slow
 def test_grid_collects_rows_failures_and_a_picture(tmp_path, same_code, monkeypatch, capsys):
     demo = write_demo(tmp_path)
     variables = dict(os.environ)
@@ -118,6 +119,7 @@ def test_grid_collects_rows_failures_and_a_picture(tmp_path, same_code, monkeypa
     assert "1 finished before, 1 to do" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_survives_a_kill(tmp_path):
     demo = write_demo(tmp_path)
@@ -145,6 +147,7 @@ def test_survives_a_kill(tmp_path):
     assert [row["score"] for row in rows_of(out / "90_demo.csv")] == ["15.0", "16.0"]
 
 
+@pytest.mark.slow
 def test_other_sources_make_other_runs(tmp_path, same_code, monkeypatch):
     tasks_run = []
 

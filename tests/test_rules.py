@@ -1,4 +1,4 @@
-"""The project's code keeps the rules of tests/rules.py and of ruff; and the rules see what breaks them."""
+"""The project keeps the rules of tests/rules.py and of ruff; the rules see what breaks them."""
 
 import ast
 import pathlib

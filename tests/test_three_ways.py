@@ -79,6 +79,7 @@ def test_an_unknown_way_is_named():
         way_losses("identity+guessing")
 
 
+@pytest.mark.slow
 def test_two_threads_train_the_same_bits_twice(monkeypatch):
     """Each picture is in many pairs, whose gradients must not be added as the threads arrive."""
     from reidkit import world

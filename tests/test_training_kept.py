@@ -310,6 +310,7 @@ def test_a_damaged_checkpoint_is_named_and_costs_only_time(tmp_path, monkeypatch
     assert "is damaged" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
     """SIGKILL, twice, at whatever it is doing; each process after it runs the same call."""

@@ -33,6 +33,7 @@ def test_presets_can_be_drawn_and_batched():
     assert sizes == sorted(sizes)
 
 
+@pytest.mark.slow
 def test_baseline_and_ways_train_and_load():
     journey = load_journey("world", TINY, seed=3)
     torch.manual_seed(5)
@@ -200,6 +201,7 @@ def test_a_table_with_real_people_is_not_overwritten_without_them(tmp_path, monk
     ]
 
 
+@pytest.mark.slow
 def test_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(PRESETS, "smoke", TINY)
     monkeypatch.delenv("REIDKIT_DATA_ROOT", raising=False)

@@ -66,6 +66,7 @@ def test_numbers_do_not_depend_on_how_many_are_asked_for():
     assert torch.equal(later.upper, world.make_people(9, 5, place=place).upper[5:])
 
 
+@pytest.mark.slow
 def test_another_process_draws_the_same():
     code = """
 from reidkit import files, world

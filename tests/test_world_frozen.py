@@ -129,6 +129,7 @@ def test_the_world_is_the_same_on_a_gpu():
     assert reference.compare("cuda") == []
 
 
+@pytest.mark.slow
 def test_a_changed_world_is_noticed_and_not_kept_under_the_old_version(monkeypatch):
     before = reference.path().read_bytes()
     monkeypatch.setitem(places.STYLE, "gain", (1, 1.25, 0.34, 0.24, 0.50, 2.4))
@@ -148,6 +149,7 @@ def test_a_changed_world_is_noticed_and_not_kept_under_the_old_version(monkeypat
     assert "the families of places have changed" in reference.compare()
 
 
+@pytest.mark.slow
 def test_another_class_of_device_may_round_a_few_values(monkeypatch):
     monkeypatch.setattr(reference, "device_class", lambda device="cpu": "cpu of tomorrow")
     drawn = reference.draw()
@@ -162,6 +164,7 @@ def test_another_class_of_device_may_round_a_few_values(monkeypatch):
     assert len(reference.compare()) == 1
 
 
+@pytest.mark.slow
 def test_the_reference_is_kept_whole_and_by_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(reference, "path", lambda: tmp_path / "world" / "reference.safetensors")
     assert reference.main(["--write"]) == 0

@@ -27,6 +27,7 @@ def wrong_answers():
 
 
 WRONG = wrong_answers()
+TRAINED = {"01b-rescue"}  # their checks train a network
 
 
 def checks(number):
@@ -47,8 +48,15 @@ def no_progress(monkeypatch):
     monkeypatch.setenv("REIDKIT_PROGRESS", "off")
 
 
+def parameters(key, *rest):
+    """A case of a test; answers that are trained to be judged are slow."""
+    marks = [pytest.mark.slow] if key in TRAINED else []
+    return pytest.param(key, *rest, marks=marks)
+
+
 @pytest.mark.parametrize(
-    "key, code, word", [(key, *answer) for key, answers in WRONG.items() for answer in answers]
+    ("key", "code", "word"),
+    [parameters(key, *answer) for key, answers in WRONG.items() for answer in answers],
 )
 def test_a_wrong_answer_fails_and_learns_why(key, code, word, capsys):
     number = key.partition("-")[0]
@@ -58,7 +66,7 @@ def test_a_wrong_answer_fails_and_learns_why(key, code, word, capsys):
     assert word in said and said.count("\n") == 1
 
 
-@pytest.mark.parametrize("key", list(WRONG))
+@pytest.mark.parametrize("key", map(parameters, WRONG))
 def test_the_solution_passes_and_the_stub_does_not(key, capsys):
     number, _, name = key.partition("-")
     chapter = CHAPTERS[number]

@@ -7,6 +7,7 @@ from reidkit.chapters.real_people import figures as c11
 from reidkit.teach import build, rerun
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "folder", "claims"),
     [("pku-reid", "pku-reid", 8), ("market1501", "market1501-sample", 7)],
@@ -48,6 +49,7 @@ def test_real_people_are_the_development_half_only(data_root):
     assert c11.real_exam(Run("11", None, 0, "world", "cpu", 1), (64, 32)) is None
 
 
+@pytest.mark.slow
 def test_chapter_11_takes_a_folder(tmp_path):
     (tmp_path / "album").mkdir()
     c11.draw_album(tmp_path / "album", seed=5)

@@ -6,6 +6,7 @@ import pytest
 from reidkit.teach import build, rerun
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "folder", "claims"),
     [("pku-reid", "pku-reid", 1), ("market1501", "market1501-sample", 1)],
