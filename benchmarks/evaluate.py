@@ -1,6 +1,6 @@
 """From features to CMC, mAP and mINP at the size of Market-1501: the published way and ours.
 
-    python benchmarks/evaluate.py [--runs 3] [--threads 2]
+    python -m benchmarks evaluate [--runs 3] [--threads 2]
                                   [--queries 3368] [--gallery 15913] [--width 512]
 
 The published way is that of torchreid, FastReID and the strong baseline: the whole distance matrix,
@@ -23,10 +23,11 @@ import time
 import numpy
 import torch
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from reidkit.retrieval import evaluate
 
-from reidkit.retrieval import evaluate  # noqa: E402
+from .timing import make_parser
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]  # of the repository
 PEOPLE = 750
 CAMERAS = 6
 DISTRACTORS = 2798 / 15913  # of the gallery, id 0
@@ -219,9 +220,9 @@ def parent(arguments):
 
 
 def _run_child(way, folder, threads):
-    command = [sys.executable, __file__, "--way", way, "--inputs", folder]
+    command = [sys.executable, "-m", "benchmarks", "evaluate", "--way", way, "--inputs", folder]
     command += ["--threads", str(threads)]
-    ended = subprocess.run(command, check=True, capture_output=True, text=True)
+    ended = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return json.loads(ended.stdout)
 
 
@@ -255,10 +256,8 @@ def _compare(way, way_runs, our_runs):
     numpy.testing.assert_allclose(way_runs[0]["result"], our_runs[0]["result"], atol=1e-5)
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(words=None):
+    parser = make_parser("evaluate", __doc__)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--queries", type=int, default=3368)
@@ -266,12 +265,8 @@ def main():
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--inputs", type=pathlib.Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     if arguments.way:
         child(arguments.way, arguments.inputs, arguments.threads)
     else:
         parent(arguments)
-
-
-if __name__ == "__main__":
-    main()

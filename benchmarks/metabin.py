@@ -1,100 +1,122 @@
-"""A MetaBIN step against the base step of the same batch size, and a BIN training step against a BN one, in turn.
+"""A MetaBIN step against the base step of the same batch size, and a BIN step against a BN step.
 
-    python benchmarks/metabin.py [--trunk tiny] [--size 64 32] [--people 16] [--threads 1 2] [--device auto]
+    python -m benchmarks metabin [--trunk tiny] [--size 64 32] [--people 16] [--threads 1 2]
 
-The base step: P x K pictures, both losses, backward, Adam, with BIN everywhere. A MetaBIN step is that and an episode: a forward and
-backward pass to the gates on each half of a second batch of P x K pictures. The ways take turns and the best of each counts; only
-the ratios mean something elsewhere. On a GPU, channels_last and bfloat16.
+The base step: P x K pictures, both losses, backward, Adam, with BIN everywhere. A MetaBIN step is
+that and an episode: a forward and backward pass to the gates on each half of a second batch of
+P x K pictures. The ways take turns; only the ratios mean something elsewhere. On a GPU,
+channels_last and bfloat16.
 """
 
-import argparse
-import pathlib
-import sys
+from collections.abc import Callable
 
 import torch
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from reidkit import runtime
+from reidkit.methods.baseline import baseline_losses, make
+from reidkit.methods.metabin import MetaBIN, base_step
+from reidkit.training import MAIN, Batch
 
-from norms import fastest  # noqa: E402
-
-from reidkit import runtime  # noqa: E402
-from reidkit.methods.baseline import baseline_losses, make  # noqa: E402
-from reidkit.methods.metabin import MetaBIN, base_step, rows  # noqa: E402
-from reidkit.training import Batch  # noqa: E402
+from .timing import MICRO, fastest, make_parser
 
 DOMAINS = 4
+PROGRESS = 0.3  # share of the steps done, which the inner step's size depends on
 
 
-def batch_of(people, pictures, size, device):
-    """Two P x K batches, one behind the other, the second with `people` / DOMAINS people of each domain."""
+def make_batch(people: int, pictures: int, size: tuple[int, int], device) -> Batch:
+    """P x K pictures of noise, `people` / DOMAINS people of each domain.
+
+    Args:
+        people: P.
+        pictures: K.
+        size: (height, width) of a picture.
+        device: where they lie.
+    """
     count = people * pictures
-    images = torch.randn(2 * count, 3, *size, device=device).contiguous(
-        memory_format=torch.channels_last
-    )
-    ids = (torch.arange(2 * count, device=device) // pictures) % people
+    images = 255 * torch.rand(count, 3, *size, device=device)
+    index = torch.arange(count, device=device)  # (P K,)
+    ids = index // pictures
     domains = ids * DOMAINS // people
-    return Batch(images, ids, domains, domains, torch.arange(2 * count, device=device), {}, None, 1)
-
-
-def ways(trunk, size, people, pictures, device):
-    """way -> one training step."""
-    torch.manual_seed(0)
-    both = batch_of(people, pictures, size, device)
-    base = rows(both, slice(people * pictures))
-    method = MetaBIN(1.0, domain_people=people // DOMAINS, pictures=pictures)
-    made = {}
-    for norm in ("bn", "bin"):
-        model = (
-            make(people, trunk, norm, gate=0.5)
-            .to(device, memory_format=torch.channels_last)
-            .train()
-        )
-        optimizer = torch.optim.Adam(model.parameters(), 3e-4)
-        made[norm] = lambda model=model, optimizer=optimizer: base_step(
-            model, base, optimizer, baseline_losses
-        )
-    made["meta"] = lambda: method.step(model, both, optimizer, 0.3)
-    return made
-
-
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    return Batch(
+        images=images.contiguous(memory_format=torch.channels_last),
+        ids=ids,
+        cameras=domains,
+        domains=domains,
+        index=index,
+        attributes={},
+        masks=None,
+        step=1,
     )
+
+
+def make_ways(
+    trunk: str, size: tuple[int, int], people: int, pictures: int, device
+) -> dict[str, Callable]:
+    """One training step each: "bn" and "bin", base steps, and "meta", a MetaBIN step.
+
+    Args:
+        trunk: see `backbones.make_trunk`.
+        size: (height, width) of a picture.
+        people: P, a multiple of DOMAINS.
+        pictures: K.
+        device: to train on.
+    """
+    torch.manual_seed(0)
+    base = make_batch(people, pictures, size, device)
+    meta = make_batch(people, pictures, size, device)
+    method = MetaBIN(gate_lr=1.0)
+    bn_model, bn_optimizer = _make_model(people, trunk, "bn", device)
+    bin_model, bin_optimizer = _make_model(people, trunk, "bin", device)
+
+    def bn_step():
+        base_step(bn_model, base, bn_optimizer, baseline_losses)
+
+    def bin_step():
+        base_step(bin_model, base, bin_optimizer, baseline_losses)
+
+    def meta_step():
+        batches = {"base": [base], "meta": meta}
+        method.step(bin_model, batches, {MAIN: bin_optimizer}, PROGRESS)
+
+    return {"bn": bn_step, "bin": bin_step, "meta": meta_step}
+
+
+def _make_model(classes, trunk, norm, device):
+    model = make(classes, trunk, norm, gate=0.5)
+    model.to(device, memory_format=torch.channels_last).train()
+    return model, torch.optim.Adam(model.parameters(), 3e-4)
+
+
+def main(words: list[str] | None = None) -> None:
+    """The command."""
+    parser = make_parser("metabin", __doc__)
     parser.add_argument("--trunk", default="tiny")
     parser.add_argument("--size", type=int, nargs=2, default=(64, 32))
-    parser.add_argument("--people", type=int, default=16, help="P, a multiple of 4")
+    parser.add_argument("--people", type=int, default=16, help=f"P, a multiple of {DOMAINS}")
     parser.add_argument("--pictures", type=int, default=4, help="K")
     parser.add_argument("--threads", type=int, nargs="+", default=(1, 2))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seconds", type=float, default=5.0)
-    asked = parser.parse_args()
-    device = runtime.pick_device(asked.device)
+    options = parser.parse_args(words)
+    device = runtime.pick_device(options.device)
+    height, width = options.size
     print(
-        f"{asked.trunk} at {asked.size[0]} x {asked.size[1]}, {asked.people} x {asked.pictures} pictures, {device}, torch {torch.__version__}"
+        f"{options.trunk} at {height} x {width}, {options.people} x {options.pictures} pictures, "
+        f"{device}, torch {torch.__version__}"
     )
     print(
-        f"{'threads':>7}{'BN ms':>10}{'BIN ms':>10}{'MetaBIN ms':>12}{'BIN/BN':>9}{'MetaBIN/BIN':>13}{'pictures/s of BIN':>20}"
+        f"{'threads':>7}{'BN ms':>10}{'BIN ms':>10}{'MetaBIN ms':>12}"
+        f"{'BIN/BN':>9}{'MetaBIN/BIN':>13}{'pictures/s of BIN':>20}"
     )
-    for threads in asked.threads if device.type == "cpu" else [0]:
+    for threads in options.threads if device.type == "cpu" else [0]:
         threads = runtime.set_threads(threads)
-        found = fastest(
-            ways(asked.trunk, asked.size, asked.people, asked.pictures, device),
-            asked.seconds,
-            device,
-        )
-        speed = 1e6 * asked.people * asked.pictures / found["bin"]
+        ways = make_ways(options.trunk, options.size, options.people, options.pictures, device)
+        best = fastest(ways, options.seconds, device)
+        milliseconds = {way: value / 1000 for way, value in best.items()}
+        speed = MICRO * options.people * options.pictures / best["bin"]
         print(
-            f"{threads:7d}"
-            + "".join(
-                f"{found[way] / 1000:{width}.1f}"
-                for way, width in (("bn", 10), ("bin", 10), ("meta", 12))
-            )
-            + f"{found['bin'] / found['bn']:9.2f}{found['meta'] / found['bin']:13.2f}{speed:20.0f}",
+            f"{threads:7d}{milliseconds['bn']:10.1f}{milliseconds['bin']:10.1f}"
+            f"{milliseconds['meta']:12.1f}{best['bin'] / best['bn']:9.2f}"
+            f"{best['meta'] / best['bin']:13.2f}{speed:20.0f}",
             flush=True,
         )
-
-
-if __name__ == "__main__":
-    main()

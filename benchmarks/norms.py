@@ -1,6 +1,6 @@
 """Forward and backward of the norms, side by side.
 
-    python benchmarks/norms.py [--threads 1 2] [--batch 64] [--seconds 0.5] [--device auto]
+    python -m benchmarks norms [--threads 1 2] [--batch 64] [--seconds 0.5] [--device auto]
 
 Batch norm, its mixture with instance norm in one pass and as two branches, and instance norm three
 ways; each map shape, summed over the norms of two trunks, and in the trunks. The ways take turns
@@ -9,21 +9,17 @@ ratios mean something elsewhere. "norms": the sum over the trunk's norms; "whole
 forward and backward pass.
 """
 
-import argparse
 import collections
-import pathlib
-import sys
-import time
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from reidkit import runtime
+from reidkit.backbones import make_trunk
+from reidkit.layers.norms import BatchInstanceNorm, InstanceNorm, swap_norms
 
-from reidkit import runtime  # noqa: E402
-from reidkit.backbones import make_trunk  # noqa: E402
-from reidkit.layers.norms import BatchInstanceNorm, InstanceNorm, swap_norms  # noqa: E402
+from .timing import fastest, make_parser
 
 SHAPES = ((24, 32, 16), (64, 64, 32), (48, 16, 8), (192, 8, 4))
 TRUNKS = (("tiny", (64, 32)), ("resnet18", (128, 64)))
@@ -83,27 +79,6 @@ def steps(shape, layout, device):
         return lambda: torch.autograd.grad(form(x), inputs, grad_y)
 
     return {way: step(way) for way in WAYS}
-
-
-def fastest(runs, seconds, device):
-    """way -> the fastest of its runs, in microseconds.
-
-    Five at a time, in turn, until `seconds` for each way are over.
-    """
-    best = dict.fromkeys(runs, float("inf"))
-    rounds = 0
-    end = time.perf_counter() + seconds * len(runs)
-    while rounds < 2 or time.perf_counter() < end:
-        for way, run in runs.items():
-            for _ in range(5):  # the first of a turn meets what the last way left in the cache
-                started = time.perf_counter()
-                run()
-                if device.type == "cuda":
-                    torch.cuda.synchronize()
-                microseconds = 1e6 * (time.perf_counter() - started)
-                best[way] = min(best[way], microseconds)
-        rounds += 1
-    return best
 
 
 def trunk_steps(name, size, batch, layout, device):
@@ -170,15 +145,13 @@ def measure(layout, threads, batch, seconds, device, trunks):
         print_line(f"{name}, whole", layout, threads, fastest(runs, seconds, device))
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(words=None):
+    parser = make_parser("norms", __doc__)
     parser.add_argument("--threads", type=int, nargs="+", default=(1, 2))
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--device", default="auto")
-    asked = parser.parse_args()
+    asked = parser.parse_args(words)
     device = runtime.pick_device(asked.device)
     trunks = {(name, size): norm_shapes(name, size) for name, size in TRUNKS}
     print_head(asked.batch, device)
@@ -186,7 +159,3 @@ def main():
         threads = runtime.set_threads(threads)
         for layout in LAYOUTS:
             measure(layout, threads, asked.batch, asked.seconds, device, trunks)
-
-
-if __name__ == "__main__":
-    main()

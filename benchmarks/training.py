@@ -1,88 +1,92 @@
-"""Pictures a second of a baseline training step (augmentation, forward, losses, backward, Adam),
-by memory layout and precision.
+"""Pictures a second of a baseline training step by memory layout and precision.
 
-    python benchmarks/training.py [--trunk tiny] [--size 64 32] [--batch 64] [--threads 1 2] [--device auto]
+    python -m benchmarks training [--trunk tiny] [--size 64 32] [--batch 64] [--threads 1 2]
 
-The best of the timed steps counts: on a machine with other work the slow ones measure the others.
+A step is augmentation, forward, losses, backward and Adam.
 """
 
-import argparse
-import pathlib
-import sys
-import time
+import itertools
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import torch
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from reidkit import augment, runtime, sampling
+from reidkit.methods.baseline import Baseline, baseline_losses
 
-from reidkit import augment, runtime, sampling  # noqa: E402
-from reidkit.methods.baseline import Baseline, baseline_losses  # noqa: E402
+from .timing import MICRO, fastest, make_parser
+
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+PICTURES = 4  # of each person
 
 
-def seconds_a_step(trunk, size, count, device, layout, precision, seconds):
-    """The fastest step within `seconds`, after three to warm up."""
+def make_step(
+    trunk: str, size: tuple[int, int], count: int, device, layout: str, precision: str
+) -> Callable[[], None]:
+    """One training step of a fresh baseline.
+
+    Args:
+        trunk: see `backbones.make_trunk`.
+        size: (height, width) of a picture.
+        count: pictures of a batch.
+        device: to train on.
+        layout: a name in LAYOUTS.
+        precision: "float32" or "bfloat16".
+    Returns:
+        A function that takes the next step.
+    """
     torch.manual_seed(0)
-    model = Baseline(100, trunk).to(device, memory_format=layout)
+    memory_format = LAYOUTS[layout]
+    model = Baseline(100, trunk).to(device, memory_format=memory_format)
     optimizer = torch.optim.Adam(model.parameters(), 3e-4)
     pictures = torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8, device=device)
-    batch, best, number = (
-        SimpleNamespace(ids=torch.arange(count, device=device) // 4),
-        float("inf"),
-        0,
-    )
-    end = time.perf_counter() + seconds
-    while number < 4 or time.perf_counter() < end:
-        begun = time.perf_counter()
-        images = augment.standard(pictures.float(), sampling.generator(0, number, device=device))
-        images = augment.normalize(images).contiguous(memory_format=layout)
-        with torch.autocast(
-            torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16"
-        ):
+    batch = SimpleNamespace(ids=torch.arange(count, device=device) // PICTURES)
+    numbers = itertools.count()
+    half = precision == "bfloat16"
+
+    def step():
+        generator = sampling.generator(0, next(numbers), device=device)
+        images = augment.standard(pictures.float(), generator)
+        images = images.contiguous(memory_format=memory_format)
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
             output = model(images)
         optimizer.zero_grad(set_to_none=True)
         loss = sum(baseline_losses(output, batch).values())
         loss.backward()
         optimizer.step()
-        loss.item()  # wait for the device
-        number += 1
-        if number > 3:
-            best = min(best, time.perf_counter() - begun)
-    return best
+
+    return step
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def seconds_a_step(step: Callable[[], None], seconds: float, device) -> float:
+    """The fastest step within `seconds`, of four at least."""
+    return fastest({"step": step}, seconds, device, repeats=2)["step"] / MICRO
+
+
+def main(words: list[str] | None = None) -> None:
+    """The command."""
+    parser = make_parser("training", __doc__)
     parser.add_argument("--trunk", default="tiny")
     parser.add_argument("--size", type=int, nargs=2, default=(64, 32))
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, nargs="+", default=(1, 2))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seconds", type=float, default=3.0)
-    asked = parser.parse_args()
-    device = runtime.pick_device(asked.device)
+    options = parser.parse_args(words)
+    device = runtime.pick_device(options.device)
+    height, width = options.size
     print(
-        f"{asked.trunk} at {asked.size[0]} x {asked.size[1]}, {asked.batch} pictures a step,",
-        f"{device}, torch {torch.__version__}",
+        f"{options.trunk} at {height} x {width}, {options.batch} pictures a step, {device}, "
+        f"torch {torch.__version__}"
     )
     print(
-        f"{'threads':>7} {'layout':>14} {'precision':>9} {'ms a picture':>12} {'pictures a second':>17}"
+        f"{'threads':>7} {'layout':>14} {'precision':>9} {'ms a picture':>12} "
+        f"{'pictures a second':>17}"
     )
-    for threads in asked.threads if device.type == "cpu" else [0]:
+    for threads in options.threads if device.type == "cpu" else [0]:
         threads = runtime.set_threads(threads)
-        for name, layout in (
-            ("contiguous", torch.contiguous_format),
-            ("channels_last", torch.channels_last),
-        ):
-            for precision in ("float32", "bfloat16"):
-                took = seconds_a_step(
-                    asked.trunk, asked.size, asked.batch, device, layout, precision, asked.seconds
-                )
-                speeds = f"{1000 * took / asked.batch:12.2f} {asked.batch / took:17.0f}"
-                print(f"{threads:7d} {name:>14} {precision:>9} {speeds}", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        for layout, precision in itertools.product(LAYOUTS, ("float32", "bfloat16")):
+            step = make_step(options.trunk, options.size, options.batch, device, layout, precision)
+            took = seconds_a_step(step, options.seconds, device)
+            speeds = f"{1000 * took / options.batch:12.2f} {options.batch / took:17.0f}"
+            print(f"{threads:7d} {layout:>14} {precision:>9} {speeds}", flush=True)

@@ -13,12 +13,12 @@ from ..layers.heads import NoClassifier
 from ..layers.statistics import reestimated_statistics
 from ..layers.whitening import fit_whitening
 from ..methods.baseline import STAGES, baseline_losses, make
-from ..record import ReIDData
+from ..record import Exam, ReIDData
 from ..retrieval.embed import outputs
 from ..retrieval.model_file import save_model
 from ..training import Method, Plan, fit
 from .examine import examine, real_exams
-from .presets import PRESETS
+from .presets import PRESETS, Preset
 
 
 @dataclass(frozen=True)
@@ -225,6 +225,28 @@ def scores(model, exams, mirror: bool = True) -> dict[str, float]:
     return examine(model, exams, mirror) | examine(model, real, mirror, per_camera=True)
 
 
+def make_exams(recipe: Drawn, preset: Preset, device="cpu") -> dict[str, Exam]:
+    """The exams of the table of models, for pictures of the recipe's size.
+
+    Args:
+        recipe: its size.
+        preset: how many unseen places, people, cameras and pictures; see `real_exams` for its name.
+        device: to draw on.
+    Returns:
+        {"away": drawn unseen places, ...}, and PKU-Reid where it is at hand.
+    """
+    preset = replace(preset, size=recipe.size)
+    away = world.make_exam(
+        [("unseen", place) for place in range(preset.unseen_places)],
+        preset.exam_people,
+        preset.cameras,
+        preset.pictures,
+        recipe.size,
+        device=device,
+    )
+    return {"away": away, **real_exams(preset)}
+
+
 def models_row(case, device="cpu", recipe: Drawn = LAPTOP) -> dict:
     """One row of the table of models: scores in drawn unseen places and on PKU-Reid, report half
     included.
@@ -236,16 +258,7 @@ def models_row(case, device="cpu", recipe: Drawn = LAPTOP) -> dict:
         recipe: the training.
     """
     seed = int(case["SEED"])
-    preset = replace(PRESETS["laptop"], size=recipe.size)
-    away = world.make_exam(
-        [("unseen", place) for place in range(preset.unseen_places)],
-        preset.exam_people,
-        preset.cameras,
-        preset.pictures,
-        recipe.size,
-        device=device,
-    )
-    exams = {"away": away, **real_exams(preset)}
+    exams = make_exams(recipe, PRESETS["laptop"], device)
     if case["model"] == "untrained":
         return _untrained_row(recipe, seed, exams, device)
     model, history = train_drawn(recipe, seed, device, progress=False)

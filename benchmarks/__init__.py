@@ -1,0 +1,1 @@
+"""Side-by-side timings, a module each; `python -m benchmarks` lists them."""
