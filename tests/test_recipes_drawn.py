@@ -10,8 +10,7 @@ import pytest
 import torch
 from training_case import own_cache  # noqa: F401 a fixture
 
-from reidkit import augment, backbones, files, world
-from reidkit.chapters.real_people import figures as c11
+from reidkit import augment, backbones, world
 from reidkit.layers import pooling
 from reidkit.layers.norms import IBN, BatchInstanceNorm, InstanceNorm
 from reidkit.methods.baseline import make
@@ -221,15 +220,3 @@ def test_commands_say_what_is_wrong(tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit):
             main(words)
         assert reason in capsys.readouterr().err
-
-
-def test_recorded_features_are_checked_before_they_are_read(tmp_path, monkeypatch):
-    for name in ("11_features.safetensors", "11_outline.safetensors", "hashes.json"):
-        (tmp_path / name).write_bytes((files.results_dir() / name).read_bytes())
-    monkeypatch.setattr(c11.files, "results_dir", lambda: tmp_path)
-    assert c11.recorded_features()["bn"].shape == (592, 256)
-    damaged = bytearray((tmp_path / "11_outline.safetensors").read_bytes())
-    damaged[-1] ^= 1
-    (tmp_path / "11_outline.safetensors").write_bytes(damaged)
-    with pytest.raises(ValueError, match="11_outline.safetensors has SHA-256"):
-        c11.recorded_features()

@@ -36,17 +36,14 @@ THREADS: int = 2  # CPU threads; the same number gives the same digits on one ma
 FOLDER: str = ""  # a folder of your own pictures for section 6; empty: the chapter draws an album
 
 # %% key="setup" tags=["setup", "skip"]
-import re
 import tempfile
 
-import matplotlib.pyplot as plt
 import torch
 
-from reidkit import retrieval, teach
+from reidkit import retrieval, stats, teach
 from reidkit.chapters.real_people import checks as check
-from reidkit.chapters.real_people import figures as c11
+from reidkit.chapters.real_people import experiments, figures, results, widgets
 from reidkit.layers import norms
-from reidkit.pictures import read_picture
 from reidkit.retrieval import model_file
 from reidkit.retrieval.folder import embed_folder
 
@@ -67,21 +64,10 @@ teach.ask(
 
 # %% key="goal-picture" tags=["slide"]
 models = teach.recorded("11_models")
-final = teach.recorded(
-    "11_models", model="drawn-laptop"
-)  # what the committed network is one seed of
-teach.show(
-    c11.number_picture(models),
-    name="11-goal",
-    alt="Dot plot of rank-1 on the report half: a random network, ImageNet features, ours not trained at all and "
-    "trained on drawn people only, and two networks trained on real people, as trained and per camera.",
-    caption="What you see: one exam, real people that chose nothing. Dots: as trained. Squares: with "
-    "statistics per camera (section 4), which uses all test pictures of a camera together. Ours: means over "
-    f"{len(final.seeds)} seeds; whiskers show how far other people would move them (95 %; bootstrap: the people drawn "
-    "again and again with replacement). 'Not trained at all' has random weights and has only taken batch "
-    "norm statistics on drawn pictures. No square: not measured. The others are our measurement of published networks, one pass each at 256x128: MobileNetV1 learnt ImageNet's objects; OSNet x0.25 is "
-    f"a small re-ID network that learnt from real people, those of Market-1501 or MSMT17. {models.provenance()}",
-)
+final = models.where(model="drawn-laptop")  # what the committed network is one seed of
+seeds = len(final.seeds)
+picture = figures.final_numbers(models)
+teach.show(picture, "11-goal", seeds=seeds, provenance=models.provenance())
 
 # %% [markdown] key="worlds" tags=["slide"]
 # Look at *not trained at all* before you admire the rest. Random filters, averaged over stripes, make a crude histogram of colours and edges, and these people's clothes are distinct: that alone beats ImageNet's features. (The random network at the bottom has no stripes.) Print beside your number what a network gets that has learnt nothing.
@@ -92,42 +78,36 @@ teach.show(
 
 # %% key="load" tags=["check"]
 loaded = model_file.load_drawn_laptop()  # the committed network, with how it was trained
-size, spec = tuple(loaded.spec["size"]), loaded.spec
-print(
-    f"the network: trunk {spec['trunk']}, norm {spec['norm'].upper()}, {spec['stripes']} stripes, "
-    f"{len(spec['levels'])} levels, {spec['whiten']} numbers a feature, {size[0]}x{size[1]} pixels"
-)
-people, pictures = (10, 3) if run.preset.name == "smoke" else (37, 8)
-drawn, real = c11.drawn_exam(people, pictures, size, run.seed, run.device), c11.real_exam(run, size)
-for name, exam in (("drawn", drawn), ("real", real)):
-    if exam is None:
-        print(
-            f"{name}: no pictures here, DATA is 'world'; what follows about real people was recorded"
-        )
-    else:
-        who_is_there = exam.query.numbers()["ids"]
-        print(
-            f"{name}: {len(exam.query)} pictures searched in {len(exam.gallery)}, {who_is_there} people"
-        )
+spec = loaded.spec
+size = tuple(spec["size"])
+layers = f"trunk {spec['trunk']}, norm {spec['norm'].upper()}, {spec['stripes']} stripes"
+numbers = f"{len(spec['levels'])} levels, {spec['whiten']} numbers a feature"
+height, width = size
+print(f"the network: {layers}, {numbers}, {height}x{width} pixels")
+
+is_small = run.preset.name == "smoke"
+people = 10 if is_small else 37
+pictures = 3 if is_small else 8
+drawn = experiments.drawn_exam(people, pictures, size, run.seed, run.device)
+exams = {"drawn": drawn}
+real = experiments.real_exam(run, size)
+if real is not None:
+    exams["real"] = real
+for name, exam in exams.items():
+    identities = exam.query.numbers()["ids"]
+    search = f"{len(exam.query)} pictures searched in {len(exam.gallery)}"
+    print(f"{name}: {search}, {identities} people")
+if real is None:
+    about_real = "what follows about real people was recorded"
+    print(f"real: no pictures here, DATA is 'world'; {about_real}")
 
 # %% key="outlines" tags=["slide"]
-found = c11.recorded_features()  # numbers of real pictures, no picture
-both = drawn.both()  # query, then gallery
-everyone, ids, cameras = both.pictures(), both.ids, both.cameras  # (N, 3, H, W), (N,), (N,)
-outlines = {"drawn": c11.outline(everyone, cameras), "real": found["outline"]}  # (H, W) grey levels
-fig, axes = plt.subplots(1, 2, figsize=(5, 4))
-for ax, (title, deviation) in zip(axes, outlines.items()):
-    shown = ax.imshow(deviation, vmin=0, vmax=80)
-    ax.set(title=title, xticks=[], yticks=[])
-fig.colorbar(shown, ax=axes, label="deviation (grey levels)")
-teach.show(
-    fig,
-    name="11-outline",
-    alt="Two maps of deviation by pixel: a drawn person's outline with a clear head, and a real one, "
-    "broader, on a background that also varies.",
-    caption="What you see: bright where pictures of one camera differ. Compare the head, the arms, the frame "
-    "that a body fills, and the background: what did we draw too cleanly? Our background hardly varies within a camera, the real one two thirds to three quarters as much as its people; our people stand alike, real ones do not.",
-)
+recorded = results.recorded_features()  # numbers of real pictures, no picture
+crowd = drawn.both()  # query, then gallery
+drawn_pictures = crowd.pictures()  # (N, 3, H, W)
+drawn_outline = experiments.outline(drawn_pictures, crowd.cameras)  # (H, W) grey levels
+picture = figures.outlines({"drawn": drawn_outline, "real": recorded["outline"]})
+teach.show(picture, "11-outline")
 
 # %% key="ask-style" tags=["prediction"]
 teach.ask(
@@ -139,44 +119,17 @@ teach.ask(
 )
 
 # %% key="style-picture" tags=["slide"]
-style, own = c11.style(everyone), found["style_pku"]  # (N, 6), (592, 6)
-who, where = found["ids"], found["cameras"]  # (592,) of the real pictures
-scaled = c11.scaled_per_camera(own, where)  # (own - its camera's mean) / deviation
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.3))
-for ax, (title, values, i, c) in zip(
-    axes,
-    [
-        ("drawn", style, ids, cameras),
-        ("real", own, who, where),
-        ("real, scaled per camera", scaled, who, where),
-    ],
-):
-    for camera, marker in ((0, "o"), (1, "^")):
-        red, green, blue = values[c == camera, :3].T  # mean of each colour, a picture each
-        ax.scatter(
-            red - blue,
-            (red + green + blue) / 3,
-            s=9,
-            marker=marker,
-            alpha=0.5,
-            label=f"camera {camera + 1}",
-        )
-    share, chance = c11.same_camera(values / values.std(0), i, c)
-    ax.set(
-        title=f"{title}\nnearest stranger in same\ncamera: {share:.0f} % (chance {chance:.0f})",
-        xlabel="red minus blue",
-        ylabel="brightness",
-    )
-axes[0].legend(fontsize=7)
-teach.show(
-    fig,
-    name="11-style",
-    alt="Three scatter plots of red minus blue against brightness, a marker for each camera: two clouds for "
-    "drawn people, two for real people, overlapping clouds after scaling per camera.",
-    caption="What you see: a dot is a picture. Left and middle (colours from 0 to 1): each camera has its "
-    "own light, drawn or real. Right, in deviations: each camera's mean taken away, its deviation "
-    "divided out. No label was needed, only which camera took a picture; some camera is left, as the number says. The dots show two of the six numbers. Keep this for section 4.",
-)
+who = recorded["ids"]  # (592,) of the real pictures
+where = recorded["cameras"]  # (592,)
+drawn_style = experiments.style(drawn_pictures)  # (N, 6)
+real_style = recorded["style_pku"]  # (592, 6)
+scaled = experiments.scaled_per_camera(real_style, where)  # (style - its camera's mean) / deviation
+clouds = {
+    "drawn": (drawn_style, crowd.ids, crowd.cameras),
+    "real": (real_style, who, where),
+    "real, scaled per camera": (scaled, who, where),
+}
+teach.show(figures.colour_clouds(clouds), "11-style")
 
 # %% [markdown] key="fall" tags=["slide"]
 # ## 2. The fall
@@ -190,17 +143,16 @@ teach.show(
 # *Per camera* is section 4; on drawn people there is nothing left to win.
 
 # %% key="fall-live" tags=["slide"]
-exams, live = {"drawn": drawn} | ({} if real is None else {"real": real}), {}
+live = {}
+mirror = loaded.spec["mirror"]
 for name, exam in exams.items():
     for way in ("as trained", "per camera"):  # the second: section 4
-        live[name, way] = retrieval.evaluate_exam(
-            loaded.model,
-            exam,
-            mirror=loaded.spec["mirror"],
-            device=run.device,
-            per_camera=way == "per camera",
+        per_camera = way == "per camera"
+        metrics = retrieval.evaluate_exam(
+            loaded.model, exam, mirror=mirror, device=run.device, per_camera=per_camera
         )
-        print(f"{name:6} {way:11} {live[name, way]}")
+        print(f"{name:6} {way:11} {metrics}")
+        live[name, way] = metrics
 
 # %% key="fall-recorded" tags=["check", "slide"]
 models.table(
@@ -208,18 +160,11 @@ models.table(
     by="model",
     title="Unseen drawn places (away), then real people, as trained, % [95 % over seeds]",
 )
-study = teach.recorded("11_study")
-norm = c11.groups(study)["normalisation"]  # {"BN": its recorded rows, ...}
-fallen = (
-    100 * live["drawn", "as trained"].cmc[1],
-    final.mean("pku_development_rank1"),
-    final.mean("away_rank1"),
-)
-print(
-    "exams of the same form: drawn {:.0f} %, real {:.0f} %: that is the fall. (Unseen places, not chosen on: {:.0f} %)".format(
-        *fallen
-    )
-)
+on_drawn = 100 * live["drawn", "as trained"].cmc[1]
+on_real = final.mean("pku_development_rank1")
+away = final.mean("away_rank1")
+fall = f"drawn {on_drawn:.0f} %, real {on_real:.0f} %: that is the fall"
+print(f"exams of the same form: {fall}. (Unseen places, not chosen on: {away:.0f} %)")
 
 # %% [markdown] key="norms" tags=["slide"]
 # ## 3. Which statistics?
@@ -236,7 +181,8 @@ print(
 
 # %% key="by-hand" tags=["check"]
 x = torch.linspace(-1, 1, 2 * 16).reshape(1, 2, 4, 4).sin()  # (1, C, H, W) a map of two channels
-gain, shift = (torch.tensor(pair).view(1, 2, 1, 1) for pair in ([1.5, 0.7], [0.4, -0.2]))
+gain = torch.tensor([1.5, 0.7]).view(1, 2, 1, 1)
+shift = torch.tensor([0.4, -0.2]).view(1, 2, 1, 1)
 cast = gain * x + shift  # the same map, seen by another camera
 layers = {
     "BN": torch.nn.BatchNorm2d(2),
@@ -245,7 +191,9 @@ layers = {
 }
 for name, layer in layers.items():
     layer.eval()
-    print(f"{name:3} largest change by the cast {(layer(cast) - layer(x)).abs().max().item():.2f}")
+    gap = layer(cast) - layer(x)
+    change = gap.abs().max()
+    print(f"{name:3} largest change by the cast {change:.2f}")
 
 # %% key="ask-norms" tags=["prediction"]
 teach.ask(
@@ -256,30 +204,10 @@ teach.ask(
 )
 
 # %% key="norms-picture" tags=["slide"]
-fig, ax = plt.subplots(figsize=(7, 3.4))
-for index, (exam, (label, marker)) in enumerate(c11.EXAMS.items()):
-    for y, cell in enumerate(reversed(norm.values())):
-        point = (cell.mean(f"{exam}_map"), *cell.interval(f"{exam}_map"))
-        c11.whiskers(
-            ax,
-            point,
-            y + 0.2 * (1 - index),
-            marker=marker,
-            color=f"C{index}",
-            label=None if y else label,
-        )
-ax.set(yticks=range(len(norm)), yticklabels=list(norm)[::-1], xlabel="mAP (%)", xlim=(0, None))
-ax.legend(fontsize=8)
-teach.show(
-    fig,
-    name="11-norms",
-    alt="Dot plot of mAP with intervals for five norms on drawn people, on real people, and on real people "
-    "with statistics per camera.",
-    caption="What you see: short trainings that differ in the norm only ('IN, BN last': IN but for the last "
-    "stage). Circles: drawn validation places. Squares: real people, development half. Triangles: "
-    f"the same with statistics per camera. Whiskers: 95 % t intervals over {len(study.seeds)} seeds. "
-    f"The exams differ in size: compare norms, not circles with squares.",
-)
+study = teach.recorded("11_study")
+norm = results.groups(study)["normalisation"]  # {"BN": its recorded rows, ...}
+gains = results.camera_gains(norm)  # points of mAP by statistics per camera
+teach.show(figures.scores_of_norms(norm), "11-norms", seeds=len(study.seeds))
 
 # %% [markdown] key="norms-read"
 # Two things to notice. BN is behind on *drawn* people too, by about as much: in these short trainings it learns less, it does not fall further. And statistics per camera help all five about the same, even IN, whose layers have no memory: the mean in the neck is one. Forgetting picture by picture does not replace forgetting camera by camera.
@@ -295,7 +223,7 @@ teach.show(
 
 # %% [markdown] key="per-camera" tags=["exercise"]
 # ### Exercise 11.1 · Every camera its own centre
-# *10 minutes · medium · repair a bug.* Take each camera's mean feature away from its pictures, then bring every row back to length 1. A colleague tried this, won half of what she had hoped for, and got other numbers when she ran it twice. The function is hers, with two mistakes. Repaired, score it in a cell of your own: `c11.first_in_second(per_camera(found["bin"].clone(), where), who, where)`.
+# *10 minutes · medium · repair a bug.* Take each camera's mean feature away from its pictures, then bring every row back to length 1. A colleague tried this, won half of what she had hoped for, and got other numbers when she ran it twice. The function is hers, with two mistakes. Repaired, score it in a cell of your own: `experiments.first_in_second(per_camera(recorded["bin"].clone(), where), who, where)`.
 
 
 # %% key="per-camera-stub" tags=["exercise", "stub", "check"]
@@ -331,49 +259,42 @@ def per_camera(features, cameras):
 # %% key="poor-man" tags=["slide"]
 def centred_per_camera(features, cameras):
     """In one go: a table of means, one row a camera, picked by camera number."""
-    means = torch.stack(
-        [features[cameras == camera].mean(0) for camera in cameras.unique()]
-    )  # (cameras, D)
-    return torch.nn.functional.normalize(features - means[cameras], dim=1)
+    means = [features[cameras == camera].mean(0) for camera in cameras.unique()]
+    table = torch.stack(means)  # (cameras, D)
+    return torch.nn.functional.normalize(features - table[cameras], dim=1)
 
 
 score = {}  # mAP on the recorded real features
 print("short trainings, seed 0; real people, development half")
 print("                           mAP   nearest stranger in same camera   camera told by its mean")
 for name in ("bn", "bin"):
+    plain = recorded[name]  # (592, D)
     ways = {
-        "as trained": found[name],
-        "one mean for all": centred_per_camera(found[name], torch.zeros_like(where)),
-        "last step only": centred_per_camera(found[name], where),
-        "every layer": found[f"{name}_camera"],
+        "as trained": plain,
+        "one mean for all": centred_per_camera(plain, torch.zeros_like(where)),
+        "last step only": centred_per_camera(plain, where),
+        "every layer": recorded[f"{name}_camera"],
     }
     for way, f in ways.items():
-        score[name, way] = 100 * c11.first_in_second(f, who, where).map
-        same, told = c11.same_camera(f, who, where)[0], c11.camera_told(f, who, where)
-        print(
-            f"{name.upper():4} {way:18}{score[name, way]:7.1f}   {same:3.0f} % (chance 50){told:23.0f} % (chance 50)"
-        )
-steps = torch.stack(
-    [
-        found["bin"][(who == i) & (where == 1)].mean(0)
-        - found["bin"][(who == i) & (where == 0)].mean(0)
-        for i in who.unique()
-    ]
-)  # (37, D) each person's step from camera to camera
-common = torch.cosine_similarity(steps, steps.mean(0)[None]).mean()
-print(f"BIN: cosine of a person's step with the mean step, on average {common:.2f}")
+        mean_ap = 100 * experiments.first_in_second(f, who, where).map
+        same, _ = experiments.same_camera(f, who, where)
+        told = experiments.camera_told(f, who, where)
+        probes = f"{same:3.0f} % (chance 50){told:23.0f} % (chance 50)"
+        print(f"{name.upper():4} {way:18}{mean_ap:7.1f}   {probes}")
+        score[name, way] = mean_ap
 
 # %% key="feature-picture" tags=["slide"]
-teach.show(
-    c11.feature_picture(found),
-    name="11-features",
-    alt="Four scatter plots of real people's features, BN above and BIN below, as trained on the left and "
-    "per camera on the right; lines join the two camera means of four people.",
-    caption="What you see: real pictures on the two axes along which they differ most, a marker for each camera; in grey, a "
-    "third of the people. A line joins one person's mean in camera 1, at the letter, to "
-    "their mean in camera 2, at the same letter: on the left the lines point much the same way, on the "
-    "right they are shorter and less alike. Each panel has its own axes, so compare lines within a panel. Two axes show a part; the numbers count 256, and everybody.",
-)
+plain = recorded["bin"]
+steps = []  # each person's step from camera to camera
+for person in who.unique():
+    of_person = who == person
+    before = plain[of_person & (where == 0)].mean(0)  # (D,)
+    after = plain[of_person & (where == 1)].mean(0)
+    steps.append(after - before)
+steps = torch.stack(steps)  # (37, D)
+common = torch.cosine_similarity(steps, steps.mean(0)[None]).mean()
+print(f"BIN: cosine of a person's step with the mean step, on average {common:.2f}")
+teach.show(figures.feature_planes(recorded), "11-features")
 
 # %% [markdown] key="why" tags=["slide"]
 # ### Why so much?
@@ -403,55 +324,27 @@ teach.ask(
 )
 
 # %% key="study-picture" tags=["slide"]
-teach.show(
-    c11.study_picture(study),
-    name="11-study",
-    alt="Two columns of dots, one row for each changed knob, sorted by the change of mAP on real people; the "
-    "same rows for drawn people.",
-    caption="What you see: each row changes one thing of the usual recipe; right of the line is better. "
-    "Left: real people (development half), sorted within each family. Right: drawn validation places, "
-    f"same order, another scale. Whiskers: 95 % t intervals of paired differences over {len(study.seeds)} seeds; "
-    f"in colour and filled where they leave out 0. {study.provenance()}",
-)
+picture = figures.study_rows(study)
+teach.show(picture, "11-study", seeds=len(study.seeds), provenance=study.provenance())
 
 # %% key="guide" tags=["check"]
-real_changes = c11.changes(study, "pku_development_map")  # (knob, value) -> differences, one a seed
-clear = [key for key, differences in real_changes.items() if c11.surely(differences)]
-print(
-    f"{len(real_changes)} changes, {len(clear)} with an interval that leaves out 0; by chance alone about "
-    f"{0.05 * len(real_changes):.0f} would"
-)
-print(
-    f"rank correlation of changes on drawn and on real people: {c11.agreement(study):.2f} (1: same order, 0: none)"
-)
-richness = [
-    (knob, "0")
-    for knob in (
-        "degradation",
-        "texture",
-        "clutter",
-        "occlusion",
-        "crop error",
-        "variety of dress",
-        "views",
-    )
-]
-loss = {
-    key: sum(real_changes[key]) / len(real_changes[key])
-    for key in [*richness, ("whole world", "plain")]
-}
-for (knob, value), points in loss.items():
-    print(f"{knob + ' ' + value:20}{points:+6.1f} points of mAP on real people")
-more = [
-    plain - sum(ones)
-    for plain, *ones in zip(
-        real_changes["whole world", "plain"], *(real_changes[key] for key in richness)
-    )
-]
-low, high = c11.t_interval(more)
-print(
-    f"beyond the sum of the single ones {sum(more) / len(more):+.1f}, 95 % interval {low:+.1f} to {high:+.1f}"
-)
+real_changes = results.changes(study, "pku_development_map")  # (knob, value) -> one a seed
+changes = {key: stats.estimate(differences) for key, differences in real_changes.items()}
+clear = [key for key, change in changes.items() if change.sign]
+by_chance = 0.05 * len(changes)
+counts = f"{len(changes)} changes, {len(clear)} with an interval that leaves out 0"
+print(f"{counts}; by chance alone about {by_chance:.0f} would")
+alike = results.agreement(study)
+order = "(1: same order, 0: none)"
+print(f"rank correlation of changes on drawn and on real people: {alike:.2f} {order}")
+
+for knob, value in [*results.RICHNESS, results.PLAIN]:
+    points = changes[knob, value].mean
+    name = f"{knob} {value}"
+    print(f"{name:20}{points:+6.1f} points of mAP on real people")
+more = stats.estimate(results.beyond_the_sum(real_changes))
+interval = f"95 % interval {more.low:+.1f} to {more.high:+.1f}"
+print(f"beyond the sum of the single ones {more.mean:+.1f}, {interval}")
 
 # %% [markdown] key="study-read" tags=["slide"]
 # **How to read it.** One interval in twenty leaves out zero by accident: trust the far ends. All changes were judged by the same 37 people; the widget's *people* whiskers show how far others would move a score.
@@ -465,15 +358,9 @@ print(
 # Is drawn validation a good guide to real people? The rank correlation says: rather good, for changes of this size. (Partly because both sides judge the same networks.)
 
 # %% key="knob-explorer" tags=["widget", "slide"]
-draw, controls = c11.knob_explorer(study)
-teach.explore(
-    draw,
-    controls,
-    film=[{}, {"score": "mAP"}, {"interval": "people"}, {"knob": "whole world"}],
-    name="11-knobs",
-    alt="For the chosen knob, scores of each value on drawn people, on real people and on real people with "
-    "statistics per camera, with whiskers.",
-)
+draw, controls = widgets.knob_explorer(study)
+film = [{}, {"score": "mAP"}, {"interval": "people"}, {"knob": "whole world"}]
+teach.explore(draw, controls, film, "11-knobs")
 
 # %% [markdown] key="own" tags=["slide"]
 # ## 6. Your own pictures
@@ -488,18 +375,13 @@ teach.explore(
 
 # %% key="embed-own" tags=["slide"]
 album = tempfile.TemporaryDirectory(prefix="reidkit-album-")
-folder = FOLDER or c11.draw_album(album.name, run.seed)
+folder = FOLDER or experiments.draw_album(album.name, run.seed)
 # .features (N, D) of length 1, .names, .skipped
 mine = embed_folder(loaded, folder, device=run.device)
-print(
-    f"{len(mine.names)} pictures, {mine.features.shape[1]} numbers each; {len(mine.skipped)} could not be read"
-)
-whose = [
-    re.search(r"_c(\d)", name) for name in mine.names
-]  # the camera, where a name tells it: "..._c3_..."
-mine_cameras = torch.tensor(
-    [int(found_here[1]) if found_here else 0 for found_here in whose]
-)  # (N,)
+count, length = mine.features.shape
+unread = len(mine.skipped)
+print(f"{count} pictures, {length} numbers each; {unread} could not be read")
+mine_cameras = experiments.cameras_in_names(mine.names)  # (N,) "..._c3_..." is camera 3
 print(f"cameras in the names: {mine_cameras.unique().tolist()}")
 
 # %% [markdown] key="most-alike" tags=["exercise"]
@@ -535,20 +417,12 @@ def most_alike(features, query, count):
 
 
 # %% key="own-picture" tags=["slide"]
-shown, labels = [], []
+rankings = []
 for query in (0, len(mine.names) // 2):
     similarity = mine.features @ mine.features[query]  # (N,) cosines: the rows have length 1
-    for i in similarity.argsort(descending=True)[:6].tolist():  # the query itself comes first
-        shown.append(read_picture(f"{folder}/{mine.names[i]}", (128, 64)))
-        labels.append(f"{mine.names[i].rpartition('.')[0][-20:]}\n{similarity[i]:.2f}")
-teach.show(
-    teach.grid(torch.stack(shown), columns=len(shown) // 2, labels=labels),
-    name="11-own",
-    alt="Two rows of pictures from the folder: a query on the left, then the five most alike with their cosine.",
-    caption="What you see: a query on the left of each row, then the pictures most alike, with name and "
-    "cosine. Names of the album say who (p) and which camera (c). On your own pictures: is it the "
-    "person that is alike, or the coat, the light, the wall?",
-)
+    best = similarity.argsort(descending=True)[:6]  # the query itself comes first
+    rankings.append((best, similarity[best]))
+teach.show(figures.most_alike(folder, mine.names, rankings), "11-own")
 
 # %% [markdown] key="held" tags=["slide"]
 # ## What held here
@@ -556,96 +430,91 @@ teach.show(
 # Recorded sentences are judged on recorded seeds; live ones in this run.
 
 # %% key="claims" tags=["claim", "slide"]
-level = {name: cell.mean("pku_development_map") for name, cell in norm.items()}
-gains = [
-    after - before
-    for cell in norm.values()
-    for before, after in zip(
-        cell.values("pku_development_map"), cell.values("pku_development_camera_map")
-    )
-]
-imagenet = c11.PUBLISHED["MobileNetV1, ImageNet"]["report"][0]
-positive = lambda points: points > 0
+trained = final.values("pku_report_rank1")
+untrained = models.where(model="untrained").values("pku_report_rank1")
+imagenet, _ = results.PUBLISHED["MobileNetV1, ImageNet"]["report"]
 teach.claim(
     "Trained on drawn people only, every seed beats ImageNet's MobileNetV1 on the report half",
-    holds=positive,
-    measured=min(final.values("pku_report_rank1")) - imagenet,
+    measured=min(trained) - imagenet,
+    holds=lambda points: points > 0,
     unit="points of rank-1, worst seed",
 )
-untrained = teach.recorded("11_models", model="untrained")
 teach.claim(
     "On the report half every trained seed beats every untrained one",
-    holds=positive,
-    measured=min(final.values("pku_report_rank1")) - max(untrained.values("pku_report_rank1")),
+    measured=min(trained) - max(untrained),
+    holds=lambda points: points > 0,
     unit="points of rank-1, worst against best",
 )
+level = {name: cell.mean("pku_development_map") for name, cell in norm.items()}
+bn = level.pop("BN")
 teach.claim(
     "As trained, BN is the worst of the five norms on real people, in the mean over the seeds",
-    holds=positive,
-    measured=min(level[name] for name in level if name != "BN") - level["BN"],
+    measured=min(level.values()) - bn,
+    holds=lambda points: points > 0,
     unit="points of mAP to the next",
 )
+
+# %% key="claims-more" tags=["claim", "slide"]
 teach.claim(
     "Statistics per camera help every norm, in every recorded seed",
     measured=min(gains),
-    holds=positive,
+    holds=lambda points: points > 0,
     unit="points of mAP, smallest gain",
 )
 teach.claim(
     "A plain drawn world costs points on real people, in every recorded seed",
-    holds=positive,
     measured=-max(real_changes["whole world", "plain"]),
+    holds=lambda points: points > 0,
     unit="points of mAP, mildest seed",
 )
 teach.claim(
-    "For retrieval, the whitened neck beats the batch norm that the classifier trained behind, in every recorded "
-    "seed",
-    holds=positive,
+    "For retrieval, the whitened neck beats the batch norm that the classifier trained behind, in every recorded seed",
     measured=-max(real_changes["neck", "batch norm"]),
+    holds=lambda points: points > 0,
     unit="points of mAP, mildest seed",
 )
+last_step = [score[name, "last step only"] - score[name, "as trained"] for name in ("bn", "bin")]
 teach.claim(
     "Taking away each camera's mean feature, the last step alone, already helps both networks of seed 0",
-    holds=positive,
-    measured=min(
-        score[name, "last step only"] - score[name, "as trained"] for name in ("bn", "bin")
-    ),
+    measured=min(last_step),
+    holds=lambda points: points > 0,
     unit="points of mAP",
 )
 
 # %% key="claims-live" tags=["claim"]
-flat = [part.pictures().float().flatten(1) / 255 for part in (drawn.query, drawn.gallery)]
-query, gallery = drawn.query, drawn.gallery
-pixels = retrieval.evaluate(
-    flat[0], query.ids, query.cameras, flat[1], gallery.ids, gallery.cameras
-)
+query = drawn.query
+gallery = drawn.gallery
+q = query.pictures().float().flatten(1) / 255  # (Q, 3 * H * W)
+g = gallery.pictures().float().flatten(1) / 255  # (G, 3 * H * W)
+pixels = retrieval.evaluate(q, query.ids, query.cameras, g, gallery.ids, gallery.cameras)
+pixels_map = 100 * pixels.map
+trained_map = 100 * live["drawn", "as trained"].map
 teach.claim(
     "The committed network beats raw pixels on new drawn people in a new place",
+    measured=trained_map - pixels_map,
     holds=lambda gap: gap > 10,
-    measured=100 * (live["drawn", "as trained"].map - pixels.map),
     unit="points of mAP",
     run=run,
 )
 if real is not None:
+    before = 100 * live["real", "as trained"].map
+    after = 100 * live["real", "per camera"].map
     teach.claim(
         "Statistics per camera help the committed network on the real people of DATA",
-        holds=positive,
-        measured=100 * (live["real", "per camera"].map - live["real", "as trained"].map),
+        measured=after - before,
+        holds=lambda points: points > 0,
         unit="points of mAP",
         run=run,
         at=(("smoke", "laptop", "gpu"), ("pku-reid",)),
     )
 
 # %% key="record" tags=["skip"]
-teach.record(
-    **{
-        f"{name}_{way.replace(' ', '_')}_{key}": 100 * value
-        for (name, way), found_here in live.items()
-        for key, value in (("rank1", found_here.cmc[1]), ("map", found_here.map))
-    },
-    pixels_map=100 * pixels.map,
-    agreement=c11.agreement(study),
-)
+marks = {}
+for (name, way), metrics in live.items():
+    key = f"{name}_{way}".replace(" ", "_")
+    marks[f"{key}_rank1"] = 100 * metrics.cmc[1]
+    marks[f"{key}_map"] = 100 * metrics.map
+teach.record(**marks, pixels_map=pixels_map, agreement=alike)
 
 # %% [markdown] key="paper" tags=["slide"]
 # ## What papers measured
@@ -654,45 +523,9 @@ teach.record(
 
 
 # %% key="paper-table"
-def step(recorded, exam):
-    """ "rank-1/mAP -> rank-1/mAP": as trained, then per camera."""
-    pairs = [
-        [recorded.mean(f"{name}_{key}") for key in ("rank1", "map")]
-        for name in (exam, f"{exam}_camera")
-    ]
-    return " -> ".join(f"{rank1:.1f}/{ap:.1f}" for rank1, ap in pairs)
-
-
-source = "Zhuang et al., ECCV 2020 (reported)"
-teach.compare_with_paper(
-    [
-        (
-            "BN, trained on Duke, on Market's cameras",
-            "53.2/25.1 -> 72.7/43.0",
-            source,
-            step(norm["BN"], "pku_development"),
-            min(gains) > 0,
-            "real to real there; drawn to real here, two cameras, 37 people",
-        ),
-        (
-            "one statistic for all cameras (AdaBN)",
-            "53.2/25.1 -> 55.8/28.1",
-            source,
-            "not measured",
-            None,
-            "in their table most of the gain needs the cameras apart",
-        ),
-        (
-            "our final drawn-only network, all 74 people",
-            "none",
-            "",
-            step(final, "pku"),
-            None,
-            "twice the gallery of a half; later chapters join here",
-        ),
-    ],
-    title="Rank-1/mAP in %, as trained -> statistics per camera",
-)
+rows = results.paper_steps(norm, final)
+title = "Rank-1/mAP in %, as trained -> statistics per camera"
+teach.compare_with_paper(rows, title=title)
 
 # %% [markdown] key="end" tags=["slide"]
 # ## What this does not show

@@ -1,6 +1,7 @@
 """Checks of chapter 11: small fixed features, so that they work without any folder of pictures."""
 
 import torch
+from torch.nn.functional import normalize
 
 from ...teach.exercises import exercise, expect
 
@@ -9,52 +10,72 @@ from ...teach.exercises import exercise, expect
 def per_camera(answer):
     features = torch.tensor([[1.0, 2, 0], [3, 0, 0], [2, 1, 3], [8, 0, 1], [6, 4, 1], [7, 2, 4]])
     cameras = torch.tensor([5, 5, 5, 0, 0, 0])
-    means = torch.stack(
-        [features[cameras == camera].mean(0) for camera in cameras]
-    )  # (6, 3) of each one's camera
-    kept, unit = features.clone(), torch.nn.functional.normalize
-    got = answer(features, cameras)
+    before = features.clone()
+    rows = answer(features, cameras)
     expect(
-        torch.equal(features, kept),
+        torch.equal(features, before),
         "your function changed the features it was given: build a new tensor, or clone first",
     )
+    is_tensor = isinstance(rows, torch.Tensor)
     expect(
-        isinstance(got, torch.Tensor) and got.shape == features.shape,
+        is_tensor and rows.shape == features.shape,
         "return a tensor of the shape of features, one row a picture",
     )
+    _name_the_mistake(rows, features, cameras)
+    lengths = rows.norm(dim=1)
+    ones = torch.ones(6)
+    values = [round(length, 2) for length in lengths.tolist()]
     expect(
-        not torch.allclose(got, unit(features, dim=1), atol=1e-5),
-        "only the lengths have changed: the mean of the camera is still in the features",
+        torch.allclose(lengths, ones, atol=1e-4),
+        f"every row must have length 1; yours have {values}",
     )
+    centred = features - _means(features, cameras)
     expect(
-        not torch.allclose(got, unit(features - features.mean(0), dim=1), atol=1e-5),
-        "you took away the mean of all pictures; each camera has a mean of its own",
-    )
-    expect(
-        not torch.allclose(got, features - means, atol=1e-5),
-        "the means are gone, but the rows no longer have length 1: renormalise them",
-    )
-    scaled = unit(features, dim=1)
-    late = scaled - torch.stack([scaled[cameras == camera].mean(0) for camera in cameras])
-    expect(
-        not torch.allclose(got, late, atol=1e-5),
-        "you made the lengths 1 first and took the means away afterwards: the other way round",
-    )
-    lengths = got.norm(dim=1)
-    expect(
-        torch.allclose(lengths, torch.ones(6), atol=1e-4),
-        f"every row must have length 1; yours have {[round(x, 2) for x in lengths.tolist()]}",
-    )
-    expect(
-        torch.allclose(got, unit(features - means, dim=1), atol=1e-5),
-        "every row has length 1, but its direction is wrong: the mean is over the pictures of a camera, as they "
-        "were given, and has one value for each number of the feature",
+        _alike(rows, normalize(centred, dim=1)),
+        "every row has length 1, but its direction is wrong: the mean is over the pictures of a "
+        "camera, as they were given, and has one value for each number of the feature",
     )
     mixed = torch.tensor([3, 0, 4, 1, 5, 2])
+    rows_of_mixed = answer(features[mixed], cameras[mixed])
     expect(
-        torch.allclose(answer(features[mixed], cameras[mixed]), got[mixed], atol=1e-5),
-        "right while the pictures lie camera by camera, wrong when they are mixed: keep the order of the rows",
+        _alike(rows_of_mixed, rows[mixed]),
+        "right while the pictures lie camera by camera, wrong when they are mixed: keep the order "
+        "of the rows",
     )
+
+
+def _name_the_mistake(rows, features, cameras):
+    """Answers that are known to go wrong, each with its own sentence."""
+    only_lengths = normalize(features, dim=1)
+    expect(
+        not _alike(rows, only_lengths),
+        "only the lengths have changed: the mean of the camera is still in the features",
+    )
+    one_mean = normalize(features - features.mean(0), dim=1)
+    expect(
+        not _alike(rows, one_mean),
+        "you took away the mean of all pictures; each camera has a mean of its own",
+    )
+    centred = features - _means(features, cameras)
+    expect(
+        not _alike(rows, centred),
+        "the means are gone, but the rows no longer have length 1: renormalise them",
+    )
+    too_late = only_lengths - _means(only_lengths, cameras)
+    expect(
+        not _alike(rows, too_late),
+        "you made the lengths 1 first and took the means away afterwards: the other way round",
+    )
+
+
+def _means(features, cameras):
+    """(N, D) the mean of each picture's camera."""
+    means = [features[cameras == camera].mean(0) for camera in cameras]
+    return torch.stack(means)
+
+
+def _alike(rows, others):
+    return torch.allclose(rows, others, atol=1e-5)
 
 
 @exercise("11-most-alike")
@@ -62,35 +83,41 @@ def most_alike(answer):
     features = torch.tensor(
         [[1.0, 0.0], [9.0, 9.0], [-1.0, 0.1], [1.0, 0.0], [0.2, 0.02], [0.0, -1.0]]
     )
-    got = answer(features, 3, 2)
+    numbers = answer(features, 3, 2)
+    is_tensor = isinstance(numbers, torch.Tensor)
     expect(
-        isinstance(got, torch.Tensor) and got.dtype == torch.int64,
+        is_tensor and numbers.dtype == torch.int64,
         "return a tensor of picture numbers (int64), as topk and argsort give them",
     )
+    shape = tuple(numbers.shape)
     expect(
-        got.shape == (2,),
-        f"asked for 2 pictures, the answer must have shape (2,); yours is {tuple(got.shape)}",
+        shape == (2,),
+        f"asked for 2 pictures, the answer must have shape (2,); yours is {shape}",
     )
     expect(
-        3 not in got,
+        3 not in numbers,
         "the query is in its own answer: a copy of it (picture 0) has the same similarity, so "
         "leaving out the first place is not enough",
     )
     expect(
-        2 not in got and 5 not in got,
+        2 not in numbers and 5 not in numbers,
         "pictures 2 and 5 point away from the query: did you take the least alike?",
     )
     expect(
-        1 not in got,
-        "picture 1 is long, not alike: the cosine does not see lengths; make every row length 1 first",
+        1 not in numbers,
+        "picture 1 is long, not alike: the cosine does not see lengths; make every row length 1 "
+        "first",
     )
-    expect(got.tolist() == [0, 4], f"expected [0, 4], the most alike first; got {got.tolist()}")
-    far = answer(torch.tensor([[1.0, 0.0], [-1.0, 0.1], [-1.0, 0.5]]), 0, 2)
+    values = numbers.tolist()
+    expect(values == [0, 4], f"expected [0, 4], the most alike first; got {values}")
+    all_away = torch.tensor([[1.0, 0.0], [-1.0, 0.1], [-1.0, 0.5]])
+    numbers = answer(all_away, 0, 2)
     expect(
-        0 not in far,
+        0 not in numbers,
         "when all others point away, the query comes back: hide it with minus infinity, not with 0",
     )
+    values = numbers.tolist()
     expect(
-        far.tolist() == [2, 1],
-        f"all others point away from the query: expected [2, 1], got {far.tolist()}",
+        values == [2, 1],
+        f"all others point away from the query: expected [2, 1], got {values}",
     )

@@ -1,440 +1,276 @@
-"""Chapter 11: real people. Its exams, probes, pictures and the knob explorer.
+"""Chapter 11: real people's numbers, outlines, colours and features, and the study, as pictures."""
 
-    REIDKIT_DATA_ROOT=/folder/of/data/sets python -m reidkit.chapters.real_people.figures
+from collections.abc import Mapping, Sequence
 
-writes data/results/11_outline.safetensors, the outline of real people (the development half of PKU-Reid): a deviation
-for each pixel, no picture.
-"""
-
-import pathlib
-from statistics import mean
-
-import safetensors.torch
 import torch
+from torch import Tensor
 
-from ... import datasets, files, recipes, retrieval, store, world
+from ... import stats
+from ...pictures import read_picture
 from ...recipes import study
-from ...record import Exam
-from ...stats import t_interval
+from ...stats import Estimate
+from ...teach.figures import grid
+from ...teach.plots import Look, dot, make_figure, name_rows
 from ...teach.recorded import Recorded
-from ...teach.widgets import Frame, choice
+from . import experiments, results
 
+# Beginning of a column -> what the exam is called, and its look.
 EXAMS = {
-    "validation": ("drawn people", "o"),
-    "pku_development": ("real people", "s"),
-    "pku_development_camera": ("real, statistics per camera", "^"),
-}
-# Our measurement of published networks, one code, 256x128, cosine, rectangle AP: rank-1 and mAP in % on a half of
-# PKU-Reid, camera 1 searched in camera 2; _camera: batch norm statistics re-estimated per camera
-PUBLISHED = {
-    "random MobileNetV1": {"development": (0.7, 3.4), "report": (1.0, 3.7)},
-    "MobileNetV1, ImageNet": {"development": (20.9, 14.3), "report": (20.9, 13.5)},
-    "OSNet x0.25, Market-1501": {
-        "development": (38.2, 31.1),
-        "report": (41.9, 34.2),
-        "development_camera": (69.6, 58.3),
-        "report_camera": (74.3, 55.7),
-    },
-    "OSNet x0.25, MSMT17": {
-        "development": (62.8, 46.7),
-        "report": (61.1, 49.5),
-        "development_camera": (76.7, 61.4),
-        "report_camera": (74.3, 60.1),
-    },
+    "validation": ("drawn people", Look("C0", "o", "-")),
+    "pku_development": ("real people", Look("C1", "s", "--")),
+    "pku_development_camera": ("real, statistics per camera", Look("C2", "^", "-.")),
 }
 OURS = {"untrained": "ours, not trained at all", "drawn-laptop": "ours, drawn people only"}
 
-# ---- exams and probes
+# As trained, and with statistics per camera: what is said, look, filled, above or below the line.
+WAYS = (
+    ("as trained", Look("C0", "o", "-"), True, 1),
+    ("statistics per camera (transductive)", Look("C1", "s", "--"), False, -1),
+)
+UNDECIDED = "0.65"  # the grey of a difference whose interval holds 0
+CAMERA_MARKERS = "o^"
+CAMERA_GREYS = ("0.82", "0.5")
 
 
-def real_exam(run, size):
-    """The real people that DATA names -> Exam, or None for "world". Of PKU-Reid, the development half: the other is for
-    reporting, and stands in recorded tables only."""
-    if run.source == "world":
-        return None
-    name, _, path = run.data.partition(":")
-    return datasets.read(name, path, size, half="development" if name == "pku-reid" else "all").exam
+# ---- the number
 
 
-def drawn_exam(people, pictures, size, seed=0, device="cpu"):
-    """One drawn validation place in PKU-Reid's form: two cameras, the first searched in the second -> Exam."""
-    data = world.make_exam(
-        [("validation", 0)], people, 2, pictures, size, seed, device=device
-    ).both()
-    return Exam(data[data.cameras == 0], data[data.cameras == 1], "drawn, two cameras")
+def final_numbers(models: Recorded, half: str = "report"):
+    """Rank-1 on a half of PKU-Reid: published networks, and ours with its interval over people ->
+    figure.
+
+    Args:
+        models: 11_models.
+        half: "report" or "development".
+    """
+    rows = _published(half) | _ours(models, half)
+    names = sorted(rows, key=lambda name: rows[name][0].mean, reverse=True)  # the best on top
+    figure, axes = make_figure(size=(8, 0.55 * len(names) + 1.1))
+    for y, name in enumerate(reversed(names)):
+        for score, (_, look, filled, side) in zip(rows[name], WAYS):
+            if score is None:
+                continue
+            dot(axes, score, y + 0.12 * side, look, filled=filled, markersize=7)
+            text = f"{score.mean:.0f}"
+            axes.text(score.mean, y + 0.36 * side, text, ha="center", va="center", fontsize=8)
+    for words, look, filled, _ in WAYS:
+        keywords = look.keywords(filled) | {"linestyle": "none"}
+        axes.plot([], [], **keywords, markersize=7, label=words)
+    name_rows(axes, names, xlim=(-2, 100), xlabel=f"rank-1 on PKU-Reid, {half} half (%)")
+    axes.legend(fontsize=8, loc="lower right")
+    return figure
 
 
-def style(pictures):
-    """uint8 (N, 3, H, W) -> (N, 6), 0 to 1: mean and deviation of red, green, blue over each picture."""
-    flat = pictures.float().flatten(2) / 255
-    return torch.cat([flat.mean(2), flat.std(2)], 1)
+def _published(half):
+    """{name: (as trained, per camera)}; None where it was not measured."""
+    rows = {}
+    for name, values in results.PUBLISHED.items():
+        scores = []
+        for key in (half, f"{half}_camera"):
+            measured = values.get(key)
+            scores.append(Estimate(measured[0], None, None, 1) if measured else None)
+        rows[name] = scores
+    return rows
 
 
-def outline(pictures, cameras):
-    """Where pictures of one camera differ from each other: uint8 (N, 3, H, W) -> (H, W) deviation in grey levels. Dark
-    where a background stays as it is; people differ, so that their common outline shows, and nobody in particular."""
-    grey = pictures.float().mean(1)
-    return torch.stack([grey[cameras == camera].std(0) for camera in cameras.unique()]).mean(0)
+def _ours(models, half):
+    """{name: (as trained, per camera)}, the intervals being those over other people."""
+    rows = {}
+    for model in dict.fromkeys(row["model"] for row in models.rows):
+        runs = models.where(model=model)
+        columns = (f"pku_{half}_rank1", f"pku_{half}_camera_rank1")
+        rows[OURS[model]] = [results.over_people(runs, column) for column in columns]
+    return rows
 
 
-def scaled_per_camera(values, cameras):
-    """(N, D) with each camera's mean taken away and divided by its deviation."""
-    made = torch.empty_like(values)
-    for camera in cameras.unique():
-        here = cameras == camera
-        made[here] = (values[here] - values[here].mean(0)) / values[here].std(0)
-    return made
+# ---- two worlds
 
 
-def same_camera(features, ids, cameras):
-    """How often the nearest stranger stands in the same camera, and how often by chance, in %. Features (N, D)."""
-    stranger, same = ids[:, None] != ids[None], cameras[:, None] == cameras[None]  # (N, N)
-    nearest = torch.cdist(features, features).masked_fill(~stranger, torch.inf).argmin(1)
-    chance = ((same & stranger).sum(1) / stranger.sum(1)).mean()
-    return 100 * (cameras[nearest] == cameras).float().mean().item(), 100 * chance.item()
+def outlines(deviations: Mapping[str, Tensor]):
+    """Maps of deviation side by side -> figure.
+
+    Args:
+        deviations: {title: (H, W) grey levels}, two of them.
+    """
+    figure, row = make_figure(1, 2, size=(5, 4))
+    for axes, (title, deviation) in zip(row, deviations.items()):
+        shown = axes.imshow(deviation, vmin=0, vmax=80)
+        axes.set(title=title, xticks=[], yticks=[])
+    figure.colorbar(shown, ax=row, label="deviation (grey levels)")
+    return figure
 
 
-def camera_told(features, ids, cameras):
-    """How often the nearest camera mean is that of the picture's own camera, in %. Means are taken over half of the
-    people, the question is asked of the other half."""
-    learn, kinds = torch.isin(ids, ids.unique()[::2]), cameras.unique()
-    means = torch.stack(
-        [features[learn & (cameras == camera)].mean(0) for camera in kinds]
-    )  # (cameras, D)
-    told = kinds[torch.cdist(features[~learn], means).argmin(1)]
-    return 100 * (told == cameras[~learn]).float().mean().item()
+def colour_clouds(clouds: Mapping[str, tuple[Tensor, Tensor, Tensor]]):
+    """Red minus blue against brightness, a marker for each camera, and what the nearest stranger
+    tells -> figure.
+
+    Args:
+        clouds: {title: (styles (N, 6), ids (N,), cameras (N,))}, three of them.
+    """
+    figure, row = make_figure(1, 3, size=(9, 3.3))
+    for axes, (title, (values, ids, cameras)) in zip(row, clouds.items()):
+        for camera, marker in enumerate(CAMERA_MARKERS):
+            red, green, blue = values[cameras == camera, :3].T  # mean of each colour, per picture
+            label = f"camera {camera + 1}"
+            brightness = (red + green + blue) / 3
+            axes.scatter(red - blue, brightness, s=9, marker=marker, alpha=0.5, label=label)
+        share, chance = experiments.same_camera(values / values.std(0), ids, cameras)
+        probe = f"nearest stranger in same\ncamera: {share:.0f} % (chance {chance:.0f})"
+        axes.set(title=f"{title}\n{probe}", xlabel="red minus blue", ylabel="brightness")
+    row[0].legend(fontsize=7)
+    return figure
 
 
-def first_in_second(features, ids, cameras):
-    """Metrics of camera 0's pictures searched among those of camera 1."""
-    query, gallery = (
-        [part[cameras == camera] for part in (features, ids, cameras)] for camera in (0, 1)
-    )
-    return retrieval.evaluate(*query, *gallery)
+def scores_of_norms(norm: Mapping[str, Recorded]):
+    """Dots of mAP with t intervals, for each norm in three exams -> figure.
+
+    Args:
+        norm: {name: rows of the study}.
+    """
+    figure, axes = make_figure(size=(7, 3.4))
+    for index, (exam, (words, look)) in enumerate(EXAMS.items()):
+        for y, cell in enumerate(reversed(norm.values())):
+            score = cell.estimate(f"{exam}_map")
+            label = None if y else words  # once in the legend
+            dot(axes, score, y + 0.2 * (1 - index), look, label=label)
+    name_rows(axes, list(norm), xlabel="mAP (%)", xlim=(0, None))
+    axes.legend(fontsize=8)
+    return figure
 
 
-def recorded_features():
-    """{name: tensor} recorded on the development half (592 pictures): "bn", "bn_camera", "bin", "bin_camera" (592, 256),
-    the features of two networks on their strongest axes; "ids", "cameras" (592,); "style_pku" (592, 6); "outline"."""
-    found = {}
-    for name in ("11_features", "11_outline"):
-        path = files.results_dir() / f"{name}.safetensors"
-        store.check_file(path, **store.hashes(path)[path.name])
-        found |= safetensors.torch.load_file(path)
-    return {
-        name: value.float() if value.is_floating_point() else value for name, value in found.items()
-    }
+# ---- features
+
+
+def feature_planes(recorded: Mapping[str, Tensor]):
+    """The real features on two principal axes: BN above, BIN below, plain left, per camera right ->
+    figure.
+
+    Args:
+        recorded: see `results.recorded_features`.
+    """
+    ids = recorded["ids"]
+    cameras = recorded["cameras"]
+    figure, square = make_figure(2, 2, size=(7.2, 5.6))
+    for axes, name in zip(square.flat, ("bn", "bn_camera", "bin", "bin_camera")):
+        features = recorded[name]
+        plane = _on_two_axes(features)
+        _draw_crowd(axes, plane, ids, cameras)
+        _draw_four_people(axes, plane, ids, cameras)
+        norm, _, per_camera = name.partition("_")
+        way = "statistics per camera" if per_camera else "as trained"
+        same, _ = experiments.same_camera(features, ids, cameras)
+        mean_ap = 100 * experiments.first_in_second(features, ids, cameras).map
+        probes = f"stranger in same camera {same:.0f} %, mAP {mean_ap:.0f} %"
+        axes.set_title(f"{norm.upper()}, {way}\n{probes}", fontsize=9)
+        axes.set(xticklabels=[], yticklabels=[], xlabel="first axis", ylabel="second axis")
+    square[0, 0].legend(fontsize=7)
+    return figure
+
+
+def _on_two_axes(features):
+    """(N, D) -> (N, 2): along the two directions in which the features spread most."""
+    centred = features - features.mean(0)
+    directions = torch.linalg.svd(centred, full_matrices=False).Vh
+    return centred @ directions[:2].T
+
+
+def _draw_crowd(axes, plane, ids, cameras):
+    """A third of the people, so that dots stay apart, in grey."""
+    crowd = torch.isin(ids, ids.unique()[::3])
+    for camera, marker in enumerate(CAMERA_MARKERS):
+        x, y = plane[crowd & (cameras == camera)].T
+        label = f"camera {camera + 1}"
+        axes.scatter(x, y, s=9, marker=marker, color=CAMERA_GREYS[camera], label=label)
+
+
+def _draw_four_people(axes, plane, ids, cameras):
+    """People A to D: a line from the mean in camera 1 to the mean in camera 2, a letter at both
+    ends.
+    """
+    four = ids.unique()[1::10].tolist()
+    for index, person in enumerate(four):
+        ends = []
+        for camera, marker in enumerate(CAMERA_MARKERS):
+            dots = plane[(cameras == camera) & (ids == person)]  # (n, 2)
+            axes.scatter(*dots.T, s=22, marker=marker, color=f"C{index}")
+            ends.append(dots.mean(0))
+        x, y = torch.stack(ends).T  # (2,) each
+        axes.plot(x, y, color="black", linewidth=1.2, linestyle="-", marker="none")
+        box = {"boxstyle": "round,pad=0.1", "facecolor": "white"}
+        for end in ends:
+            axes.text(*end, "ABCD"[index], fontsize=7, bbox=box)
 
 
 # ---- the study
 
 
-def usual(table):
-    """Recorded rows of the usual recipe."""
-    return Recorded(table.name, [row for row in table.rows if row["knob"] == "usual"])
+def study_rows(table: Recorded):
+    """Every value of every knob, by family: the change of mAP against the usual recipe, real left,
+    drawn right -> figure.
+
+    Args:
+        table: 11_study.
+    """
+    real = _estimates(results.changes(table, "pku_development_map"))
+    drawn = _estimates(results.changes(table, "validation_map"))
+    rows = _rows_by_family(real)
+    figure, (left, right) = make_figure(1, 2, size=(8.6, 0.22 * len(rows) + 1.1), sharey=True)
+    _draw_changes(left, rows, real, EXAMS["pku_development"][1])
+    _draw_changes(right, rows, drawn, EXAMS["validation"][1])
+    left.set(title="real people")
+    right.set(title="drawn people")
+    labels = [row.upper() if isinstance(row, str) else f"{row[0]}: {row[1]}" for row in rows]
+    left.set_yticks(range(len(rows)), labels, fontsize=7.5)
+    return figure
 
 
-def groups(table):
-    """{knob: {value: Recorded}} in the study's order. The usual recipe stands in every group, under its value there."""
-    rows, made = {}, {}
-    for row in table.rows:
-        rows.setdefault((row["knob"], row["value"]), []).append(row)
-    for knob, values in study.STUDY.items():
-        if any((knob, value) in rows for value in values):
-            cells = {
-                value: rows.get((knob, value) if changes else ("usual", ""))
-                for value, changes in values.items()
-            }
-            made[knob] = {
-                value: Recorded(table.name, cell) for value, cell in cells.items() if cell
-            }
-    return made
+def _estimates(changes):
+    return {key: stats.estimate(differences) for key, differences in changes.items()}
 
 
-def changes(table, column):
-    """{(knob, value): differences to the usual recipe, seed by seed} of a column, for every value that is not usual."""
-
-    def by_seed(recorded):
-        return {
-            row["SEED"]: float(row[column]) for row in recorded.rows if row.get(column, "") != ""
-        }
-
-    before = by_seed(usual(table))
-    found = {
-        (knob, value): by_seed(cell)
-        for knob, cells in groups(table).items()
-        for value, cell in cells.items()
-        if study.STUDY[knob][value]
-    }
-    found = {
-        key: [value - before[seed] for seed, value in cell.items() if seed in before]
-        for key, cell in found.items()
-    }
-    return {key: differences for key, differences in found.items() if differences}
-
-
-def agreement(table, column="map"):
-    """Rank correlation (Spearman) between what a change does to drawn and to real people: 1 same order, 0 none."""
-    real, drawn_ones = (
-        changes(table, f"{exam}_{column}") for exam in ("pku_development", "validation")
-    )
-    both = torch.tensor(
-        [[mean(side[key]) for key in real if key in drawn_ones] for side in (real, drawn_ones)]
-    )
-    return torch.corrcoef(both.argsort(1).argsort(1).float())[0, 1].item()
-
-
-def surely(differences):
-    """Whether the t interval over seeds leaves out 0."""
-    low, high = t_interval(differences)
-    return low is not None and (low > 0 or high < 0)
-
-
-# ---- pictures
-
-
-def number_picture(models, half="report"):
-    """Rank-1 on a half of PKU-Reid: published networks, and ours with its interval over people -> figure."""
-    from matplotlib import pyplot
-
-    rows = [
-        (
-            name,
-            *(
-                (values[key][0], None, None) if key in values else None
-                for key in (half, f"{half}_camera")
-            ),
-        )
-        for name, values in PUBLISHED.items()
-    ]
-    for name in dict.fromkeys(row["model"] for row in models.rows):
-        own = Recorded(models.name, [row for row in models.rows if row["model"] == name])
-        columns = f"pku_{half}_rank1", f"pku_{half}_camera_rank1"
-        points = (
-            [own.mean(f"{one}{end}") for end in ("", "_low", "_high")] for one in columns
-        )  # with other people
-        rows.append((OURS[name], *points))
-    rows.sort(key=lambda row: row[1][0])
-    fig, ax = pyplot.subplots(figsize=(8, 0.55 * len(rows) + 1.1))
-    looks = [
-        ("o", "C0", "C0", "as trained"),
-        ("s", "C1", "white", "statistics per camera (transductive)"),
-    ]
-    for y, (_, *points) in enumerate(rows):
-        for point, (marker, colour, face, _), side in zip(
-            points, looks, (1, -1)
-        ):  # above and below the line
-            if point is not None:
-                whiskers(
-                    ax,
-                    point,
-                    y + 0.12 * side,
-                    marker=marker,
-                    color=colour,
-                    markerfacecolor=face,
-                    markersize=7,
-                )
-                ax.text(
-                    point[0],
-                    y + 0.36 * side,
-                    f"{point[0]:.0f}",
-                    ha="center",
-                    va="center",
-                    fontsize=8,
-                )
-    for marker, colour, face, label in looks:
-        ax.plot(
-            [],
-            [],
-            marker=marker,
-            color=colour,
-            markerfacecolor=face,
-            markersize=7,
-            linestyle="none",
-            label=label,
-        )
-    ax.set(
-        yticks=range(len(rows)),
-        yticklabels=[row[0] for row in rows],
-        xlim=(-2, 100),
-        ylim=(-0.6, len(rows) - 0.4),
-        xlabel=f"rank-1 on PKU-Reid, {half} half (%)",
-    )
-    ax.legend(fontsize=8, loc="lower right")
-    return fig
-
-
-def whiskers(ax, point, y, **looks):
-    """A dot at height y with its interval. point: mean, low, high; low None for no interval."""
-    middle, low, high = point
-    ends = None if low is None else [[middle - low], [high - middle]]
-    ax.errorbar(middle, y, xerr=ends, linestyle="none", **{"capsize": 3, **looks})
-
-
-def feature_picture(found):
-    """The real features on two principal axes: BN above, BIN below, plain left, per camera right -> figure."""
-    from matplotlib import pyplot
-
-    ids, cameras = found["ids"], found["cameras"]
-    crowd = torch.isin(ids, ids.unique()[::3])  # a third, so that dots stay apart
-    fig, axes = pyplot.subplots(2, 2, figsize=(7.2, 5.6))
-    for ax, name in zip(axes.flat, ("bn", "bn_camera", "bin", "bin_camera")):
-        values, centred = found[name], found[name] - found[name].mean(0)
-        plane = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T  # (N, 2)
-        for camera, marker in ((0, "o"), (1, "^")):
-            ax.scatter(
-                *plane[crowd & (cameras == camera)].T,
-                s=9,
-                marker=marker,
-                color=("0.82", "0.5")[camera],
-                label=f"camera {camera + 1}",
-            )
-        for index, person in enumerate(ids.unique()[1::10].tolist()):  # four people, A to D
-            sides = [plane[(cameras == camera) & (ids == person)] for camera in (0, 1)]
-            for side, marker in zip(sides, "o^"):
-                ax.scatter(*side.T, s=22, marker=marker, color=f"C{index}")
-            ends = torch.stack([side.mean(0) for side in sides])  # (2, 2)
-            ax.plot(*ends.T, color="black", linewidth=1.2, linestyle="-", marker="none")
-            for end in ends:
-                ax.text(
-                    *end,
-                    "ABCD"[index],
-                    fontsize=7,
-                    bbox={"boxstyle": "round,pad=0.1", "facecolor": "white"},
-                )
-        title = name.partition("_")[0].upper() + (
-            ", statistics per camera" if "_" in name else ", as trained"
-        )
-        same, score = (
-            same_camera(values, ids, cameras)[0],
-            first_in_second(values, ids, cameras).map,
-        )
-        ax.set_title(
-            f"{title}\nstranger in same camera {same:.0f} %, mAP {100 * score:.0f} %", fontsize=9
-        )
-        ax.set(xticklabels=[], yticklabels=[], xlabel="first axis", ylabel="second axis")
-    axes[0, 0].legend(fontsize=7)
-    return fig
-
-
-def study_picture(table):
-    """Every value of every knob, by family: the change of mAP against the usual recipe, real left, drawn right -> figure."""
-    from matplotlib import pyplot
-
-    sides = [
-        ("real people", changes(table, "pku_development_map"), "s", "C1"),
-        ("drawn people", changes(table, "validation_map"), "o", "C0"),
-    ]
-    order = sorted(sides[0][1], key=lambda key: mean(sides[0][1][key]))  # best last: drawn on top
-    rows = []  # (knob, value), or the name of the family above them
+def _rows_by_family(real):
+    """From the lowest row upwards: the (knob, value) of a family, best last, then its name."""
+    by_change = sorted(real, key=lambda key: real[key].mean)
+    rows = []
     for family, knobs in reversed(study.FAMILIES.items()):
-        rows += [*(key for key in order if key[0] in knobs), family]
-    fig, axes = pyplot.subplots(1, 2, figsize=(8.6, 0.22 * len(rows) + 1.1), sharey=True)
-    for ax, (title, found, marker, colour) in zip(axes, sides):
-        for y, key in enumerate(rows):
-            if key in study.FAMILIES:
-                ax.axhspan(y - 0.5, y + 0.5, color="0.92")
-            elif key in found:
-                shade, face = (colour, colour) if surely(found[key]) else ("0.65", "white")
-                whiskers(
-                    ax,
-                    (mean(found[key]), *t_interval(found[key])),
-                    y,
-                    marker=marker,
-                    markersize=5,
-                    color=shade,
-                    markerfacecolor=face,
-                    capsize=2,
-                    linewidth=1.1,
-                )
-        ax.axvline(0, color="black", linewidth=0.8)
-        ax.set(title=title, xlabel="change of mAP (points)", ylim=(-0.6, len(rows) - 0.4))
-    labels = [key.upper() if key in study.FAMILIES else f"{key[0]}: {key[1]}" for key in rows]
-    axes[0].set_yticks(range(len(rows)), labels, fontsize=7.5)
-    return fig
+        rows += [(knob, value) for knob, value in by_change if knob in knobs]
+        rows.append(family)
+    return rows
 
 
-def knob_explorer(table):
-    """One knob of the recorded study: what each value scores on drawn and real people -> (draw, controls)."""
-    found = groups(table)
-
-    def ends(cell, column, interval):
-        """(mean, whisker downwards, whisker upwards)"""
-        middle, (low, high) = cell.mean(column), cell.interval(column)
-        if interval == "people":
-            low, high = cell.mean(f"{column}_low"), cell.mean(f"{column}_high")
-        return (middle, 0, 0) if low is None else (middle, middle - low, high - middle)
-
-    def draw(state, artists=None):
-        artists = {} if artists is None else artists
-        if "fig" not in artists:
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
-
-            artists["fig"] = Figure(figsize=(6, 3.4), dpi=90)
-            FigureCanvasAgg(artists["fig"])
-            artists["ax"] = artists["fig"].add_subplot()
-        ax, cells, words = artists["ax"], found[state["knob"]], []
-        ax.clear()
-        for index, (exam, (label, marker)) in enumerate(EXAMS.items()):
-            column = f"{exam}_{'map' if state['score'] == 'mAP' else 'rank1'}"
-            middle, down, up = zip(
-                *(ends(cell, column, state["interval"]) for cell in cells.values())
-            )
-            ax.errorbar(
-                [x + 0.12 * (index - 1) for x in range(len(cells))],
-                middle,
-                yerr=[down, up],
-                marker=marker,
-                color=f"C{index}",
-                capsize=3,
-                linestyle="none",
-                label=label,
-            )
-            words.append(
-                f"{label}: "
-                + ", ".join(f"{value} {score:.1f}" for value, score in zip(cells, middle))
-            )
-        names = [value if study.STUDY[state["knob"]][value] else f"{value}*" for value in cells]
-        ax.set(
-            xticks=range(len(cells)),
-            xticklabels=names,
-            xlim=(-0.5, len(cells) - 0.5),
-            ylim=(0, 100),
-            xlabel=f"{state['knob']} (*: the usual recipe)",
-            ylabel=f"{state['score']} (%)",
-        )
-        ax.legend(fontsize=7, loc="upper right")
-        words.append(f"Whiskers: 95 % over {state['interval']}.")
-        return Frame(artists["fig"], f"{state['score']} in %. " + ". ".join(words))
-
-    first = next(iter(found))
-    return draw, {
-        "knob": choice(list(found), first, "knob"),
-        "score": choice(["rank-1", "mAP"], "rank-1", "score"),
-        "interval": choice(["seeds", "people"], "seeds", "whiskers over"),
-    }
+def _draw_changes(axes, rows, estimates, look):
+    """Dots with whiskers; grey and open where the interval holds 0."""
+    undecided = Look(UNDECIDED, look.marker, look.linestyle)
+    thin = {"markersize": 5, "capsize": 2, "linewidth": 1.1}
+    for y, row in enumerate(rows):
+        if isinstance(row, str):  # a family
+            axes.axhspan(y - 0.5, y + 0.5, color="0.92")
+        elif row in estimates:
+            change = estimates[row]
+            decided = change.sign != 0
+            dot(axes, change, y, look if decided else undecided, filled=decided, **thin)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set(xlabel="change of mAP (points)", ylim=(-0.6, len(rows) - 0.4))
 
 
-# ---- an album, and the recorded outline
+# ---- your own pictures
 
 
-def draw_album(folder, seed=0):
-    """Write a small album of drawn people as PNG files, "p1_c0_0.png" -> the folder."""
-    from PIL import Image
+def most_alike(folder, names: Sequence[str], rankings: Sequence[tuple[Tensor, Tensor]]):
+    """A row for each query: the pictures most alike, with name and cosine -> uint8 (H', W', 3).
 
-    data = world.sample(
-        [("demo", 0)], people=6, cameras=3, pictures=2, size=(128, 64), seed=seed, cache=False
-    )
-    for i, (person, camera) in enumerate(zip(data.ids.tolist(), data.cameras.tolist())):
-        picture = Image.fromarray(data.images[i].permute(1, 2, 0).numpy())
-        picture.save(pathlib.Path(folder) / f"p{person + 1}_c{camera}_{i % 2}.png")
-    return folder
-
-
-if __name__ == "__main__":
-    data = recipes.real_exams(recipes.PRESETS["smoke"])["pku_development"].both()
-    values = outline(data.pictures(), data.cameras).half()
-    path = files.results_dir() / "11_outline.safetensors"
-    files.write_atomic(path, safetensors.torch.save({"outline": values}))
-    store.record_hash(path)
+    Args:
+        folder: of the pictures.
+        names: of the pictures.
+        rankings: for each query, numbers of pictures (n,), the query first, and their cosines (n,).
+    """
+    pictures = []
+    labels = []
+    for numbers, cosines in rankings:
+        for number, cosine in zip(numbers.tolist(), cosines.tolist()):
+            name = names[number]
+            pictures.append(read_picture(f"{folder}/{name}", (128, 64)))
+            stem, _, _ = name.rpartition(".")
+            labels.append(f"{stem[-20:]}\n{cosine:.2f}")
+    columns = len(pictures) // len(rankings)
+    return grid(torch.stack(pictures), columns=columns, labels=labels)
