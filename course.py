@@ -11,6 +11,7 @@ notebooks   rebuild the notebooks whose sources changed (or name chapters: noteb
 tables      record every table and the drawn weights again, after the world or a method changed
             (hours); needs REIDKIT_DATA_ROOT, the folder of real data sets; then: notebooks
 check       lint, and the tests that need no notebook, no browser and no long training
+docs        build the API pages from the docstrings into build/docs/
 lint        style checks
 """
 
@@ -33,6 +34,7 @@ WINDOWS = os.name == "nt"
 PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 LOWEST = (3, 11)
 HIGHEST = (3, 13)
+API_PAGES = ROOT / "build" / "docs"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -51,6 +53,7 @@ def main(words):
         "notebooks": notebooks,
         "tables": tables,
         "check": check,
+        "docs": docs,
         "lint": lint,
     }
     if not words or words[0] in ("help", "-h", "--help"):
@@ -225,6 +228,22 @@ def lint(words):
         _call([str(PYTHON), "tests/rules.py"]),
     ]
     return max(statuses)
+
+
+def docs(words):
+    """Pages of the package's public functions, made from their docstrings by pdoc.
+
+    What one chapter alone needs, its room, has none.
+    """
+    setup()
+    # reidkit.teach fetches its names when they are first used, which pdoc would warn of; they have
+    # their pages in the modules that they come from.
+    pdoc = [str(PYTHON), "-W", "ignore:Found", "-m", "pdoc", "--docformat", "google"]
+    modules = ["reidkit", r"!reidkit\.chapters\."]
+    status = _call([*pdoc, "--output-directory", str(API_PAGES), *modules, *words])
+    if status == 0:
+        print(f"open {API_PAGES / 'index.html'}")
+    return status
 
 
 # ---- what they stand on
