@@ -231,19 +231,30 @@ def lint(words):
 
 
 def docs(words):
-    """Pages of the package's public functions, made from their docstrings by pdoc.
+    """Pages of the package's public modules, made from their docstrings by pdoc.
 
     What one chapter alone needs, its room, has none.
     """
     setup()
-    # reidkit.teach fetches its names when they are first used, which pdoc would warn of; they have
-    # their pages in the modules that they come from.
-    pdoc = [str(PYTHON), "-W", "ignore:Found", "-m", "pdoc", "--docformat", "google"]
-    modules = ["reidkit", r"!reidkit\.chapters\."]
-    status = _call([*pdoc, "--output-directory", str(API_PAGES), *modules, *words])
+    # Two warnings that are none: reidkit.teach fetches its names when they are first used (they
+    # have their pages in the modules that they come from), and a module is named twice below.
+    quiet = ["-W", "ignore:Found", "-W", "ignore:The module specification"]
+    pdoc = [str(PYTHON), *quiet, "-m", "pdoc", "--docformat", "google"]
+    # A package's __all__ hides its modules from pdoc, so that each is named here.
+    hidden = [r"!reidkit\.chapters\.", r"!.*\._"]
+    status = _call([*pdoc, "--output-directory", str(API_PAGES), *_modules(), *hidden, *words])
     if status == 0:
         print(f"open {API_PAGES / 'index.html'}")
     return status
+
+
+def _modules():
+    """Names of all modules of the package, a package's own first."""
+    names = []
+    for path in sorted((ROOT / "reidkit").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        names.append(".".join(parts).removesuffix(".__init__"))
+    return [name for name in names if not name.endswith(".__main__")]
 
 
 # ---- what they stand on

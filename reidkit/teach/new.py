@@ -13,7 +13,7 @@ import pathlib
 import re
 import string
 
-from .. import chapters, files
+from .. import files
 from . import rooms
 
 SOURCE = '''\
@@ -214,7 +214,7 @@ def new_chapter(number: str, name: str, title: str) -> list[pathlib.Path]:
         "title": title,
         "title_quoted": json.dumps(title, ensure_ascii=False),
     }
-    room = pathlib.Path(chapters.__file__).parent / name
+    room = rooms.CHAPTERS / name
     answers = files.project_root() / "tests" / "chapters" / name / "answers.py"
     texts = {
         rooms.source_folder() / f"{number}_{name}.py": SOURCE,
@@ -260,7 +260,8 @@ def main(words: list[str] | None = None) -> None:
         parser.error(str(error))
     for path in written:
         print(path.relative_to(files.project_root()).as_posix())
-    print(f"then: python course.py notebooks {asked.number}")
+    print(f"then: python course.py notebooks {asked.number} 00")
+    print("and:  python -m reidkit.teach.toc --write")
 
 
 if __name__ == "__main__":
