@@ -11,6 +11,7 @@ notebooks   rebuild the notebooks whose sources changed (or name chapters: noteb
 tables      record every table and the drawn weights again, after the world or a method changed
             (hours); needs REIDKIT_DATA_ROOT, the folder of real data sets; then: notebooks
 check       lint, and the tests that need no notebook, no browser and no long training
+docs        build the API pages from the docstrings into build/docs/
 lint        style checks
 """
 
@@ -33,6 +34,7 @@ WINDOWS = os.name == "nt"
 PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 LOWEST = (3, 11)
 HIGHEST = (3, 13)
+API_PAGES = ROOT / "build" / "docs"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -51,6 +53,7 @@ def main(words):
         "notebooks": notebooks,
         "tables": tables,
         "check": check,
+        "docs": docs,
         "lint": lint,
     }
     if not words or words[0] in ("help", "-h", "--help"):
@@ -225,6 +228,33 @@ def lint(words):
         _call([str(PYTHON), "tests/rules.py"]),
     ]
     return max(statuses)
+
+
+def docs(words):
+    """Pages of the package's public modules, made from their docstrings by pdoc.
+
+    What one chapter alone needs, its room, has none.
+    """
+    setup()
+    # Two warnings that are none: reidkit.teach fetches its names when they are first used (they
+    # have their pages in the modules that they come from), and a module is named twice below.
+    quiet = ["-W", "ignore:Found", "-W", "ignore:The module specification"]
+    pdoc = [str(PYTHON), *quiet, "-m", "pdoc", "--docformat", "google"]
+    # A package's __all__ hides its modules from pdoc, so that each is named here.
+    hidden = [r"!reidkit\.chapters\.", r"!.*\._"]
+    status = _call([*pdoc, "--output-directory", str(API_PAGES), *_modules(), *hidden, *words])
+    if status == 0:
+        print(f"open {API_PAGES / 'index.html'}")
+    return status
+
+
+def _modules():
+    """Names of all modules of the package, a package's own first."""
+    names = []
+    for path in sorted((ROOT / "reidkit").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        names.append(".".join(parts).removesuffix(".__init__"))
+    return [name for name in names if not name.endswith(".__main__")]
 
 
 # ---- what they stand on

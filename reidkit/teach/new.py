@@ -1,0 +1,268 @@
+"""A new chapter to begin with: its source, its room and the wrong answers to its exercise.
+
+    python -m reidkit.teach.new 05 ecn "ECN: neighbours without labels"
+
+writes notebooks/source/05_ecn.py, reidkit/chapters/ecn/ and tests/chapters/ecn/answers.py. They are
+a small chapter that runs and passes the tests of form; whoever writes the chapter replaces it part
+by part.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import string
+
+from .. import files
+from . import rooms
+
+SOURCE = '''\
+# ---
+# jupyter:
+#   reidkit:
+#     chapter: "$number"
+#     title: $title_quoted
+#     about: "One line for the table of chapters in the README"
+#     row: "a row of chapter 0's map"
+#     map: "what stands in\\\\nthe map's box"
+#     minutes_study: 30
+#     minutes_compute: 0.1
+#     prerequisites: ["00"]
+#     least_checks: 2
+# ---
+
+# %% [markdown] key="title" tags=["slide"]
+# # $title
+#
+# **Promise:** you will be able to say in one sentence what the reader can do afterwards.
+#
+# | | |
+# |---|---|
+# | **Study** | 30 minutes, of which the computer needs a few seconds |
+# | **You need** | chapter 0 |
+# | **Afterwards you can** | name the skill |
+
+# %% key="parameters" tags=["parameters"]
+PRESET: str = "laptop"  # smoke (seconds) | laptop (minutes) | gpu (bigger network and pictures)
+SEED: int = 0  # of everything that is drawn or trained
+DATA: str = "world"  # "world", "market1501:PATH" or "pku-reid:PATH"
+DEVICE: str = "auto"  # "auto", "cpu" or "cuda"
+THREADS: int = 2  # CPU threads; the same number gives the same digits on one machine
+
+# %% key="setup" tags=["setup", "skip"]
+from reidkit import teach, world
+from reidkit.chapters.$name import checks as check
+from reidkit.chapters.$name import figures
+
+run = teach.start("$number", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
+
+# %% [markdown] key="goal" tags=["slide"]
+# ## Where this chapter ends
+#
+# Say what the picture below will mean to the reader at the end.
+
+# %% key="goal-picture" tags=["slide"]
+people = world.sample([("train", 0)], people=2, cameras=4, pictures=1, size=(128, 64))
+teach.show(figures.goal_picture(people.images), "$number-goal")
+
+# %% key="ask-colour" tags=["prediction"]
+teach.ask("$number-colour", "Whose mean colour changes more?", ["a person's", "a camera's"])
+
+# %% [markdown] key="mean-colour" tags=["exercise"]
+# ### Exercise 1 · The mean colour of a picture
+# *3 minutes · easy.* Average each colour channel over all pixels of a picture.
+
+
+# %% key="mean-colour-stub" tags=["exercise", "stub", "check"]
+def mean_colour(images):
+    """images: (B, 3, H, W) in 0..255 -> (B, 3), the mean of each channel."""
+    ...
+
+
+check.mean_colour(mean_colour)
+
+# %% [markdown] key="mean-colour-hint1" tags=["hint"]
+# Which two of the four axes are pixels?
+
+# %% [markdown] key="mean-colour-hint2" tags=["hint"]
+# `mean` takes several axes at once.
+
+# %% [markdown] key="mean-colour-hint3" tags=["hint"]
+# `images.mean((..., ...))`
+
+
+# %% key="mean-colour-solution" tags=["solution"]
+def mean_colour(images):
+    return images.mean((2, 3))  # (B, 3, H, W) -> (B, 3)
+
+
+# %% [markdown] key="mean-colour-why" tags=["solution"]
+# Height and width are axes 2 and 3.
+
+# %% key="measured" tags=["check"]
+colours = people.images.float().mean((2, 3)).view(2, 4, 3)  # (person, camera, channel)
+between_cameras = colours.std(1).mean()
+print(f"over four cameras a person's mean colour scatters by {between_cameras:.0f} grey levels")
+
+# %% [markdown] key="verdict" tags=["slide"]
+# The cameras change a person's colour. Every section ends in one plain sentence of verdict.
+
+# %% key="claim" tags=["claim"]
+teach.claim(
+    "Cameras change the mean colour of a person",
+    measured=between_cameras.item(),
+    holds=lambda levels: levels > 1,
+    unit="grey levels",
+    run=run,
+)
+
+# %% [markdown] key="end" tags=["slide"]
+# ## What this does not show
+#
+# Say it openly.
+#
+# ## In five lines
+#
+# 1. What the reader should remember.
+#
+# ## References
+#
+# - Author. *Title.* Venue and year.
+#
+# **Next:** name the chapter that follows.
+
+# %% [markdown] key="notes" tags=["notes"]
+# *For lecturers.* 15 minutes: the picture and the claim. 45 minutes: everything.
+'''
+
+CHECKS = '''\
+"""Checks of this chapter's exercises."""
+
+import torch
+
+from ...teach.exercises import exercise, expect
+
+
+@exercise("$number-mean-colour")
+def mean_colour(answer):
+    images = torch.rand(5, 3, 4, 2, generator=torch.Generator().manual_seed(0))
+    colours = answer(images)
+    is_tensor = isinstance(colours, torch.Tensor)
+    shape = tuple(colours.shape) if is_tensor else type(colours).__name__
+    expect(shape == (5, 3), f"five pictures give the shape (5, 3), yours has {shape}")
+    expected = images.mean((2, 3))  # (5, 3, 4, 2) -> (5, 3)
+    expect(torch.allclose(colours, expected), "the shape is right, the numbers are not means")
+'''
+
+FIGURES = '''\
+"""Pictures of this chapter."""
+
+import numpy as np
+from torch import Tensor
+
+from ...teach.figures import grid
+
+
+def goal_picture(images: Tensor) -> np.ndarray:
+    """Two people, one row each, through four cameras.
+
+    Args:
+        images: uint8 (8, 3, H, W), person by person.
+    Returns:
+        uint8 (H', W', 3).
+    """
+    return grid(images, columns=4, labels=[f"camera {number + 1}" for number in range(4)] * 2)
+'''
+
+CAPTIONS = """\
+# Alt text and caption of each figure of this chapter.
+
+[goal]
+alt = "Two rows of four pictures: in each row one drawn person, seen by four cameras."
+caption = "What you see: two people, one in each row, through the four cameras of one place."
+"""
+
+ANSWERS = '''\
+"""Wrong answers to the exercises of a chapter, with a word of the verdict that each must earn."""
+
+WRONG = {
+    "$number-mean-colour": [
+        ("def f(images): return images.mean((1, 2, 3))", "(5, 3)"),
+        ("def f(images): return images.sum((2, 3))", "not means"),
+    ],
+}
+'''
+
+
+def new_chapter(number: str, name: str, title: str) -> list[pathlib.Path]:
+    """Write the files of a new chapter; nothing that exists is touched.
+
+    Args:
+        number: "05", or "05b" for a companion.
+        name: of the room, an importable name such as "ecn".
+        title: of the chapter.
+    Returns:
+        The files that were written, the source first.
+    Raises:
+        ValueError: number or name has another form, or title is empty.
+        FileExistsError: a chapter has this number, or a file is there.
+    """
+    _check(number, name, title)
+    blanks = {
+        "number": number,
+        "name": name,
+        "title": title,
+        "title_quoted": json.dumps(title, ensure_ascii=False),
+    }
+    room = rooms.CHAPTERS / name
+    answers = files.project_root() / "tests" / "chapters" / name / "answers.py"
+    texts = {
+        rooms.source_folder() / f"{number}_{name}.py": SOURCE,
+        room / "__init__.py": "",
+        room / "checks.py": CHECKS,
+        room / "figures.py": FIGURES,
+        room / "figures.toml": CAPTIONS,
+        answers: ANSWERS,
+    }
+    for path in texts:
+        if path.exists():
+            raise FileExistsError(f"{path.name} is there already; choose another number or name")
+    for path, text in texts.items():
+        files.write_atomic(path, string.Template(text).substitute(blanks))
+    return list(texts)
+
+
+def _check(number, name, title):
+    if not re.fullmatch(r"\d\d[a-z]?", number):
+        raise ValueError(f"number is {number!r}; expected two digits, or two digits and a letter")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(f"name is {name!r}; expected small letters, digits and underscores")
+    if not title.strip():
+        raise ValueError("the title is empty; expected a few words")
+    for path in rooms.source_folder().glob("[0-9]*.py"):
+        if path.stem.partition("_")[0] == number:
+            raise FileExistsError(f"{path.name} has the number {number}; choose another")
+        if path.stem.partition("_")[2] == name:
+            raise FileExistsError(f"{path.name} has the room {name}; choose another name")
+
+
+def main(words: list[str] | None = None) -> None:
+    """Run the command. What a user can mend ends in one sentence and status 2."""
+    about = __doc__.splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m reidkit.teach.new", description=about)
+    parser.add_argument("number", help='"05", or "05b" for a companion')
+    parser.add_argument("name", help='of its room, "ecn"')
+    parser.add_argument("title", help='"ECN: neighbours without labels"')
+    asked = parser.parse_args(words)
+    try:
+        written = new_chapter(asked.number, asked.name, asked.title)
+    except (ValueError, FileExistsError) as error:
+        parser.error(str(error))
+    for path in written:
+        print(path.relative_to(files.project_root()).as_posix())
+    print(f"then: python course.py notebooks {asked.number} 00")
+    print("and:  python -m reidkit.teach.toc --write")
+
+
+if __name__ == "__main__":
+    main()
