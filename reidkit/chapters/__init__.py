@@ -1,1 +1,1 @@
-"""One room per chapter: what a chapter alone needs. `reidkit.teach.rooms` tells what a room holds."""
+"""One room per chapter: what a chapter alone needs. `reidkit.teach.rooms` finds them."""
