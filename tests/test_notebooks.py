@@ -7,13 +7,14 @@ The notebooks as committed are run by nbval in the same pytest call (course.py t
 import ast
 import importlib
 import re
+import tomllib
 import types
 
 import nbformat
 import pytest
 from planted import with_stubs
 
-from reidkit.teach import build, rooms, source
+from reidkit.teach import build, execute, rooms, source
 
 CHAPTERS = source.chapters()
 MOST = {
@@ -40,7 +41,7 @@ def run(notebook, tmp_path, **parameters):
         str(given),
         str(made),
         parameters,
-        cwd=str(build.gallery_folder()),
+        cwd=str(execute.gallery_folder()),
         kernel_name="python3",
         progress_bar=False,
         execution_timeout=600,
@@ -151,13 +152,38 @@ def look_up(module, name):
             return None
 
 
+def shown_figures(chapter):
+    """Names of the figures that a chapter shows: "02-shares" of teach.show(..., "02-shares")."""
+    calls = [node for node in ast.walk(code(chapter)) if isinstance(node, ast.Call)]
+    names = set()
+    for call in calls:
+        if isinstance(call.func, ast.Attribute) and call.func.attr in ("show", "explore"):
+            words = [word.value for word in call.args if isinstance(word, ast.Constant)]
+            names.update(word for word in words if isinstance(word, str))
+    return names
+
+
+@every_chapter
+def test_every_figure_has_its_words_and_all_words_a_figure(chapter):
+    """They stand in the room's figures.toml; none is missing, none is left over."""
+    prefix = f"{chapter.number}-"
+    names = {
+        name.removeprefix(prefix) for name in shown_figures(chapter) if name.startswith(prefix)
+    }
+    path = rooms.room_folder(chapter.number) / "figures.toml"
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert names and names == set(table)
+    for words in table.values():
+        assert len(words["alt"]) >= 20
+
+
 # ---- as built
 
 
 @every_chapter
 def test_the_built_notebook_is_of_these_sources(chapter):
     assert not build.stale(chapter), f"{chapter.name} is stale: run `make notebooks`"
-    notebook = nbformat.read(build.gallery_folder() / f"{chapter.name}.ipynb", as_version=4)
+    notebook = nbformat.read(execute.gallery_folder() / f"{chapter.name}.ipynb", as_version=4)
     assert [(cell.id, cell.source) for cell in notebook.cells] == [
         (cell.id, cell.source) for cell in source.notebook(chapter).cells
     ]
@@ -165,7 +191,7 @@ def test_the_built_notebook_is_of_these_sources(chapter):
 
 @every_chapter
 def test_the_built_notebook_is_clean(chapter):
-    path = build.gallery_folder() / f"{chapter.name}.ipynb"
+    path = execute.gallery_folder() / f"{chapter.name}.ipynb"
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     assert build.problems(notebook) == []
@@ -179,7 +205,7 @@ def test_the_built_notebook_is_clean(chapter):
 
 
 def test_every_built_notebook_has_a_source():
-    built = {path.stem for path in build.gallery_folder().glob("*.ipynb")}
+    built = {path.stem for path in execute.gallery_folder().glob("*.ipynb")}
     assert built == {chapter.name for chapter in CHAPTERS}
 
 
@@ -192,9 +218,9 @@ def test_with_the_solutions(chapter, tmp_path):
     states = verdicts(made)
     assert states == {f"{name}-stub": "well done" for name in chapter.exercises}
     assert not [
-        claim["sentence"] for _, claim in build.claims(made) if claim["state"] == "not held"
+        claim["sentence"] for _, claim in execute.claims(made) if claim["state"] == "not held"
     ]
-    assert build.widget_errors(made) == []
+    assert execute.widget_errors(made) == []
 
 
 @every_chapter

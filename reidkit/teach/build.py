@@ -27,7 +27,6 @@ from .execute import (
     execute,
     gallery_folder,
     surroundings,
-    widget_errors,  # noqa: F401  (tests look it up here)
 )
 from .parameters import Refused, declared, grid
 

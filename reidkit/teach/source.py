@@ -8,6 +8,7 @@ X-hint1..3, X-solution (code, no check), X-why.
 
 import ast
 import copy
+import csv
 import dataclasses
 import hashlib
 import pathlib
@@ -116,15 +117,23 @@ def _room(number):
 
 
 def _recorded_tables(cells, number):
-    """SHA-256 of every file of data/results that the chapter or its room names."""
+    """Names for every file of data/results that the chapter or its room names."""
     texts = [cell.source for cell in cells]
     if _room(number):
-        texts += [
-            path.read_text(encoding="utf-8") for path in rooms.room_folder(number).glob("*.py")
-        ]
+        modules = rooms.room_folder(number).glob("*.py")
+        texts += [path.read_text(encoding="utf-8") for path in modules]
     words = set(re.findall(r"\w+", "\n".join(texts)))
     paths = sorted(files.results_dir().glob("[0-9]*.*"))
-    return [f"{path.name} {files.sha256_file(path)}" for path in paths if path.stem in words]
+    return [f"{path.name} {_content_hash(path)}" for path in paths if path.stem in words]
+
+
+def _content_hash(path):
+    """Of a recorded file; a table's column of stamps does not count: it names code, not numbers."""
+    if path.suffix != ".csv":
+        return files.sha256_file(path)
+    with open(path, newline="", encoding="utf-8") as stream:
+        rows = [list(row.items()) for row in csv.DictReader(stream)]
+    return files.digest([[pair for pair in row if pair[0] != "stamp"] for row in rows])
 
 
 def _short_hash(text):
