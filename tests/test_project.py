@@ -101,7 +101,7 @@ def words_of(text, pattern):
 def test_commands_in_the_texts_exist():
     text = "\n".join(
         (ROOT / name).read_text(encoding="utf-8")
-        for name in ("README.md", "CONTRIBUTING.md", "Makefile", "course.py")
+        for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile", "course.py")
     )
     commands = set(
         re.search(
@@ -116,7 +116,7 @@ def test_commands_in_the_texts_exist():
         .split()
     )
     assert targets == commands | {"help"}
-    assert {"lab", "test", "update", "course", "lecture", "notebooks", "lint"} <= commands
+    assert {"lab", "test", "update", "course", "lecture", "notebooks", "lint", "docs"} <= commands
     spoken = words_of(text, r"`(?:make|python course\.py) ([a-z]+)") | words_of(
         text, r"(?m)^(?:make|python course\.py) ([a-z]+)"
     )
