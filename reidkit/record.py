@@ -199,6 +199,15 @@ class ReIDData:
         _, classes = torch.unique(self.ids, sorted=True, return_inverse=True)
         return replace(self, ids=classes)
 
+    def unlabelled(self) -> Self:
+        """The same pictures without identities, as of a new place: every id is -1.
+
+        What they were is the attribute `truth`, which only an oracle may look at. `fit` keeps such
+        a record whole, where it leaves single pictures of id -1 out as junk.
+        """
+        nobody = torch.full_like(self.ids, -1)
+        return replace(self, ids=nobody, attributes={**self.attributes, "truth": self.ids})
+
     def fingerprint(self) -> str:
         """Short hex of everything that a training run could depend on.
 

@@ -3,7 +3,7 @@ kill: python tests/contract_case.py NAME FILE."""
 
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -15,14 +15,8 @@ from reidkit.training import MAIN, Plan, fit
 STEPS = 40
 
 
-def unlabelled(data):
-    """The same pictures without identities; oracles find them in the attribute `truth`."""
-    nobody = torch.full_like(data.ids, -1)
-    return replace(data, ids=nobody, attributes={**data.attributes, "truth": data.ids})
-
-
 def source_and_target():
-    return {"source": people(), "target": unlabelled(people(6, 5, masks=False))}
+    return {"source": people(), "target": people(6, 5, masks=False).unlabelled()}
 
 
 # ---- a GAN: two networks, two optimizers, two batches of one record

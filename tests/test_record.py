@@ -72,6 +72,15 @@ def test_relabelled_is_sorted_and_numbers_leave_junk_out():
     assert data.numbers() == {"pictures": 6, "ids": 3, "cameras": 2, "domains": 1}
 
 
+def test_unlabelled_keeps_the_truth_for_oracles():
+    data = record()
+    blind = data.unlabelled()
+    assert blind.ids.tolist() == [-1] * 6 and len(blind) == 6
+    assert torch.equal(blind.attributes["truth"], data.ids)
+    assert torch.equal(blind.attributes["bag"], data.attributes["bag"])
+    assert "truth" not in data.attributes and torch.equal(blind.images, data.images)
+
+
 def test_fingerprint_sees_every_change():
     base = record()
     changed = [

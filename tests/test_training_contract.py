@@ -14,7 +14,7 @@ from dataclasses import replace
 import contract_case
 import pytest
 import torch
-from contract_case import source_and_target, unlabelled
+from contract_case import source_and_target
 from training_case import both, net, own_cache, people, same  # noqa: F401 a fixture
 
 from reidkit import augment, sampling
@@ -84,7 +84,7 @@ def test_an_unlabelled_record_stays_whole_and_index_counts_within_its_record():
 
 
 def test_a_single_unlabelled_record_is_trained_on():
-    batches = look_at(unlabelled(people()), fixed(index(4, 40)))[0]
+    batches = look_at(people().unlabelled(), fixed(index(4, 40)))[0]
     assert batches["train"].index.tolist() == [4, 40]
 
 
