@@ -218,7 +218,15 @@ class MetaBIN:
         return parts | self.episode(model, batches["meta"], progress)
 
     def episode(self, model, batch, progress):
-        """One inner and one outer step of the gates on a domain-balanced batch."""
+        """Steps 2 to 6 of the iteration: one inner and one outer step of the gates.
+
+        Args:
+            model: with BatchInstanceNorms.
+            batch: of all domains alike.
+            progress: share of the steps done, 0 .. 1.
+        Returns:
+            {"meta_train": loss, "meta_test": loss, "gate": mean gate}.
+        """
         labels = getattr(batch, self.domains)
         names = labels.unique()
         names = names[torch.randperm(len(names)).to(names.device)]
