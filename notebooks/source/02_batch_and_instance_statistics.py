@@ -206,7 +206,9 @@ for name, layer in layers.items():
 
 # %% key="normalise-stub" tags=["exercise", "stub", "check"]
 def normalise_over(x, axes, eps=1e-5):
-    """x: float tensor of any shape, axes: tuple of int -> the same shape, normalised over these axes."""
+    """x: float tensor of any shape, axes: tuple of int -> the same shape, normalised over these
+    axes.
+    """
     ...
 
 
@@ -224,7 +226,9 @@ check.normalise_over(normalise_over)
 
 # %% key="normalise-solution" tags=["solution"]
 def normalise_over(x, axes, eps=1e-5):
-    """x: float tensor of any shape, axes: tuple of int -> the same shape, normalised over these axes."""
+    """x: float tensor of any shape, axes: tuple of int -> the same shape, normalised over these
+    axes.
+    """
     mean = x.mean(axes, keepdim=True)
     var = x.var(axes, keepdim=True, unbiased=False)
     return (x - mean) / (var + eps).sqrt()
@@ -263,7 +267,8 @@ print(f"{p.steps} steps on {people} people; loss {loss_before:.1f} -> {loss_afte
 # %% key="ask-share" tags=["prediction"]
 teach.ask(
     "02-share",
-    "After the first convolution, its BN and ReLU, of the variance between pictures the person explains ...",
+    "After the first convolution, its BN and ReLU, of the variance between pictures the person "
+    "explains ...",
     ["next to nothing", "about a third", "almost all"],
 )
 
@@ -303,7 +308,9 @@ teach.show(figures.shares_picture(shares), "02-shares", places=len(crowds))
 
 # %% key="twins-stub" tags=["exercise", "stub", "check"]
 def gap(norm, a, b):
-    """norm: a layer, for (N, 3, H, W); a, b: (3, H, W) -> float, mean absolute difference of the normalised pictures."""
+    """norm: a layer, for (N, 3, H, W); a, b: (3, H, W) -> float, mean absolute difference of the
+    normalised pictures.
+    """
     ...
 
 
@@ -321,7 +328,9 @@ check.gap(gap)
 
 # %% key="twins-solution" tags=["solution"]
 def gap(norm, a, b):
-    """norm: a layer, for (N, 3, H, W); a, b: (3, H, W) -> float, mean absolute difference of the normalised pictures."""
+    """norm: a layer, for (N, 3, H, W); a, b: (3, H, W) -> float, mean absolute difference of the
+    normalised pictures.
+    """
     y = norm(torch.stack([a, b]))  # (2, 3, H, W)
     return (y[0] - y[1]).abs().mean().item()
 
@@ -457,7 +466,9 @@ teach.show(figures.company_picture(score), "02-company")
 
 # %% key="repair-stub" tags=["exercise", "stub", "check"]
 def features_of(model, images, batch=4):
-    """model: a module, images (N, 3, H, W) -> (N, D) features without gradients; the model is afterwards as before."""
+    """model: a module, images (N, 3, H, W) -> (N, D) features without gradients; the model is
+    afterwards as before.
+    """
     return torch.cat([model(part) for part in images.split(batch)])
 
 
@@ -475,7 +486,9 @@ check.features_of(features_of)
 
 # %% key="repair-solution" tags=["solution"]
 def features_of(model, images, batch=4):
-    """model: a module, images (N, 3, H, W) -> (N, D) features without gradients; the model is afterwards as before."""
+    """model: a module, images (N, 3, H, W) -> (N, D) features without gradients; the model is
+    afterwards as before.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     with torch.no_grad():

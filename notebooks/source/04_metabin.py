@@ -132,7 +132,8 @@ print(f"gradient of the gate: {grad:.3f}, by the formula {by_hand:.3f}")
 # %% key="ask-slide" tags=["prediction"]
 teach.ask(
     "04-slide",
-    "BIN's gates start at 1 and follow the training losses downhill, on the training places only. Where do they end?",
+    "BIN's gates start at 1 and follow the training losses downhill, on the training places only. "
+    "Where do they end?",
     [
         "at 1: remembered style fits the training places best",
         "some way down",
@@ -199,7 +200,9 @@ print(
 
 # %% key="scatter-stub" tags=["exercise", "stub", "check"]
 def scatter(features, domains):
-    """features: (B, D), domains: (B,) int64 -> scalar tensor: mean over places of the mean cosine to the place's centre."""
+    """features: (B, D), domains: (B,) int64 -> scalar tensor: mean over places of the mean cosine
+    to the place's centre.
+    """
     ...
 
 
@@ -217,7 +220,9 @@ check.scatter(scatter)
 
 # %% key="scatter-solution" tags=["solution"]
 def scatter(features, domains):
-    """features: (B, D), domains: (B,) int64 -> scalar tensor: mean over places of the mean cosine to the place's centre."""
+    """features: (B, D), domains: (B,) int64 -> scalar tensor: mean over places of the mean cosine
+    to the place's centre.
+    """
     unit = torch.nn.functional.normalize(features, dim=1)  # (B, D)
     means = []
     for domain in domains.unique():
@@ -235,7 +240,9 @@ def scatter(features, domains):
 
 # %% key="shuffle-stub" tags=["exercise", "stub", "check"]
 def shuffle(distance, ids, domains):
-    """distance: (B, B), ids, domains: (B,) int64 -> (B,): softplus(d(f, f+) - d(f, f-)) of every picture."""
+    """distance: (B, B), ids, domains: (B,) int64 -> (B,): softplus(d(f, f+) - d(f, f-)) of every
+    picture.
+    """
     home = domains[:, None] == domains[None]  # (B, B) the same place
     stranger = ids[:, None] != ids[None]  # (B, B) another person
     far = distance.masked_fill(home, 0).amax(1)  # (B,) to f+
@@ -257,7 +264,9 @@ check.shuffle(shuffle)
 
 # %% key="shuffle-solution" tags=["solution"]
 def shuffle(distance, ids, domains):
-    """distance: (B, B), ids, domains: (B,) int64 -> (B,): softplus(d(f, f+) - d(f, f-)) of every picture."""
+    """distance: (B, B), ids, domains: (B,) int64 -> (B,): softplus(d(f, f+) - d(f, f-)) of every
+    picture.
+    """
     home = domains[:, None] == domains[None]  # (B, B) the same place
     stranger = home & (ids[:, None] != ids[None])  # (B, B) another person of the same place
     far = distance.masked_fill(home, 0).amax(1)  # (B,) to f+
@@ -321,7 +330,9 @@ print("  trial gates inside [0, 1]:", inside, "and off 1 somewhere:", off_1)
 
 # %% key="outer-step-stub" tags=["exercise", "stub", "check"]
 def outer_step(gates, moved, loss, rate):
-    """gates, moved: (C,) here and after the trial; loss: function (C,) -> scalar, on the new places -> (C,) the gates after step 6."""
+    """gates, moved: (C,) here and after the trial; loss: function (C,) -> scalar, on the new places
+    -> (C,) the gates after step 6.
+    """
     ...
 
 
@@ -339,7 +350,9 @@ check.outer_step(outer_step)
 
 # %% key="outer-step-solution" tags=["solution"]
 def outer_step(gates, moved, loss, rate):
-    """gates, moved: (C,) here and after the trial; loss: function (C,) -> scalar, on the new places -> (C,) the gates after step 6."""
+    """gates, moved: (C,) here and after the trial; loss: function (C,) -> scalar, on the new places
+    -> (C,) the gates after step 6.
+    """
     there = moved.clone().requires_grad_()
     grad = torch.autograd.grad(loss(there), there)[0]  # (C,) at the trial gates
     return (gates - rate * grad).clamp(0, 1)

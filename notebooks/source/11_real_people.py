@@ -30,7 +30,7 @@
 # %% key="parameters" tags=["parameters"]
 PRESET: str = "laptop"  # smoke (seconds) | laptop | gpu; how many drawn people the live exam has
 SEED: int = 0  # which people are drawn
-DATA: str = "world"  # "world" (recorded numbers on real people), "pku-reid:PATH" or "market1501:PATH" (live too)
+DATA: str = "world"  # "world" (real people: recorded), "pku-reid:PATH", "market1501:PATH" (live)
 DEVICE: str = "auto"  # "auto", "cpu" or "cuda"
 THREADS: int = 2  # CPU threads; the same number gives the same digits on one machine
 FOLDER: str = ""  # a folder of your own pictures for section 6; empty: the chapter draws an album
@@ -198,7 +198,8 @@ for name, layer in layers.items():
 # %% key="ask-norms" tags=["prediction"]
 teach.ask(
     "11-norms",
-    "Statistics per camera (section 4) replace what a norm remembers. IN remembers nothing. So who gains "
+    "Statistics per camera (section 4) replace what a norm remembers. IN remembers nothing. So who "
+    "gains "
     "most by them?",
     ["BN", "BIN", "IN", "all about the same"],
 )
@@ -228,7 +229,9 @@ teach.show(figures.scores_of_norms(norm), "11-norms", seeds=len(study.seeds))
 
 # %% key="per-camera-stub" tags=["exercise", "stub", "check"]
 def per_camera(features, cameras):
-    """features: (N, D) float, cameras: (N,) int64 -> (N, D): each camera's mean taken away, every row of length 1."""
+    """features: (N, D) float, cameras: (N,) int64 -> (N, D): each camera's mean taken away, every
+    row of length 1.
+    """
     for camera in cameras.unique():
         features[cameras == camera] -= features.mean(0)
     return torch.nn.functional.normalize(features, dim=1)
@@ -248,7 +251,9 @@ check.per_camera(per_camera)
 
 # %% key="per-camera-solution" tags=["solution"]
 def per_camera(features, cameras):
-    """features: (N, D) float, cameras: (N,) int64 -> (N, D): each camera's mean taken away, every row of length 1."""
+    """features: (N, D) float, cameras: (N,) int64 -> (N, D): each camera's mean taken away, every
+    row of length 1.
+    """
     centred = features.clone()
     for camera in cameras.unique():
         here = cameras == camera  # (N,) bool
@@ -391,7 +396,9 @@ print(f"cameras in the names: {mine_cameras.unique().tolist()}")
 
 # %% key="most-alike-stub" tags=["exercise", "stub", "check"]
 def most_alike(features, query, count):
-    """features: (N, D) of any lengths, query: int -> (count,) int64, the most alike other pictures, best first."""
+    """features: (N, D) of any lengths, query: int -> (count,) int64, the most alike other pictures,
+    best first.
+    """
     ...
 
 
@@ -409,7 +416,9 @@ check.most_alike(most_alike)
 
 # %% key="most-alike-solution" tags=["solution"]
 def most_alike(features, query, count):
-    """features: (N, D) of any lengths, query: int -> (count,) int64, the most alike other pictures, best first."""
+    """features: (N, D) of any lengths, query: int -> (count,) int64, the most alike other pictures,
+    best first.
+    """
     unit = torch.nn.functional.normalize(features, dim=1)
     similarity = unit @ unit[query]  # (N,)
     similarity[query] = -torch.inf
@@ -468,14 +477,16 @@ teach.claim(
     unit="points of mAP, mildest seed",
 )
 teach.claim(
-    "For retrieval, the whitened neck beats the batch norm that the classifier trained behind, in every recorded seed",
+    "For retrieval, the whitened neck beats the batch norm that the classifier trained behind, in "
+    "every recorded seed",
     measured=-max(real_changes["neck", "batch norm"]),
     holds=lambda points: points > 0,
     unit="points of mAP, mildest seed",
 )
 last_step = [score[name, "last step only"] - score[name, "as trained"] for name in ("bn", "bin")]
 teach.claim(
-    "Taking away each camera's mean feature, the last step alone, already helps both networks of seed 0",
+    "Taking away each camera's mean feature, the last step alone, already helps both networks of "
+    "seed 0",
     measured=min(last_step),
     holds=lambda points: points > 0,
     unit="points of mAP",

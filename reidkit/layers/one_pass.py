@@ -239,9 +239,9 @@ def _standardised_sum(sum_xg, sum_g, mean, inverse_deviation):
     return torch.addcmul(sum_xg, sum_g, mean, value=-1).mul_(inverse_deviation)
 
 
-def _through_moments(sum_g, sum_zg, mean, inverse_deviation, slope, pixels):
+def _through_moments(sum_g, sum_zg, mean, inverse_deviation, branch_scale, pixels):
     """c and d (B, C, 1, 1) of the instance branch: the gradient that m and r pass on."""
-    share = slope * (-1 / pixels)  # - w / N
+    share = branch_scale * (-1 / pixels)  # - w / N
     c = (sum_zg * inverse_deviation).mul_(share)  # - w r / N sum z g
     d = (share * sum_g).addcmul_(c, mean, value=-1)  # - w / N sum g - c m
     return c, d
@@ -250,12 +250,12 @@ def _through_moments(sum_g, sum_zg, mean, inverse_deviation, slope, pixels):
 # ---- small things
 
 
-def _affine(x, slope, offset, out):
-    """x slope + offset for x (B, C, H, W), slope and offset (B, C, 1, 1), written into `out`."""
+def _affine(x, scale, offset, out):
+    """x scale + offset for x (B, C, H, W), scale and offset (B, C, 1, 1), written into `out`."""
     if x.is_cuda or x.stride(1) == 1:
-        return torch.addcmul(offset, x, slope, out=out)
-    # torch's addcmul is slow where slope and offset are constant in a row.
-    return torch.mul(x, slope, out=out).add_(offset)
+        return torch.addcmul(offset, x, scale, out=out)
+    # torch's addcmul is slow where scale and offset are constant in a row.
+    return torch.mul(x, scale, out=out).add_(offset)
 
 
 def _at_least_float32(x):
