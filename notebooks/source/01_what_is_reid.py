@@ -138,8 +138,8 @@ teach.show(figures.query_and_six(trio, six_ids, six_cameras), "01-six")
 
 # %% key="keep-stub" tags=["exercise", "stub", "check"]
 def keep(query_id, query_camera, gallery_ids, gallery_cameras):
-    """query_id, query_camera: int; gallery_ids, gallery_cameras: (G,) int64 -> (G,) bool, True
-    where the picture counts.
+    """query_id, query_camera: int; gallery_ids, gallery_cameras: (G,) int64
+    -> (G,) bool, True where the picture counts.
     """
     ...
 
@@ -158,8 +158,8 @@ check.keep(keep)
 
 # %% key="keep-solution" tags=["solution"]
 def keep(query_id, query_camera, gallery_ids, gallery_cameras):
-    """query_id, query_camera: int; gallery_ids, gallery_cameras: (G,) int64 -> (G,) bool, True
-    where the picture counts.
+    """query_id, query_camera: int; gallery_ids, gallery_cameras: (G,) int64
+    -> (G,) bool, True where the picture counts.
     """
     junk = (gallery_ids == -1) | ((gallery_ids == query_id) & (gallery_cameras == query_camera))
     return ~junk
@@ -286,7 +286,9 @@ if run.data == "world":  # strips of real people stay unshown
 
 # %% key="camera-pull"
 def camera_pull(feature, data):
-    """Is the nearest stranger of a place in the same camera? -> (N,) bool; by chance: float."""
+    """How often the nearest stranger of the same place stands in the same camera, and by chance.
+    -> (N,) bool, float.
+    """
     other_person = data.ids[:, None] != data.ids[None]
     same_place = data.domains[:, None] == data.domains[None]
     same_camera = data.cameras[:, None] == data.cameras[None]
@@ -415,8 +417,8 @@ for name, (plain, inflated) in tricks.items():
 
 # %% key="first-rank-stub" tags=["exercise", "stub", "check"]
 def first_rank(similarity, right):
-    """similarity: (K,) float, right: (K,) bool, some True -> int, the rank of the best right answer
-    (1 is the top).
+    """similarity: (K,) float, right: (K,) bool, some True
+    -> int, the rank of the best right answer (1 is the top).
     """
     best = similarity[right].max()
     return 1 + (similarity > best).sum().item()
@@ -436,8 +438,8 @@ check.first_rank(first_rank)
 
 # %% key="first-rank-solution" tags=["solution"]
 def first_rank(similarity, right):
-    """similarity: (K,) float, right: (K,) bool, some True -> int, the rank of the best right answer
-    (1 is the top).
+    """similarity: (K,) float, right: (K,) bool, some True
+    -> int, the rank of the best right answer (1 is the top).
     """
     best = similarity[right].max()
     return 1 + (similarity[~right] >= best).sum().item()
@@ -452,7 +454,6 @@ def first_rank(similarity, right):
 claim = functools.partial(teach.claim, run=run)
 in_pixels = journey.home.gallery.pictures().float().flatten(1) / 255  # (G, 3 * H * W)
 pixel_rank1 = rank1(flat, crowd, in_pixels, journey.home.gallery)
-gain = home - pixel_rank1
 claim(
     "In pixels, a stranger in the same camera is mostly closer than the same person in another "
     "camera",
@@ -463,7 +464,7 @@ claim(
 )
 claim(
     "The trained network beats raw pixels on new people at home",
-    measured=gain,
+    measured=home - pixel_rank1,
     holds=lambda gain: gain > 10,
     unit="points of rank-1",
     recorded=teach.recorded("01_chapter", "gain_over_pixels"),
@@ -510,7 +511,7 @@ teach.record(
     away_rank1=away,
     away_map=away_map,
     pixel_rank1=pixel_rank1,
-    gain_over_pixels=gain,
+    gain_over_pixels=home - pixel_rank1,
     stranger_closer=closer.item(),
     fall_rank1=fall,
     same_camera_home=pull["home"],

@@ -116,8 +116,8 @@ for P, K in [(16, 4), (4, 16), (8, 2)]:
 
 # %% key="contrastive-stub" tags=["exercise", "stub", "check"]
 def contrastive(d, same, margin=1.0):
-    """d: (n,) distances of pairs, same: (n,) bool -> (n,) loss of each pair: y d^2 + (1 - y) [m -
-    d]_+^2.
+    """d: (n,) distances of pairs, same: (n,) bool
+    -> (n,) loss of each pair: y d^2 + (1 - y) [m - d]_+^2.
     """
     return torch.where(same, d**2, (d - margin) ** 2)
 
@@ -136,8 +136,8 @@ check.contrastive(contrastive)
 
 # %% key="contrastive-solution" tags=["solution"]
 def contrastive(d, same, margin=1.0):
-    """d: (n,) distances of pairs, same: (n,) bool -> (n,) loss of each pair: y d^2 + (1 - y) [m -
-    d]_+^2.
+    """d: (n,) distances of pairs, same: (n,) bool
+    -> (n,) loss of each pair: y d^2 + (1 - y) [m - d]_+^2.
     """
     return torch.where(same, d**2, (margin - d).clamp_min(0) ** 2)
 
@@ -208,8 +208,7 @@ print(f"share of pictures from another place than one's own: {share:.2f}")
 teach.ask(
     "01b-collapse",
     "A triplet loss asks: my farthest own picture closer than my nearest stranger, by a margin. "
-    "Trained "
-    "alone, with a large learning rate, for 100 steps, it will ...",
+    "Trained alone, with a large learning rate, for 100 steps, it will ...",
     ["fall towards zero", "freeze at the margin", "grow"],
 )
 
@@ -229,8 +228,8 @@ teach.ask(
 
 # %% key="batch-hard-stub" tags=["exercise", "stub", "check"]
 def batch_hard(distance, ids):
-    """distance: (B, B), ids: (B,) -> hardest positive (B,), hardest negative (B,) distances of each
-    anchor.
+    """distance: (B, B), ids: (B,)
+    -> hardest positive (B,), hardest negative (B,) distances of each anchor.
     """
     ...
 
@@ -249,8 +248,8 @@ check.batch_hard(batch_hard)
 
 # %% key="batch-hard-solution" tags=["solution"]
 def batch_hard(distance, ids):
-    """distance: (B, B), ids: (B,) -> hardest positive (B,), hardest negative (B,) distances of each
-    anchor.
+    """distance: (B, B), ids: (B,)
+    -> hardest positive (B,), hardest negative (B,) distances of each anchor.
     """
     same = ids[:, None] == ids[None]
     return distance.masked_fill(~same, 0).amax(1), distance.masked_fill(same, float("inf")).amin(1)
