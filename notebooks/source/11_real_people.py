@@ -30,9 +30,7 @@
 # %% key="parameters" tags=["parameters"]
 PRESET: str = "laptop"  # smoke (seconds) | laptop | gpu; how many drawn people the live exam has
 SEED: int = 0  # which people are drawn
-DATA: str = (
-    "world"  # "world" (real people: recorded), "pku-reid:PATH", "market1501:PATH" (live too)
-)
+DATA: str = "world"  # "world" (real people: recorded), "pku-reid:PATH", "market1501:PATH" (live)
 DEVICE: str = "auto"  # "auto", "cpu" or "cuda"
 THREADS: int = 2  # CPU threads; the same number gives the same digits on one machine
 FOLDER: str = ""  # a folder of your own pictures for section 6; empty: the chapter draws an album
