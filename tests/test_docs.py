@@ -154,7 +154,7 @@ def test_the_exercise_of_a_new_chapter_is_checked(project, capsys):
     names = {"torch": torch}
     exec(source.read(written[0]).cell("mean-colour-solution").source, names)
     assert check(names["mean_colour"]).state == "well done"
-    wrong_answers = runpy.run_path(str(written[-1]))["WRONG"][check.key]
+    wrong_answers = runpy.run_path(str(written[-2]))["WRONG"][check.key]
     for code, word in wrong_answers:
         exec(code, names)
         assert check(names["f"]).state == "wrong"

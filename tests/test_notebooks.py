@@ -100,7 +100,12 @@ def test_a_chapter_has_its_parts(chapter):
     tagged = [tag for cell in chapter.cells for tag in source.tags(cell)]
     assert tagged.count("parameters") == 1
     assert chapter.header.get("least_exercises", 1) <= len(chapter.exercises) <= MOST["exercises"]
-    assert tagged.count("check") >= chapter.header.get("least_checks", 5)
+    compared = tagged.count("check")
+    least = chapter.header.get("least_checks", 5)
+    assert compared >= least, (
+        f"{chapter.name} has {compared} cells tagged check, needs {least}: tag more cells whose "
+        "output is the same on every machine, or set least_checks in the header"
+    )
     assert set(chapter.header["prerequisites"]) <= {other.number for other in CHAPTERS}
     assert chapter.name.startswith(f"{chapter.number}_")
 

@@ -85,10 +85,12 @@ def test_ruff_is_content(words):
 
 def test_code_of_chapters_is_100_columns_wide():
     """ruff does not look at the sources' lines, since their markdown is one line a paragraph."""
+    long = []
     for path in sorted((ROOT / "notebooks" / "source").glob("*.py")):
         lines = path.read_text(encoding="utf-8").splitlines()
-        long = [number for number, line in enumerate(lines, 1) if is_long_code(line)]
-        assert not long, f"{path.name}: lines {long}"
+        numbers = [number for number, line in enumerate(lines, 1) if is_long_code(line)]
+        long += [f"{path.name}:{number}" for number in numbers]
+    assert not long, long
 
 
 def is_long_code(line):

@@ -36,6 +36,12 @@ def test_a_header_without_a_field_is_refused(tmp_path, field):
         toc.read_entries(path.parent)
 
 
+def test_a_row_that_the_map_does_not_have_is_refused(tmp_path):
+    path = chapter_demo.write(tmp_path, COMPLETE.replace("row: the task", "row: adaption"))
+    with pytest.raises(ValueError, match="row: 'adaption'; .*adaptation"):
+        toc.read_entries(path.parent)
+
+
 def test_only_what_is_between_the_marks_is_replaced():
     text = f"before\n{toc.BEGIN}\nold\n{toc.END}\nafter\n"
     assert toc.with_table(text, "new") == f"before\n{toc.BEGIN}\nnew\n{toc.END}\nafter\n"

@@ -99,6 +99,18 @@ def test_explore_refuses_a_wrong_filmstrip(film, words):
         teach.explore(draw, CONTROLS, film, alt=ALT)
 
 
+def test_frames_of_a_film_have_one_size(monkeypatch):
+    """A montage of others is impossible; the message says which state is off."""
+    monkeypatch.setenv("REIDKIT_STATIC", "1")
+
+    def grows(state):
+        return teach.Frame(np.full((40 + 10 * state["n"], 40, 3), 9, np.uint8), "text")
+
+    controls = {"n": teach.slider(0, 3, 1, 0, "n")}
+    with pytest.raises(ValueError, match=r"state \{'n': 2\} is drawn \(60, 40\) .* one size"):
+        teach.explore(grows, controls, [{}, {"n": 2}, {"n": 3}], alt=ALT)
+
+
 @pytest.fixture
 def live(shown, monkeypatch):
     """The box of a live explore and what stands below it, each as (output, metadata)."""

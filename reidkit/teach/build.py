@@ -55,7 +55,9 @@ def problems(notebook: NotebookNode) -> list[str]:
             sentences += [f"{cell.id}: {fault}" for fault in _faults(output, local_place)]
     for key, claim in claims(notebook):
         if claim["state"] == "not held":
-            sentences.append(f"{key}: a claim does not hold: {claim.get('sentence', '')}")
+            measured = f"{claim.get('measured')} {claim.get('unit', '')}".rstrip()
+            sentence = claim.get("sentence", "")
+            sentences.append(f"{key}: a claim does not hold: {sentence} (measured: {measured})")
     return sentences
 
 

@@ -1,8 +1,8 @@
-"""A new chapter to begin with: its source, its room and the wrong answers to its exercise.
+"""A new chapter to begin with: its source, its room, and its tests.
 
     python -m reidkit.teach.new 05 ecn "ECN: neighbours without labels"
 
-writes notebooks/source/05_ecn.py, reidkit/chapters/ecn/ and tests/chapters/ecn/answers.py. They are
+writes notebooks/source/05_ecn.py, reidkit/chapters/ecn/ and tests/chapters/ecn/. They are
 a small chapter that runs and passes the tests of form; whoever writes the chapter replaces it part
 by part.
 """
@@ -23,8 +23,8 @@ SOURCE = '''\
 #     chapter: "$number"
 #     title: $title_quoted
 #     about: "One line for the table of chapters in the README"
-#     row: "a row of chapter 0's map"
-#     map: "what stands in\\\\nthe map's box"
+#     row: "the real world"
+#     map: "what stands in\\nthe map's box"
 #     minutes_study: 30
 #     minutes_compute: 0.1
 #     prerequisites: ["00"]
@@ -52,7 +52,7 @@ THREADS: int = 2  # CPU threads; the same number gives the same digits on one ma
 # %% key="setup" tags=["setup", "skip"]
 from reidkit import teach, world
 from reidkit.chapters.$name import checks as check
-from reidkit.chapters.$name import figures
+from reidkit.chapters.$name import figures, widgets
 
 run = teach.start("$number", PRESET=PRESET, SEED=SEED, DATA=DATA, DEVICE=DEVICE, THREADS=THREADS)
 
@@ -103,6 +103,11 @@ def mean_colour(images):
 colours = people.images.float().mean((2, 3)).view(2, 4, 3)  # (person, camera, channel)
 between_cameras = colours.std(1).mean()
 print(f"over four cameras a person's mean colour scatters by {between_cameras:.0f} grey levels")
+
+# %% key="camera-explorer" tags=["widget", "slide"]
+draw, controls = widgets.camera_explorer(people.images)
+film = [{}, {"camera": 1}, {"camera": 3}]
+teach.explore(draw, controls, film, "$number-cameras")
 
 # %% [markdown] key="verdict" tags=["slide"]
 # The cameras change a person's colour. Every section ends in one plain sentence of verdict.
@@ -174,12 +179,42 @@ def goal_picture(images: Tensor) -> np.ndarray:
     return grid(images, columns=4, labels=[f"camera {number + 1}" for number in range(4)] * 2)
 '''
 
+WIDGETS = '''\
+"""Draw functions of this chapter's widgets. Each returns (draw, controls) for `teach.explore`."""
+
+from torch import Tensor
+
+from ...teach.figures import grid
+from ...teach.widgets import Frame, slider
+
+
+def camera_explorer(images: Tensor):
+    """One person through one camera at a time.
+
+    Args:
+        images: uint8 (N, 3, H, W), a picture per camera.
+    Returns:
+        (draw, controls).
+    """
+
+    def draw(state, artists=None):
+        # Every frame has one size, so that the page does not jump and a film can be cut.
+        picture = grid(images[[state["camera"]]], height=256)
+        light = images[state["camera"]].float().mean()
+        return Frame(picture, f"camera {state['camera'] + 1}: mean grey level {light:.0f}")
+
+    return draw, {"camera": slider(0, 3, 1, 0, "camera")}
+'''
+
 CAPTIONS = """\
 # Alt text and caption of each figure of this chapter.
 
 [goal]
 alt = "Two rows of four pictures: in each row one drawn person, seen by four cameras."
 caption = "What you see: two people, one in each row, through the four cameras of one place."
+
+[cameras]
+alt = "One drawn person, seen by the camera that the slider chooses."
 """
 
 ANSWERS = '''\
@@ -191,6 +226,23 @@ WRONG = {
         ("def f(images): return images.sum((2, 3))", "not means"),
     ],
 }
+'''
+
+
+TESTS = '''\
+"""What the chapter promises beside its exercises: the widget answers every control."""
+
+import torch
+from widget_frames import frames
+
+from reidkit.chapters.$name import widgets
+
+
+def test_the_camera_explorer_shows_the_camera_that_was_asked_for():
+    images = torch.arange(4).view(4, 1, 1, 1).mul(60).expand(4, 3, 64, 32).to(torch.uint8)
+    images = images + torch.arange(32).to(torch.uint8)  # a picture, not one grey
+    for state, _, text in frames(*widgets.camera_explorer(images)):
+        assert f"camera {state['camera'] + 1}" in text
 '''
 
 
@@ -215,14 +267,16 @@ def new_chapter(number: str, name: str, title: str) -> list[pathlib.Path]:
         "title_quoted": json.dumps(title, ensure_ascii=False),
     }
     room = rooms.CHAPTERS / name
-    answers = files.project_root() / "tests" / "chapters" / name / "answers.py"
+    tests = files.project_root() / "tests" / "chapters" / name
     texts = {
         rooms.source_folder() / f"{number}_{name}.py": SOURCE,
         room / "__init__.py": "",
         room / "checks.py": CHECKS,
         room / "figures.py": FIGURES,
         room / "figures.toml": CAPTIONS,
-        answers: ANSWERS,
+        room / "widgets.py": WIDGETS,
+        tests / "answers.py": ANSWERS,
+        tests / f"test_{name}_chapter.py": TESTS,
     }
     for path in texts:
         if path.exists():

@@ -16,6 +16,15 @@ from .rooms import source_folder
 BEGIN = "<!-- chapters: made by `python -m reidkit.teach.toc --write` -->"
 END = "<!-- end of chapters -->"
 HEAD = "| | chapter | what it is about | minutes of study |\n|---|---|---|---|"
+# The rows of chapter 0's map, from the top.
+ROWS = (
+    "the task",
+    "normalisation",
+    "adaptation",
+    "parts",
+    "neighbours",
+    "the real world",
+)
 FIELDS = ("chapter", "title", "about", "minutes_study", "row", "map")
 
 
@@ -38,7 +47,7 @@ def read_entries(folder: pathlib.Path | None = None) -> list[Entry]:
     Args:
         folder: of the sources; without it, this course's.
     Raises:
-        ValueError: a header lacks a field; the message names file and field.
+        ValueError: a header lacks a field, or names a row that the map does not have.
     """
     paths = (folder or source_folder()).glob("[0-9]*.py")
     return [_read_entry(path) for path in sorted(paths)]
@@ -49,6 +58,9 @@ def _read_entry(path: pathlib.Path) -> Entry:
     for field in FIELDS:
         if not header.get(field):
             raise ValueError(say("header field", file=path.name, field=field))
+    if header["row"] not in ROWS:
+        known = ", ".join(ROWS)
+        raise ValueError(say("header row", file=path.name, row=header["row"], known=known))
     return Entry(
         name=path.stem,
         number=header["chapter"],

@@ -185,6 +185,8 @@ def _filmstrip(drawing, first, film, controls):
         if unknown:
             raise ValueError(say("film state", unknown=sorted(unknown), known=list(controls)))
         picture, text = drawing(first | change)
+        if frames and _shrunk(picture).shape != frames[0].shape:
+            raise ValueError(say("film size", state=change, size=picture.shape[:2]))
         frames.append(_shrunk(picture))
         labels.append(f"{describe(change or first, controls)}\n{text}")
     columns = max(1, STRIP_WIDTH // (frames[0].shape[1] + 12))
