@@ -89,7 +89,12 @@ def _mask():
 
 
 def write_atomic(path: str | os.PathLike, content: str | bytes) -> None:
-    """Write a file so that a reader, or a kill at any moment, never meets half of it."""
+    """Write a file so that a reader, or a kill at any moment, never meets half of it.
+
+    Args:
+        path: of the file; its folder is made.
+        content: text, written as UTF-8, or bytes.
+    """
     if isinstance(content, str):
         content = content.encode("utf-8")
     with atomic_path(path) as temporary:

@@ -9,6 +9,7 @@ import pathlib
 import re
 import sys
 import types
+from typing import Any
 
 import numpy
 import torch
@@ -32,7 +33,7 @@ PLAIN = (bool, int, float, str, bytes)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
-def describe(thing, seen=()):
+def describe(thing: Any, seen: tuple = ()) -> Any:
     """Anything that steers a training run as something that json can write, equal for equal
     behaviour in every process.
 

@@ -6,6 +6,7 @@ from the beginning.
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from .record import ReIDData
 
 
-def step_seed(seed, *counters) -> int:
+def step_seed(seed: Any, *counters: Any) -> int:
     """A 63-bit seed for one step of one purpose, independent of the random numbers of other steps.
 
     Args:
@@ -27,7 +28,7 @@ def step_seed(seed, *counters) -> int:
     return int.from_bytes(first_bytes, "little") >> 1
 
 
-def generator(seed, *counters, device: str | torch.device = "cpu") -> torch.Generator:
+def generator(seed: Any, *counters: Any, device: str | torch.device = "cpu") -> torch.Generator:
     """A generator that starts at `step_seed(seed, *counters)`.
 
     Args:
@@ -40,7 +41,7 @@ def generator(seed, *counters, device: str | torch.device = "cpu") -> torch.Gene
     return torch.Generator(device=device).manual_seed(step_seed(seed, *counters))
 
 
-def pk_batches(ids: Tensor, P: int, K: int, seed, start: int = 0) -> Iterator[Tensor]:
+def pk_batches(ids: Tensor, P: int, K: int, seed: Any, start: int = 0) -> Iterator[Tensor]:
     """Endless batches of P identities x K pictures, the K of an identity in a row.
 
     One pass shows each identity at most once (as in open-reid, the C mod P left over sit out), in
@@ -93,7 +94,7 @@ def _passes(pictures, labels, counts, P, K, seed, start):
 
 
 def domain_balanced_batches(
-    ids: Tensor, domains: Tensor, P: int, K: int, seed, start: int = 0
+    ids: Tensor, domains: Tensor, P: int, K: int, seed: Any, start: int = 0
 ) -> Iterator[Tensor]:
     """P x K batches split evenly over the D domains (MetaBIN, DualNorm), domain after domain.
 
@@ -128,7 +129,9 @@ def domain_balanced_batches(
     return (torch.cat(parts) for parts in zip(*streams))
 
 
-def by_identity(data: ReIDData, people: int, pictures: int, seed, start: int) -> Iterator[Tensor]:
+def by_identity(
+    data: ReIDData, people: int, pictures: int, seed: Any, start: int
+) -> Iterator[Tensor]:
     """`fit`'s usual sampler: P x K over all identities of a record.
 
     Args:
@@ -143,7 +146,9 @@ def by_identity(data: ReIDData, people: int, pictures: int, seed, start: int) ->
     return pk_batches(data.ids, people, pictures, seed, start)
 
 
-def by_domain(data: ReIDData, people: int, pictures: int, seed, start: int) -> Iterator[Tensor]:
+def by_domain(
+    data: ReIDData, people: int, pictures: int, seed: Any, start: int
+) -> Iterator[Tensor]:
     """`fit`'s sampler for many domains: each has the same share of every batch.
 
     Args:

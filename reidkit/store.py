@@ -9,6 +9,7 @@ hashes.json beside it, too, with its size and SHA-256.
 import json
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -17,7 +18,7 @@ import torch
 from .files import atomic_path, digest, sha256_file, write_atomic
 
 
-def save(path: pathlib.Path, tensors: Mapping[str, torch.Tensor], notes) -> None:
+def save(path: pathlib.Path, tensors: Mapping[str, torch.Tensor], notes: Any) -> None:
     """Write tensors and notes as one file, whole or not at all.
 
     Args:

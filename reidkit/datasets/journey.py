@@ -4,6 +4,7 @@ A journey has people to train on, an exam at home and an exam away.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -50,7 +51,9 @@ def parse(spec: str) -> tuple[str, str | None]:
     raise ValueError(f"DATA is {spec!r}; expected {FORMS}, PATH being the folder of your copy")
 
 
-def load_journey(spec: str, preset, seed: int = 0, device: str | torch.device = "cpu") -> Journey:
+def load_journey(
+    spec: str, preset: Any, seed: int = 0, device: str | torch.device = "cpu"
+) -> Journey:
     """The data of a chapter, all pictures of preset.size and in memory.
 
     "world": train and home are drawn in training places, away in unseen ones. "market1501:PATH":

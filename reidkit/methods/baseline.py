@@ -3,9 +3,11 @@ triplet loss.
 """
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .. import losses
 from ..augment import MEAN, STD, normalize
@@ -59,7 +61,7 @@ class Baseline(nn.Module):
         head = CosineClassifier if cosine else Classifier
         self.classifier = head(width, classes)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Output:
         images = normalize(images, self.mean, self.std)
         maps = self.trunk.maps(images, self.levels) if self.levels else [self.trunk(images)]
         pooled = [self.pool(one) for one in maps]
@@ -72,12 +74,12 @@ class Baseline(nn.Module):
 
 def make(
     classes: int,
-    trunk="tiny",
+    trunk: str | nn.Module = "tiny",
     norm: str = "bn",
-    stages=STAGES,
+    stages: Sequence[str] = STAGES,
     gate: float = 0.5,
     stripes: int = 0,
-    levels=None,
+    levels: Sequence[str] | None = None,
 ) -> Baseline:
     """A Baseline from words and numbers, as a recipe or a file of weights names it.
 
@@ -105,7 +107,9 @@ def make(
     return Baseline(classes, body, pool, levels=levels)
 
 
-def baseline_losses(output, batch, smoothing: float = 0.1, margin: float = 0.3) -> dict:
+def baseline_losses(
+    output: Output, batch: Any, smoothing: float = 0.1, margin: float = 0.3
+) -> dict:
     """Smoothed cross-entropy behind the neck, batch-hard triplet before it.
 
     Args:

@@ -9,14 +9,16 @@ places, on losses that push them to too little and too much style, and are then 
 well they do on the others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from .. import losses, sampling
+from ..layers.heads import Output
 from ..layers.norms import BatchInstanceNorm, gates
 from ..layers.statistics import held_statistics
 from ..training.plan import MAIN, TRAIN
@@ -24,7 +26,7 @@ from .baseline import Baseline, baseline_losses
 from .baseline import make as make_baseline
 
 
-def make(classes: int, **options) -> Baseline:
+def make(classes: int, **options: Any) -> Baseline:
     """A network with a gate in the place of every batch norm, the gates at 1 as in the paper.
 
     Args:
@@ -80,7 +82,9 @@ def shuffle_loss(features: Tensor, ids: Tensor, domains: Tensor) -> Tensor:
     return torch.where(valid, torch.nn.functional.softplus(gap), 0 * gap)
 
 
-def episode_losses(names, output, ids: Tensor, domains: Tensor, margin: float = 0.3) -> dict:
+def episode_losses(
+    names: Sequence[str], output: Output, ids: Tensor, domains: Tensor, margin: float = 0.3
+) -> dict:
     """The named parts of a meta loss.
 
     Args:
@@ -134,7 +138,23 @@ class LearntBIN:
     make: Callable = make
     sampler: Callable = sampling.by_identity
 
-    def step(self, model, batches, optimizers, progress):
+    def step(
+        self,
+        model: nn.Module,
+        batches: Mapping[str, Any],
+        optimizers: Mapping[str, torch.optim.Optimizer],
+        progress: float,
+    ) -> dict:
+        """One base step, and one step of the gates on the same losses.
+
+        Args:
+            model: with BatchInstanceNorms.
+            batches: {"train": P x K pictures}.
+            optimizers: {"main": of everything but the gates}.
+            progress: share of the steps done, 0 .. 1.
+        Returns:
+            Numbers for the history: losses, and "gate", the mean gate.
+        """
         parts, grads = base_step(model, batches[TRAIN], optimizers[MAIN], self.losses)
         move_gates(gates(model), grads, self.gate_lr)
         return {**parts, "gate": _mean(gates(model))}
@@ -178,11 +198,19 @@ class MetaBIN:
     second_order: bool = False
     make: Callable = make
 
-    def sampler(self, data, people, pictures, seed, start):
+    def sampler(
+        self, data: Any, people: int, pictures: int, seed: int, start: int
+    ) -> Iterator[dict]:
         """Yields {"base": a list of P x K indices, "meta": indices of the domain-balanced batch}.
 
         The list has `first` entries at step 0, then one.
 
+        Args:
+            data: a ReIDData of several domains.
+            people: P identities of a base batch.
+            pictures: K pictures of each.
+            seed: of both streams.
+            start: the step that the streams begin with.
         Raises:
             ValueError: the data have fewer than two domains, or too few people in one.
         """
@@ -212,12 +240,28 @@ class MetaBIN:
             count = 1 if step else self.first
             yield {"base": [next(base) for _ in range(count)], "meta": episode}
 
-    def step(self, model, batches, optimizers, progress):
+    def step(
+        self,
+        model: nn.Module,
+        batches: Mapping[str, Any],
+        optimizers: Mapping[str, torch.optim.Optimizer],
+        progress: float,
+    ) -> dict:
+        """The whole iteration: base steps, then an episode.
+
+        Args:
+            model: with BatchInstanceNorms.
+            batches: {"base": list of P x K pictures, "meta": of all domains alike}.
+            optimizers: {"main": of everything but the gates}.
+            progress: share of the steps done, 0 .. 1.
+        Returns:
+            Numbers for the history: losses, and "gate", the mean gate.
+        """
         for batch in batches["base"]:
             parts, _ = base_step(model, batch, optimizers[MAIN], self.losses)
         return parts | self.episode(model, batches["meta"], progress)
 
-    def episode(self, model, batch, progress):
+    def episode(self, model: nn.Module, batch: Any, progress: float) -> dict:
         """Steps 2 to 6 of the iteration: one inner and one outer step of the gates.
 
         Args:
@@ -249,7 +293,15 @@ class MetaBIN:
         move_gates(start, grads, self.gate_lr)
         return {"meta_train": inner, "meta_test": outer, "gate": _mean(start)}
 
-    def gate_grads(self, model, batch, names, values, by=None, keep_graph=False):
+    def gate_grads(
+        self,
+        model: nn.Module,
+        batch: Any,
+        names: Sequence[str],
+        values: Mapping[str, Tensor],
+        by: Mapping[str, Tensor] | None = None,
+        keep_graph: bool = False,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """A meta loss with these gates, and its gradient.
 
         Args:
@@ -286,9 +338,16 @@ def trial(gate: Tensor, grad: Tensor, lr: float) -> Tensor:
     return moved if grad.requires_grad else moved.detach().requires_grad_()
 
 
-def base_step(model, batch, optimizer, losses):
+def base_step(
+    model: nn.Module, batch: Any, optimizer: torch.optim.Optimizer, losses: Callable
+) -> tuple[dict, list[Tensor]]:
     """One step of everything but the gates, against the gradient of the losses.
 
+    Args:
+        model: with BatchInstanceNorms.
+        batch: what the losses are of.
+        optimizer: of all parameters; it passes over the gates.
+        losses: losses(output, batch) -> dict of scalars.
     Returns:
         (dict of the loss and its parts, gradients of the gates, which were not followed).
     """
@@ -304,9 +363,13 @@ def base_step(model, batch, optimizer, losses):
     return {"loss": total, **parts}, grads
 
 
-def forward(model, images: Tensor, values=None):
-    """The model's output, with other gates (name -> (C,)) where there are any; on a GPU in
-    bfloat16, as `fit` does it.
+def forward(model: nn.Module, images: Tensor, values: Mapping[str, Tensor] | None = None) -> Output:
+    """The model's output; on a GPU in bfloat16, as `fit` does it.
+
+    Args:
+        model: with BatchInstanceNorms.
+        images: (B, 3, H, W) in 0..255.
+        values: other gates to compute with, name -> (C,); None for its own.
     """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
         if values is None:
@@ -315,8 +378,14 @@ def forward(model, images: Tensor, values=None):
 
 
 @torch.no_grad()
-def move_gates(values: dict, grads, lr: float) -> None:
-    """gates <- clamp(gates - lr grads), in place."""
+def move_gates(values: dict, grads: Sequence[Tensor], lr: float) -> None:
+    """gates <- clamp(gates - lr grads), in place.
+
+    Args:
+        values: the gates, name -> (C,).
+        grads: a gradient (C,) per gate, in their order.
+        lr: of the step.
+    """
     for gate, grad in zip(values.values(), grads):
         gate.sub_(lr * grad).clamp_(0, 1)
 

@@ -38,7 +38,7 @@ NAMES = (
 ON_REAL_PEOPLE = ("study", "models", "features", "norms")
 
 
-def main(words=None):
+def main(words: list[str] | None = None) -> int | None:
     parser = _parser()
     asked = parser.parse_args(words)
     if asked.weights and asked.recipe != "baseline":

@@ -1,20 +1,33 @@
 """The strong baseline on a journey's people, and the table of its fall in unseen places."""
 
-import torch
+from collections.abc import Mapping
+from typing import Any
 
-from ..datasets import load_journey
+import torch
+from torch import nn
+
+from ..datasets import Journey, load_journey
 from ..methods.baseline import Baseline, baseline_losses
-from ..training import Method, fit
+from ..record import ReIDData
+from ..training import History, Method, fit
 from ..weights import load_trunk
 from .examine import examine, real_exams
+from .presets import Preset
 
 
-def count_classes(data) -> int:
+def count_classes(data: ReIDData) -> int:
     """How many people a classifier tells apart: junk (id < 0) is nobody."""
     return len(torch.unique(data.ids[data.ids >= 0]))
 
 
-def train_baseline(journey, preset, seed=0, device="cpu", keep="01-baseline", weights=None):
+def train_baseline(
+    journey: Journey,
+    preset: Preset,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    keep: str | None = "01-baseline",
+    weights: str | None = None,
+) -> tuple[nn.Module, History]:
     """The baseline on a journey's training people.
 
     Args:
@@ -38,7 +51,13 @@ def train_baseline(journey, preset, seed=0, device="cpu", keep="01-baseline", we
     return fit(method, journey.train, preset.plan(seed), device=device, keep=keep)
 
 
-def baseline_row(case, preset, data, device, weights=None) -> dict:
+def baseline_row(
+    case: Mapping[str, Any],
+    preset: Preset,
+    data: str,
+    device: str | torch.device,
+    weights: str | None = None,
+) -> dict:
     """One row of the table: a seed's baseline at home, in unseen places and, where they are at
     hand, on real people.
 

@@ -4,19 +4,22 @@ sizes.
 
 import functools
 import pathlib
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
+from torch import nn
 
 from .. import augment, runtime, store, world
-from ..layers.heads import NoClassifier
+from ..layers.heads import NoClassifier, Output
 from ..layers.statistics import reestimated_statistics
 from ..layers.whitening import fit_whitening
 from ..methods.baseline import STAGES, baseline_losses, make
 from ..record import Exam, ReIDData
 from ..retrieval.embed import outputs
 from ..retrieval.model_file import save_model
-from ..training import Method, Plan, fit
+from ..training import Batch, History, Method, Plan, fit
 from .examine import examine, real_exams
 from .presets import PRESETS, Preset
 
@@ -105,7 +108,7 @@ GPU = replace(
 FINAL = {"drawn-laptop": LAPTOP, "drawn-gpu": GPU}
 
 
-def make_augmentation(recipe: Drawn):
+def make_augmentation(recipe: Drawn) -> Callable:
     """The recipe's augmentation of a batch, for a Plan."""
     steps = []
     if recipe.mirror:
@@ -122,7 +125,7 @@ def make_augmentation(recipe: Drawn):
     return augment.compose(*steps)
 
 
-def drawn_losses(output, batch, triplet: float = 1.0, margin: float = 0.3) -> dict:
+def drawn_losses(output: Output, batch: Batch, triplet: float = 1.0, margin: float = 0.3) -> dict:
     """The strong baseline's two losses.
 
     Args:
@@ -138,7 +141,11 @@ def drawn_losses(output, batch, triplet: float = 1.0, margin: float = 0.3) -> di
 
 
 def draw_people(
-    recipe: Drawn, people: int, seed: int = 0, first_person: int = 0, device="cpu"
+    recipe: Drawn,
+    people: int,
+    seed: int = 0,
+    first_person: int = 0,
+    device: str | torch.device = "cpu",
 ) -> ReIDData:
     """So many drawn people of each of the recipe's places.
 
@@ -164,12 +171,23 @@ def draw_people(
     return replace(data, masks=None, attributes={})
 
 
-def make_model(recipe: Drawn, classes: int):
-    """The recipe's network with fresh weights."""
+def make_model(recipe: Drawn, classes: int) -> nn.Module:
+    """The recipe's network with fresh weights.
+
+    Args:
+        recipe: its architecture.
+        classes: people that the classifier tells apart.
+    """
     return make(classes, **recipe.architecture())
 
 
-def train_drawn(recipe: Drawn, seed: int = 0, device="cpu", keep="11-drawn", progress=True):
+def train_drawn(
+    recipe: Drawn,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    keep: str | None = "11-drawn",
+    progress: bool = True,
+) -> tuple[nn.Module, History]:
     """Draw the recipe's people and train on them.
 
     Args:
@@ -193,7 +211,13 @@ def train_drawn(recipe: Drawn, seed: int = 0, device="cpu", keep="11-drawn", pro
     return model, history
 
 
-def whiten(model, recipe: Drawn, seed: int = 0, device="cpu", people: int = 20) -> None:
+def whiten(
+    model: nn.Module,
+    recipe: Drawn,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    people: int = 20,
+) -> None:
     """Put a neck for retrieval in the place of the one that trained, fitted on other drawn people
     of the same places.
 
@@ -218,14 +242,24 @@ def _feature(output):
     return output.feature
 
 
-def scores(model, exams, mirror: bool = True) -> dict[str, float]:
-    """Exams by name as a flat dict, see `examine`; "NAME_camera_..." is the same exam of real
-    people with batch norm statistics re-estimated per camera."""
+def scores(model: nn.Module, exams: Mapping[str, Exam], mirror: bool = True) -> dict[str, float]:
+    """Marks in several exams as a flat dict, see `examine`.
+
+    Args:
+        model: a trained Baseline.
+        exams: by name; those of real people ("pku...") are examined twice.
+        mirror: whether features of both orientations are summed.
+    Returns:
+        "NAME_..." as `examine` has it, and "NAME_camera_..." of the exams of real people with batch
+        norm statistics re-estimated per camera.
+    """
     real = {f"{name}_camera": exam for name, exam in exams.items() if name.startswith("pku")}
     return examine(model, exams, mirror) | examine(model, real, mirror, per_camera=True)
 
 
-def make_exams(recipe: Drawn, preset: Preset, device="cpu") -> dict[str, Exam]:
+def make_exams(
+    recipe: Drawn, preset: Preset, device: str | torch.device = "cpu"
+) -> dict[str, Exam]:
     """The exams of the table of models, for pictures of the recipe's size.
 
     Args:
@@ -247,7 +281,9 @@ def make_exams(recipe: Drawn, preset: Preset, device="cpu") -> dict[str, Exam]:
     return {"away": away, **real_exams(preset)}
 
 
-def models_row(case, device="cpu", recipe: Drawn = LAPTOP) -> dict:
+def models_row(
+    case: Mapping[str, Any], device: str | torch.device = "cpu", recipe: Drawn = LAPTOP
+) -> dict:
     """One row of the table of models: scores in drawn unseen places and on PKU-Reid, report half
     included.
 
@@ -280,13 +316,21 @@ def _untrained_row(recipe, seed, exams, device):
     return marks | {"pictures": len(some), "STEPS": 0, "training_seconds": 0}
 
 
-def provenance(recipe: Drawn, seed: int, device) -> dict:
-    """How something was trained and where, for the header of a file."""
+def provenance(recipe: Drawn, seed: int, device: str | torch.device) -> dict:
+    """How something was trained and where, for the header of a file.
+
+    Args:
+        recipe: the training.
+        seed: of people, first weights and batches.
+        device: that it was trained on.
+    """
     about = {"recipe": asdict(recipe), "seed": seed, "world": world.VERSION}
     return about | runtime.provenance(device)
 
 
-def write_weights(out: pathlib.Path, recipe: Drawn = LAPTOP, seed: int = 0, device="cpu"):
+def write_weights(
+    out: pathlib.Path, recipe: Drawn = LAPTOP, seed: int = 0, device: str | torch.device = "cpu"
+) -> tuple[nn.Module, History]:
     """Train, and write the model with its recipe in half precision.
 
     Args:

@@ -4,6 +4,8 @@ import os
 import pathlib
 from collections.abc import Mapping
 
+from torch import nn
+
 from .. import retrieval
 from ..datasets import read
 from ..record import Exam
@@ -35,7 +37,7 @@ def real_exams(preset: Preset) -> dict[str, Exam]:
 
 
 def examine(
-    model, exams: Mapping[str, Exam], mirror: bool = False, per_camera: bool = False
+    model: nn.Module, exams: Mapping[str, Exam], mirror: bool = False, per_camera: bool = False
 ) -> dict[str, float]:
     """Marks of a model in several exams, in percent.
 

@@ -2,6 +2,7 @@
 person's tone?
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -14,7 +15,12 @@ TONES = tuple(2 ** (-step / 2) for step in range(4))  # reflectances 1, 0.71, 0.
 
 
 def make_style_exam(
-    size, seed: int = 0, places: int = 4, people: int = 15, cameras: int = 4, device="cpu"
+    size: tuple[int, int],
+    seed: int = 0,
+    places: int = 4,
+    people: int = 15,
+    cameras: int = 4,
+    device: str | torch.device = "cpu",
 ) -> Exam:
     """Places that differ by style: ordinary people in demo places whose cameras differ twice as
     much as usual.
@@ -35,13 +41,13 @@ def make_style_exam(
 
 
 def make_tone_exam(
-    size,
+    size: tuple[int, int],
     seed: int = 0,
     bodies: int = 12,
-    tones=TONES,
+    tones: Sequence[float] = TONES,
     cameras: int = 2,
     pictures: int = 2,
-    device="cpu",
+    device: str | torch.device = "cpu",
 ) -> Exam:
     """People who differ by tone: each body is here len(tones) times, all its colours darkened by
     each tone, and each of these is a person of her own.
@@ -88,7 +94,7 @@ def make_tone_exam(
     return Exam(data[is_query], data[~is_query], data.name)
 
 
-def make_studio(cameras: int, wall: float = 0.0):
+def make_studio(cameras: int, wall: float = 0.0) -> world.Cameras:
     """Cameras before one bare wall: ideal imaging chains, nothing in the background.
 
     Args:

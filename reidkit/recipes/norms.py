@@ -9,21 +9,26 @@ drawn validation places alone, where it was chosen.
 """
 
 import functools
+import pathlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from .. import measures, retrieval, runtime, store, world
 from ..backbones import make_trunk
-from ..datasets import load_journey
+from ..datasets import Journey, load_journey
 from ..layers.norms import IBN, BatchInstanceNorm, InstanceNorm, gates, swap_norms
 from ..methods import dualnorm, ibn
 from ..methods.baseline import Baseline, baseline_losses
 from ..methods.metabin import LearntBIN, MetaBIN
-from ..record import ReIDData
-from ..training import Method, fit
+from ..record import Exam, ReIDData
+from ..training import History, Method, fit
 from .examine import examine, real_exams
 from .exams import make_style_exam, make_tone_exam
+from .presets import Preset
 
 # How far a gate may come in a run: gate rate times steps; the paper's is 0.1 x 150,000 = 15,000.
 # Chosen on drawn validation places: of the four values in table `gates` the best at both lengths of
@@ -143,7 +148,7 @@ def make_network(row: Row, classes: int, trunk: str = "tiny") -> Baseline:
     return Baseline(classes, body, neck=row.feature_norm)
 
 
-def how_long(preset) -> int:
+def how_long(preset: Preset) -> int:
     """Steps of these trainings: five eighths of the preset's, since ten networks are trained where
     chapter 1 trains one.
     """
@@ -151,13 +156,20 @@ def how_long(preset) -> int:
 
 
 def gate_lr(steps: int, travel: float = TRAVEL) -> float:
-    """The rule for the gates' learning rate: what a gate can travel in a run is kept, so a short
-    run takes large steps.
+    """The rule for the gates' learning rate: what a gate can travel in a run is kept.
+
+    A short run thus takes large steps.
+
+    Args:
+        steps: of the run.
+        travel: learning rate times steps, see TRAVEL.
     """
     return travel / steps
 
 
-def make_method(row: Row, data, preset, steps: int):
+def make_method(
+    row: Row, data: ReIDData, preset: Preset, steps: int
+) -> Method | LearntBIN | MetaBIN:
     """How the network of a Row learns.
 
     Args:
@@ -189,8 +201,14 @@ def _network_of(row, trunk, classes):
 
 
 def train_norm(
-    row: Row, journey, preset, seed: int = 0, device="cpu", keep="04-norms", progress=True
-):
+    row: Row,
+    journey: Journey,
+    preset: Preset,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    keep: str | None = "04-norms",
+    progress: bool = True,
+) -> tuple[nn.Module, History]:
     """Train the network of a Row on a journey's people.
 
     Every row has the same people, order of batches, first weights of the convolutions and number of
@@ -213,13 +231,24 @@ def train_norm(
     return fit(method, journey.train, plan, device=device, keep=keep, progress=progress)
 
 
-def make_validation_exam(preset, device="cpu"):
-    """Drawn validation places, the only ones that may choose."""
+def make_validation_exam(preset: Preset, device: str | torch.device = "cpu") -> Exam:
+    """Drawn validation places, the only ones that may choose.
+
+    Args:
+        preset: cameras and size.
+        device: to draw on.
+    """
     places = [("validation", place) for place in range(4)]
     return world.make_exam(places, 25, preset.cameras, 2, preset.size, device=device)
 
 
-def norm_row(case, table: str, preset, data="world", device="cpu") -> dict:
+def norm_row(
+    case: Mapping[str, Any],
+    table: str,
+    preset: Preset,
+    data: str = "world",
+    device: str | torch.device = "cpu",
+) -> dict:
     """One line of a table: its training, its exams in percent, and for "norms" the probes and the
     gates.
 
@@ -266,7 +295,7 @@ def _probe_marks(model, data, device):
     return {f"probe_{name}": round(100 * share, 2) for name, share in shares.items()}
 
 
-def gate_means(learnt) -> dict[str, float]:
+def gate_means(learnt: Mapping[str, Tensor]) -> dict[str, float]:
     """Mean gate of each stage.
 
     Args:
@@ -281,12 +310,23 @@ def gate_means(learnt) -> dict[str, float]:
     return {stage: torch.cat(parts).mean().item() for stage, parts in stages.items()}
 
 
-def cases(table: str, seeds) -> list[dict]:
-    """The rows of a table for every seed."""
+def cases(table: str, seeds: Sequence[int]) -> list[dict]:
+    """The rows of a table for every seed.
+
+    Args:
+        table: a name in TABLES.
+        seeds: of the trainings.
+    """
     return [{"row": name, "SEED": seed} for seed in seeds for name in TABLES[table]]
 
 
-def write_features(out, preset, seed: int = 0, device="cpu", people: int = 12) -> None:
+def write_features(
+    out: str | pathlib.Path,
+    preset: Preset,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    people: int = 12,
+) -> None:
     """Features and gates of one seed's BN, IN, BIN and MetaBIN networks, one small file of float16.
 
     ids, cameras, domains (N,): new people of three training places (domains 0 to 2) and of three

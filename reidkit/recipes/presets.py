@@ -1,6 +1,7 @@
 """How large a run is; the code is the same for all sizes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from .. import augment
 from ..training import Plan
@@ -25,7 +26,7 @@ class Preset:
     batch_pictures: int  # K
     minutes: float  # a chapter's computing; "laptop" on two cores
 
-    def plan(self, seed: int = 0, **changes) -> Plan:
+    def plan(self, seed: int = 0, **changes: Any) -> Plan:
         """How a training of this size goes.
 
         Args:

@@ -2,13 +2,16 @@
 and the model meets drawn validation places and the development half of PKU-Reid: the two that may
 choose."""
 
+import pathlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from .. import retrieval, store, world
 from ..methods.baseline import STAGES
-from .drawn import LAPTOP, provenance, scores, train_drawn
+from .drawn import LAPTOP, Drawn, provenance, scores, train_drawn
 from .examine import real_exams
 from .presets import PRESETS
 
@@ -100,7 +103,7 @@ FAMILIES = {
 }
 
 
-def cases(seeds, knobs=None) -> list[dict]:
+def cases(seeds: Sequence[int], knobs: Sequence[str] | None = None) -> list[dict]:
     """The rows of the table: SHORT itself ("usual") and each value that differs from it, for every
     seed.
 
@@ -126,7 +129,9 @@ def _exams(recipe, device):
     return {"validation": validation, **real}
 
 
-def study_row(case, device="cpu", base=SHORT) -> dict:
+def study_row(
+    case: Mapping[str, Any], device: str | torch.device = "cpu", base: Drawn = SHORT
+) -> dict:
     """One short training, examined in drawn validation places and on PKU-Reid's development half.
 
     Args:
@@ -141,7 +146,13 @@ def study_row(case, device="cpu", base=SHORT) -> dict:
     return marks | {"training_seconds": round(history.seconds, 1)}
 
 
-def write_features(out, base=SHORT, seed=0, device="cpu", components=256) -> None:
+def write_features(
+    out: str | pathlib.Path,
+    base: Drawn = SHORT,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    components: int = 256,
+) -> None:
     """Features of PKU-Reid's development half under a short BN and a short BIN training, one small
     file of float16.
 

@@ -61,7 +61,7 @@ def _module_of(function):
     return function.__module__
 
 
-def record(table: Table, out, jobs: int = 1, redo: bool = False) -> list[dict]:
+def record(table: Table, out: str | pathlib.Path, jobs: int = 1, redo: bool = False) -> list[dict]:
     """Fill a table on disk, one row per case; the file is written whole after each row.
 
     A finished row is kept. One that was made by other code or from other inputs (its stamp differs)
@@ -135,7 +135,7 @@ def _name(case):
     )
 
 
-def check(table: Table, out) -> list[str]:
+def check(table: Table, out: str | pathlib.Path) -> list[str]:
     """Make the first recorded row again and compare it to the digit; writes neither a table nor a
     look.
 
@@ -164,11 +164,14 @@ def _differences(name, row, numbers):
     return found
 
 
-def restamp(table: Table, out) -> int:
+def restamp(table: Table, out: str | pathlib.Path) -> int:
     """Give the recorded rows of these cases the stamp of today's code, without making them again.
 
     For code that was rearranged: after `check` has shown that it makes the same digits.
 
+    Args:
+        table: what rows are made of.
+        out: the file.
     Returns:
         How many rows have another stamp than before.
     """
@@ -234,7 +237,7 @@ def _shows(column, parts):
 # ---- files
 
 
-def read_table(path) -> list[dict]:
+def read_table(path: str | pathlib.Path) -> list[dict]:
     """Rows of a CSV file as dicts of text; [] where there is none."""
     if not pathlib.Path(path).is_file():
         return []
@@ -242,8 +245,13 @@ def read_table(path) -> list[dict]:
         return list(csv.DictReader(stream))
 
 
-def write_table(path, rows: list[dict]) -> None:
-    """Write rows as CSV, whole or not at all; a column that a row lacks is empty."""
+def write_table(path: str | pathlib.Path, rows: list[dict]) -> None:
+    """Write rows as CSV, whole or not at all.
+
+    Args:
+        path: of the file.
+        rows: dicts; a column that a row lacks is empty.
+    """
     text = io.StringIO()
     names = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")

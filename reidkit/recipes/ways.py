@@ -1,13 +1,16 @@
 """One network trained in each of three ways, and the table of their scores."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from .. import retrieval
-from ..datasets import load_journey
+from ..datasets import Journey, load_journey
 from ..methods.three_ways import WAYS, ThreeWays, way_losses
 from ..training import Method, fit
+from .presets import Preset
 
 ALL_WAYS = (*WAYS, "identity+triplet", "identity+verification")
 
@@ -21,7 +24,14 @@ class Trained:
     scores: dict
 
 
-def train_way(way, journey, preset, seed=0, device="cpu", keep="01b-ways") -> Trained:
+def train_way(
+    way: str,
+    journey: Journey,
+    preset: Preset,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    keep: str | None = "01b-ways",
+) -> Trained:
     """One network trained in one way, and examined at home and away.
 
     Args:
@@ -45,7 +55,9 @@ def train_way(way, journey, preset, seed=0, device="cpu", keep="01b-ways") -> Tr
     return Trained(model, history, scores)
 
 
-def ways_row(case, preset, data, device) -> dict:
+def ways_row(
+    case: Mapping[str, Any], preset: Preset, data: str, device: str | torch.device
+) -> dict:
     """One row of the table: rank-1 and mAP of every way, trained on the same people.
 
     Args:

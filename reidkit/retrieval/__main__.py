@@ -49,7 +49,14 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def to_arrays(embedded: Embedded, loaded: Loaded) -> dict[str, numpy.ndarray]:
-    """What the .npz file holds: name -> array."""
+    """What the .npz file holds.
+
+    Args:
+        embedded: names, features and cameras of a folder.
+        loaded: the model that made them.
+    Returns:
+        Name -> array.
+    """
     texts = {
         "names": embedded.names,
         "skipped": list(embedded.skipped),

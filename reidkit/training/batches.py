@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from .. import sampling
 from ..augment import takes_labels
+from ..record import ReIDData
 from .plan import TRAIN
 
 IN_MEMORY = 8e9  # bytes of pictures that are decoded once and kept
@@ -42,12 +45,14 @@ class Batch:
         return replace(self, **parts, attributes=attributes, masks=masks)
 
 
-def is_unlabelled(data) -> bool:
+def is_unlabelled(data: ReIDData) -> bool:
     """Whether nobody in a record has an identity: then its pictures are material, not junk."""
     return len(data) > 0 and not (data.ids >= 0).any()
 
 
-def prepare(data):
+def prepare(
+    data: ReIDData | Mapping[str, ReIDData],
+) -> tuple[ReIDData | dict[str, ReIDData], dict[str, Tensor]]:
     """Records as samplers meet them: without junk, ids 0..C-1 in sorted order. An unlabelled record
     stays whole.
 
@@ -70,12 +75,12 @@ def prepare(data):
     return (records if isinstance(data, Mapping) else records[TRAIN]), positions
 
 
-def by_name(data) -> dict:
+def by_name(data: ReIDData | Mapping[str, ReIDData]) -> dict:
     """{name: record}, a single record under the name "train"."""
     return dict(data) if isinstance(data, Mapping) else {TRAIN: data}
 
 
-def count_pictures(batches) -> int:
+def count_pictures(batches: Mapping[str, Any]) -> int:
     """How many pictures the batches of a step hold, lists included."""
     sets = [batch if isinstance(batch, list) else [batch] for batch in batches.values()]
     return sum(len(batch) for several in sets for batch in several)

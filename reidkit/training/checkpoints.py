@@ -44,7 +44,12 @@ def model_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def fill(model: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> None:
-    """Undo `model_tensors`; tensors of other things are left out."""
+    """Undo `model_tensors`.
+
+    Args:
+        model: to be filled.
+        tensors: those of other things are left out.
+    """
     model.load_state_dict(_under("model/", tensors))
 
 
@@ -64,8 +69,11 @@ def optimizer_tensors(optimizers: dict[str, torch.optim.Optimizer]) -> dict[str,
 def restore_optimizers(
     optimizers: dict[str, torch.optim.Optimizer], tensors: dict[str, torch.Tensor]
 ) -> None:
-    """Undo `optimizer_tensors`, with the memory layout of each parameter, so that the next step
-    rounds alike.
+    """Undo `optimizer_tensors`, with each parameter's memory layout: the next step rounds alike.
+
+    Args:
+        optimizers: to be filled, by name.
+        tensors: those of other things are left out.
     """
     for key, optimizer in optimizers.items():
         for number, parameter in enumerate(_parameters(optimizer)):
@@ -94,7 +102,7 @@ def _under(prefix, tensors):
     }
 
 
-def memories_of(method) -> dict[str, object]:
+def memories_of(method: object) -> dict[str, object]:
     """The parts of a method that keep tensors between steps: {"method": ..., "sampler": ...} as far
     as there are.
     """
@@ -112,7 +120,12 @@ def memory_tensors(memories: dict[str, object]) -> dict[str, torch.Tensor]:
 
 
 def restore_memories(memories: dict[str, object], tensors: dict[str, torch.Tensor]) -> None:
-    """Undo `memory_tensors`."""
+    """Undo `memory_tensors`.
+
+    Args:
+        memories: to be filled, see `memories_of`.
+        tensors: those of other things are left out.
+    """
     for key, part in memories.items():
         part.load_state_dict(_under(f"memory/{key}/", tensors))
 

@@ -11,14 +11,17 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from .. import sampling
 from ..code_digest import modules_digest
 from ..files import cache_dir, digest
 from ..fingerprints import describe
+from ..record import ReIDData
 from ..runtime import device_name, pick_device
 from .batches import Assembler, by_name, count_pictures, is_unlabelled, prepare
 from .checkpoints import Run, memories_of, remove_leftovers, say
@@ -40,14 +43,23 @@ class History(list):
         """One number of every step."""
         return [row[name] for row in self]
 
-    def frame(self):
+    def frame(self) -> Any:
         """As a pandas table (pandas is not needed otherwise)."""
         import pandas
 
         return pandas.DataFrame(list(self))
 
 
-def fit(method, data, plan: Plan, *, model=None, device="cpu", keep=None, progress=True):
+def fit(
+    method: Any,
+    data: ReIDData | Mapping[str, ReIDData],
+    plan: Plan,
+    *,
+    model: nn.Module | None = None,
+    device: str | torch.device = "cpu",
+    keep: str | None = None,
+    progress: bool = True,
+) -> tuple[nn.Module, History]:
     """Train a network by a method.
 
     Junk (id < 0) is left out of labelled records, whose ids become 0..C-1 in sorted order; a record

@@ -67,7 +67,14 @@ class Joints:
         return ((self.front + 0.42) / 0.62).clamp(0, 1)
 
     def section(self, front: Number, side: Number) -> Tensor:
-        """(B,) half width of an ellipse: `front` seen from the front and `side` from the side."""
+        """Half width of an ellipse.
+
+        Args:
+            front: half width seen from the front.
+            side: half width seen from the side.
+        Returns:
+            (B,).
+        """
         return torch.sqrt((front * self.front) ** 2 + (side * self.right) ** 2)
 
 

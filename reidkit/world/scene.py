@@ -114,7 +114,7 @@ class View(NamedTuple):
     slide: Tensor
     floor: Tensor
 
-    def ramp(self, distance):
+    def ramp(self, distance: Tensor) -> Tensor:
         """0 outside, 1 inside, linear over one pixel: distance positive inside."""
         return _ramp(distance, len(self.r))
 

@@ -130,7 +130,7 @@ def _recipe(kind, places, numbers, size, seed, knobs, device):
     }
 
 
-def source_hash():
+def source_hash() -> str:
     """Of what the drawing code does: changed code never meets an old cache, changed comments void
     nothing."""
     return folder_digest(pathlib.Path(__file__).parent)

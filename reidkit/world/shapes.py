@@ -95,7 +95,12 @@ class Board:
         self.labels = torch.zeros(count, height, width, device=device)
 
     def window(self, first: float, last: float) -> slice:
-        """The picture rows that a shape from y = first to last can touch in any picture."""
+        """The picture rows that a shape can touch in any picture.
+
+        Args:
+            first: y of its upper end, in body heights.
+            last: y of its lower end.
+        """
         height = self.labels.shape[1]
         low = float((self.tops + (first - MARGIN) * self.heights).min()) - 1
         high = float((self.tops + (last + MARGIN) * self.heights).max()) + 2
