@@ -9,8 +9,10 @@ left to ruff. Standard library only.
 """
 
 import ast
+import io
 import pathlib
 import sys
+import tokenize
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MOST_PARAMETERS = 7
@@ -150,6 +152,46 @@ def density():
     return {floor: (nodes, count, nodes / count) for floor, (nodes, count) in sums.items()}
 
 
+def code_lines(text):
+    """How many lines hold code: no blanks, comments or docstrings."""
+    silent = {
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    }
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in silent:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS)):
+            if ast.get_docstring(node, clean=False) is not None:
+                text_node = node.body[0]
+                lines.difference_update(range(text_node.lineno, text_node.end_lineno + 1))
+    return len(lines)
+
+
+def report():
+    """A line for each floor of the package and for the sources: how much code, and how dense."""
+    sums = {}
+    for path in files():
+        if floor_of(path) is None:
+            continue
+        text = (ROOT / path).read_text(encoding="utf-8")
+        nodes, statements = nodes_and_statements(ast.parse(text))
+        place = path.parts[1].removesuffix(".py")
+        before = sums.get(place, (0, 0, 0))
+        here = (code_lines(text), nodes, statements)
+        sums[place] = tuple(old + new for old, new in zip(before, here))
+    print(f"{'floor':14} {'code lines':>10} {'nodes a line':>13} {'nodes a statement':>18}")
+    for place, (lines, nodes, statements) in sorted(sums.items()):
+        if lines:
+            print(f"{place:14} {lines:10} {nodes / lines:13.2f} {nodes / statements:18.2f}")
+
+
 def main(paths=()):
     """Print density by floor and every breach; with paths, density and breaches of these files
     only.
@@ -162,6 +204,7 @@ def main(paths=()):
             print(f"{path}: {nodes / max(statements, 1):.2f} nodes a statement")
             print(*breaches(path, text), sep="\n")
         return 0
+    report()
     for floor, (nodes, statements, ratio) in density().items():
         print(
             f"{floor:10} {nodes:7} nodes {statements:6} statements {ratio:6.2f} a statement; at "

@@ -76,6 +76,11 @@ def test_density_counts_nodes_and_no_constants():
     )  # x and its statement; y, f, x, the call, the statement
 
 
+def test_code_lines_are_those_with_code():
+    text = '"""Doc.\n\nmore"""\n\nx = 1  # why\n# a comment\n\ndef f():\n    """Doc."""\n'
+    assert rules.code_lines(text + "    return (1,\n            2)\n") == 4
+
+
 @pytest.mark.parametrize("words", [["check", "."], ["format", "--check", "--quiet", "."]])
 def test_ruff_is_content(words):
     command = [sys.executable, "-m", "ruff", *words]
