@@ -139,6 +139,9 @@ def _path_of(chapter):
 def build(chapter: source.Chapter, progress: bool = True) -> list[str]:
     """Run a chapter's gallery form and write it into notebooks/.
 
+    Args:
+        chapter: as it is written.
+        progress: show a bar that counts the cells.
     Returns:
         Its problems; the notebook is written all the same, to look at.
     """

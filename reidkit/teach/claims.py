@@ -1,10 +1,17 @@
 """Sentences that a notebook measures before it says them, and a paper's numbers beside ours."""
 
+from __future__ import annotations
+
 import html
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .display import emit, number, table
 from .messages import say
-from .recorded import plain, spread
+from .recorded import Recorded, plain, spread
+
+if TYPE_CHECKING:
+    import torch
 
 SIGNS = {"held": "✓", "not held": "✗", "not tested here": "–"}
 BORDERS = {"held": "solid", "not held": "double", "not tested here": "dotted"}
@@ -12,14 +19,14 @@ AGREEMENT = {None: "paper unclear", True: "paper yes", False: "paper no"}
 
 
 def claim(
-    sentence,
-    measured=None,
-    holds=None,
-    unit="",
-    run=None,
-    recorded=None,
-    at=(("laptop",), ("world",)),
-):
+    sentence: str,
+    measured: float | torch.Tensor | None = None,
+    holds: Callable[[float], bool] | None = None,
+    unit: str = "",
+    run: Any = None,
+    recorded: Recorded | None = None,
+    at: tuple[Sequence[str], Sequence[str]] = (("laptop",), ("world",)),
+) -> None:
     """State a sentence with what was measured: "held", "not held" or "not tested here".
 
     Whatever was measured, it does not raise, and a number that is not finite is "not held".
@@ -30,8 +37,8 @@ def claim(
             preset changes.
         holds: number -> bool.
         unit: of the number.
-        run: from teach.start; at another preset or data source than `at` says, a measured claim is
-            shown, not judged.
+        run: the Run of teach.start, or None; at another preset or data source than `at` says, a
+            measured claim is shown, not judged.
         recorded: teach.recorded("table", "column"): the same number over recorded seeds.
         at: (presets, data sources) at which a measured claim is judged.
     Raises:
@@ -85,9 +92,12 @@ def _framed(lines, state):
     return f'<div style="{style}"><strong>{html.escape(lines[0])}</strong>{rest}</div>'
 
 
-def compare_with_paper(rows, title="", tolerance=None):
-    """A paper's numbers beside ours: what, paper, source, ours, agree? and a remark; shown and
-    never failing.
+def compare_with_paper(
+    rows: Iterable[Sequence], title: str = "", tolerance: float | None = None
+) -> None:
+    """Show a paper's numbers beside ours: what, paper, source, ours, agree? and a remark.
+
+    A number that disagrees is shown and never fails.
 
     Args:
         rows: (what, paper's value, source, ours[, agree[, remark]]). agree is True, False, None

@@ -47,7 +47,12 @@ def records(path: str | os.PathLike) -> dict:
 
 
 def write(rows: list[dict], table: pathlib.Path) -> None:
-    """Write rows to the CSV `table`, and beside it a PNG where numbers were recorded."""
+    """Write rows to the CSV `table`, and beside it a PNG where numbers were recorded.
+
+    Args:
+        rows: one for each run.
+        table: path of the CSV; the PNG has the same one, with its own suffix.
+    """
     files.write_atomic(table, to_csv(rows))
     figure = picture(rows)
     if figure is not None:

@@ -3,13 +3,23 @@ help.
 """
 
 import html
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 
-def emit(plain, markup=None, metadata=None, **mimes):
-    """Display one output. plain: text for terminals, tests and screen readers; markup: HTML; mimes:
-    e.g. png=bytes.
+def emit(
+    plain: str, markup: str | None = None, metadata: dict[str, Any] | None = None, **mimes: Any
+) -> None:
+    """Display one output.
 
     In a plain Python process the text alone is printed.
+
+    Args:
+        plain: text for terminals, tests and screen readers.
+        markup: the same in HTML.
+        metadata: of the output, such as the alt text of a picture.
+        **mimes: further forms by name: png=bytes, markdown=text; any other name holds data for
+            JSON.
     """
     from IPython import get_ipython
     from IPython.display import display
@@ -26,9 +36,17 @@ def emit(plain, markup=None, metadata=None, **mimes):
     display(bundle, raw=True, metadata=metadata or {})
 
 
-def table(headers, rows, title=""):
-    """The same table twice -> (plain text, HTML): columns padded with blanks, and an escaped
-    <table>.
+def table(
+    headers: Sequence[str], rows: Iterable[Iterable[Any]], title: str = ""
+) -> tuple[str, str]:
+    """The same table twice, as plain text and as HTML.
+
+    Args:
+        headers: of the columns.
+        rows: as many cells each; a cell is shown as its str.
+        title: above the table; "" leaves it out.
+    Returns:
+        (plain text, HTML): columns padded with blanks, and an escaped <table>.
     """
     rows = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headers, *rows)]
@@ -46,9 +64,14 @@ def table(headers, rows, title=""):
     return text, f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def number(value, digits=3):
-    """A number as a reader wants it: whole numbers whole, others with three significant digits,
-    words as they are.
+def number(value: Any, digits: int = 3) -> str:
+    """A number as a reader wants it.
+
+    Whole numbers stay whole, others get three significant digits, words stay as they are.
+
+    Args:
+        value: a number, or anything else that str turns into words.
+        digits: significant ones of a number below 1000 that is not whole.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)

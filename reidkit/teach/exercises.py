@@ -13,6 +13,7 @@ import inspect
 import linecache
 import random
 import types
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -43,18 +44,32 @@ class Verdict(int):
         pass
 
 
-def expect(condition, message):
-    """Go on where `condition` holds, else tell the student `message`."""
+def expect(condition: object, message: str) -> None:
+    """Go on where `condition` holds, else tell the student `message`.
+
+    Args:
+        condition: anything with a truth value.
+        message: what is wrong.
+    Raises:
+        Wrong: the condition does not hold; inside an exercise's check, it becomes the verdict.
+    """
     if not bool(condition):
         raise Wrong(message)
 
 
-def exercise(key, none_is_answer=False):
+def exercise(
+    key: str, none_is_answer: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., Verdict]]:
     """Turn a check function into one that prints a verdict, notes it on the board and never raises.
 
-    key "01-average-precision" = chapter and exercise. The answer comes first; a function that
-    returns ... or None is "not yet" (none_is_answer=True: None counts). Random states are as before
-    afterwards, whatever the answer drew.
+    The answer is the check's first argument; a function that returns ... or None is "not yet".
+    Random states are as before afterwards, whatever the answer drew.
+
+    Args:
+        key: chapter and exercise, "01-average-precision".
+        none_is_answer: None counts as an answer.
+    Returns:
+        The decorator of the check; the decorated check returns its Verdict.
     """
 
     def decorate(function):
@@ -163,7 +178,7 @@ def _where(error, answers):
     return say("where", what=what, line=line, text=linecache.getline(home, line).strip())
 
 
-def solution(key):
+def solution(key: str) -> None:
     """Put the solution of an exercise ("average-precision" or "01-average-precision") into the next
     cell, ready to run.
     """

@@ -2,8 +2,12 @@
 by colour alone.
 """
 
+from __future__ import annotations
+
 import io
 import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,6 +16,10 @@ from PIL import Image, ImageDraw, ImageFont
 from .display import emit
 from .messages import say
 from .rooms import load_words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
 
 LIMIT = 60_000  # bytes a picture may have, so that a notebook stays under 1 MB
 PAPER, INK = (255, 255, 255), (26, 26, 26)  # opaque: readable on light and on dark themes
@@ -22,9 +30,14 @@ RIGHT, WRONG = (
 SMOOTH, HARD = Image.Resampling.LANCZOS, Image.Resampling.NEAREST
 
 
-def pixels(picture):
-    """A matplotlib figure, or an array or tensor (H, W), (H, W, 3) or (3, H, W), uint8 or 0..1 ->
-    uint8 (H, W, 3).
+def pixels(picture: Figure | ArrayLike | torch.Tensor) -> np.ndarray:
+    """The pixels of a picture, uint8 (H, W, 3).
+
+    Args:
+        picture: a matplotlib figure, or an array or tensor (H, W), (H, W, 3) or (3, H, W), uint8,
+            bool or 0..1.
+    Raises:
+        ValueError: the picture has another shape, or other values.
     """
     if hasattr(
         picture, "canvas"
@@ -49,19 +62,28 @@ def pixels(picture):
     return (array * 255).round().astype(np.uint8)
 
 
-def enlarge(array, factor, smooth=True):
-    """uint8 (H, W, 3) -> (H * factor, W * factor, 3): smooth to look at people, hard-edged to look
-    at pixels.
+def enlarge(array: np.ndarray, factor: int, smooth: bool = True) -> np.ndarray:
+    """A picture that is larger by a whole factor.
+
+    Args:
+        array: uint8 (H, W, 3).
+        factor: how many times as high and as wide.
+        smooth: True to look at people; False, hard-edged, to look at pixels.
+    Returns:
+        uint8 (H * factor, W * factor, 3)
     """
     size = (array.shape[1] * factor, array.shape[0] * factor)
     return np.asarray(Image.fromarray(array).resize(size, SMOOTH if smooth else HARD))
 
 
-def png(array, limit=LIMIT):
-    """uint8 (H, W, 3) -> PNG of at most `limit` bytes: all colours if they fit, else fewer, then a
-    smaller picture.
+def png(array: np.ndarray, limit: int | None = LIMIT) -> bytes:
+    """A picture as a PNG of at most `limit` bytes.
 
-    limit None: quick and as large as it comes, for a live widget.
+    It keeps all colours if they fit, else it has fewer, then it is a smaller picture.
+
+    Args:
+        array: uint8 (H, W, 3).
+        limit: in bytes; None is quick and as large as it comes, for a live widget.
     """
     image = Image.fromarray(np.ascontiguousarray(array))
     while True:
@@ -81,13 +103,27 @@ def png(array, limit=LIMIT):
         image = image.resize([max(1, int(side * scale)) for side in image.size], SMOOTH)
 
 
-def need_alt(alt):
+def need_alt(alt: str | None) -> str:
+    """An alt text without the blanks around it.
+
+    Raises:
+        ValueError: it is missing or shorter than 20 characters.
+    """
     if not isinstance(alt, str) or len(alt.strip()) < 20:
         raise ValueError(say("figure alt", alt=alt))
     return alt.strip()
 
 
-def show(picture, name=None, *, alt=None, caption=None, width=None, smooth=False, **values):
+def show(
+    picture: Figure | ArrayLike | torch.Tensor,
+    name: str | None = None,
+    *,
+    alt: str | None = None,
+    caption: str | None = None,
+    width: int | None = None,
+    smooth: bool = False,
+    **values: Any,
+) -> None:
     """Show one figure or picture with its alt text, and below it the caption: a "What you see"
     sentence.
 
@@ -121,9 +157,24 @@ def show(picture, name=None, *, alt=None, caption=None, width=None, smooth=False
     emit(caption, markdown=f"*{caption}*" if "*" not in caption else caption)
 
 
-def words_of(name, alt=None, caption=None, values=None):
-    """(alt text, caption) of a figure: as given, else those that its chapter's room has under this
-    name, blanks filled in.
+def words_of(
+    name: str | None,
+    alt: str | None = None,
+    caption: str | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> tuple[str, str | None]:
+    """Alt text and caption of a figure: as given, else those of its chapter's room.
+
+    Args:
+        name: of the figure in the room, "02-shares".
+        alt: given alt text; None takes alt text and caption from the room.
+        caption: given with `alt`.
+        values: fill the {blanks} of both.
+    Returns:
+        (alt text, caption), blanks filled in.
+    Raises:
+        ValueError: the alt text is missing or too short.
+        KeyError: no room describes a figure of this name, or a blank has no value.
     """
     if alt is None:
         described = load_words(name) if name else {}
@@ -171,13 +222,26 @@ def _mark(draw, box, right):
         draw.line([(cx + x, cy + y) for x, y in sign], fill=colour, width=3, joint="curve")
 
 
-def grid(images, columns=8, labels=None, height=128, smooth=True, right=None):
-    """Montage of pictures uint8 (N, 3, H, W) -> uint8 (H', W', 3), a label (str, several lines
-    allowed) under each.
+def grid(
+    images: ArrayLike | torch.Tensor,
+    columns: int = 8,
+    labels: Sequence | None = None,
+    height: int = 128,
+    smooth: bool = True,
+    right: Sequence[bool | None] | None = None,
+) -> np.ndarray:
+    """Montage of pictures, uint8 (H', W', 3), with a label under each.
 
-    right: True or False draws the mark of a right or wrong match, None leaves a picture alone.
-    Labels wider than a picture are wrapped between words. `height`: the least height of a picture,
-    which grows by a whole factor.
+    Args:
+        images: uint8 (N, 3, H, W).
+        columns: pictures in a row, at most.
+        labels: N, several lines allowed; those wider than a picture are wrapped between words.
+        height: the least height of a picture, which grows by a whole factor.
+        smooth: enlarge smoothly instead of pixel by pixel.
+        right: N; True or False draws the mark of a right or wrong match, None leaves a picture
+            alone.
+    Raises:
+        ValueError: the pictures have another form, or labels or marks are not N.
     """
     stack = _images(images)
     factor = max(1, -(-height // stack.shape[1]))
@@ -209,12 +273,25 @@ def grid(images, columns=8, labels=None, height=128, smooth=True, right=None):
     return np.asarray(page)
 
 
-def strip(query, gallery, right, captions=None, height=128, smooth=True):
-    """Ranked strip -> uint8 (H', W', 3): the query, then the gallery in rank order, with rank and
-    tick or cross.
+def strip(
+    query: ArrayLike | torch.Tensor,
+    gallery: ArrayLike | torch.Tensor,
+    right: Sequence[bool] | np.ndarray | torch.Tensor,
+    captions: Sequence[str] | None = None,
+    height: int = 128,
+    smooth: bool = True,
+) -> np.ndarray:
+    """Ranked strip, uint8 (H', W', 3): the query, then the gallery with rank and tick or cross.
 
-    query uint8 (3, H, W) or (1, 3, H, W), gallery uint8 (N, 3, H, W), right N booleans, captions N
-    strings or None.
+    Args:
+        query: uint8 (3, H, W) or (1, 3, H, W).
+        gallery: uint8 (N, 3, H, W), in rank order.
+        right: N booleans: whether each is a right match.
+        captions: N strings, below the ranks.
+        height: the least height of a picture, which grows by a whole factor.
+        smooth: enlarge smoothly instead of pixel by pixel.
+    Raises:
+        ValueError: the pictures have another form, or captions or marks are not N.
     """
     query, gallery = torch.as_tensor(query), torch.as_tensor(gallery)
     captions = [""] * len(gallery) if captions is None else list(captions)

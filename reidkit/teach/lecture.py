@@ -109,6 +109,10 @@ def write(
 ) -> tuple[pathlib.Path, pathlib.Path]:
     """Write the copy and its notes into build/lecture/.
 
+    Args:
+        chapter: as it is written.
+        route: 15 or 45, the minutes that the lecture has.
+        seed: of the row of examples at each widget.
     Returns:
         (path of the notebook, path of the notes)
     """

@@ -4,10 +4,17 @@ with whiskers.
 Nothing depends on colour alone: every look has a marker and a line style of its own.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from ..stats import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PAPER_LINE = {"color": "0.4", "linewidth": 0.9, "linestyle": ":", "marker": "none"}
 
@@ -54,8 +61,8 @@ EXAM_LOOKS = {
 
 
 def make_figure(
-    rows: int = 1, columns: int = 1, size: tuple[float, float] | None = None, **options
-):
+    rows: int = 1, columns: int = 1, size: tuple[float, float] | None = None, **options: Any
+) -> tuple[Figure, Any]:
     """A figure and its axes: pyplot.subplots with matplotlib imported only now.
 
     Args:
@@ -71,7 +78,7 @@ def make_figure(
     return pyplot.subplots(rows, columns, figsize=size, **options)
 
 
-def make_canvas(size: tuple[float, float], dpi: int = 90, **options):
+def make_canvas(size: tuple[float, float], dpi: int = 90, **options: Any) -> Figure:
     """A figure for a widget's frames, drawn in memory: it is not pyplot's, so nobody has to close
     it.
 
@@ -91,7 +98,9 @@ def make_canvas(size: tuple[float, float], dpi: int = 90, **options):
     return figure
 
 
-def dot(axes, estimate: Estimate, y: float, look: Look, *, filled: bool = True, **options) -> None:
+def dot(
+    axes: Axes, estimate: Estimate, y: float, look: Look, *, filled: bool = True, **options: Any
+) -> None:
     """A dot at height y with its interval as whiskers.
 
     Args:
@@ -107,7 +116,11 @@ def dot(axes, estimate: Estimate, y: float, look: Look, *, filled: bool = True, 
 
 
 def line(
-    axes, places: Sequence[float], estimates: Sequence[Estimate], look: Look, **options
+    axes: Axes,
+    places: Sequence[float],
+    estimates: Sequence[Estimate],
+    look: Look,
+    **options: Any,
 ) -> None:
     """A line through means with their intervals as whiskers.
 
@@ -125,8 +138,14 @@ def line(
     axes.errorbar(places, means, yerr=[down, up], **keywords)
 
 
-def name_rows(axes, names: Sequence[str], **options) -> None:
-    """Names of rows on the y axis, the first on top: row i stands at y = len(names) - 1 - i."""
+def name_rows(axes: Axes, names: Sequence[str], **options: Any) -> None:
+    """Names of rows on the y axis, the first on top: row i stands at y = len(names) - 1 - i.
+
+    Args:
+        axes: to write on.
+        names: of the rows.
+        **options: of `axes.set`, such as xlabel.
+    """
     axes.set(
         yticks=range(len(names)),
         yticklabels=list(reversed(names)),

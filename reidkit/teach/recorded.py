@@ -2,18 +2,27 @@
 back.
 """
 
+from __future__ import annotations
+
 import csv
 import math
 import statistics
+from collections.abc import Sequence
+from typing import Any
 
 from .. import files, stats
 from .display import emit, number, table
 from .messages import say
 
 
-def plain(value, name="value"):
-    """A one-element tensor, number, word or truth value -> what JSON and CSV hold; not finite:
-    "nan", "inf".
+def plain(value: Any, name: str = "value") -> bool | int | float | str:
+    """A value as JSON and CSV hold it; a number that is not finite becomes "nan" or "inf".
+
+    Args:
+        value: a one-element tensor, a number, a word or a truth value.
+        name: what an error calls it.
+    Raises:
+        TypeError: the value is something else.
     """
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float) and not math.isfinite(value):
@@ -23,7 +32,7 @@ def plain(value, name="value"):
     return value
 
 
-def record(**values):
+def record(**values: Any) -> None:
     """Hand named numbers (or words) to the rerun tool, which collects them over all runs into one
     table.
     """
@@ -45,45 +54,53 @@ class Recorded:
         column: what `claim` speaks of.
     """
 
-    def __init__(self, name, rows, column=None):
+    def __init__(self, name: str, rows: list[dict[str, str]], column: str | None = None) -> None:
         self.name = name
         self.rows = rows
         self.column = column
 
-    def where(self, **filters):
+    def where(self, **filters: Any) -> Recorded:
         """The rows whose columns equal the filters, as a table of their own; it may be empty."""
         wanted = {name: str(value) for name, value in filters.items()}
         rows = [row for row in self.rows if wanted.items() <= row.items()]
         return Recorded(self.name, rows, self.column)
 
-    def values(self, column=None):
+    def values(self, column: str | None = None) -> list[float]:
         """The numbers of a column, one per run, in the order of the table."""
         column = self._known(column)
         return [float(row[column]) for row in self.rows if row[column] != ""]
 
-    def by_seed(self, column=None):
+    def by_seed(self, column: str | None = None) -> dict[str, float]:
         """{seed: number} of a column, for differences that are paired by seed (`stats.paired`)."""
         column = self._known(column)
         return {row["SEED"]: float(row[column]) for row in self.rows if row.get(column, "") != ""}
 
-    def estimate(self, column=None):
+    def estimate(self, column: str | None = None) -> stats.Estimate:
         """Mean and 95 % t interval of a column over the runs -> stats.Estimate."""
         return stats.estimate(self.values(column))
 
-    def differences(self, other, column=None):
-        """This table minus another, run by run of the seeds that both have -> list of numbers."""
+    def differences(self, other: Recorded, column: str | None = None) -> list[float]:
+        """This table minus another, run by run of the seeds that both have.
+
+        Args:
+            other: the table to subtract.
+            column: of both; None is each table's own.
+        """
         return stats.paired(self.by_seed(column), other.by_seed(column))
 
-    def change(self, other, column=None):
-        """Mean and 95 % t interval of the differences to another table, paired by seed ->
-        stats.Estimate.
+    def change(self, other: Recorded, column: str | None = None) -> stats.Estimate:
+        """Mean and 95 % t interval of the differences to another table, paired by seed.
+
+        Args:
+            other: the table to subtract.
+            column: of both; None is each table's own.
         """
         return stats.estimate(self.differences(other, column))
 
-    def mean(self, column=None):
+    def mean(self, column: str | None = None) -> float:
         return statistics.mean(self.values(column))
 
-    def interval(self, column=None):
+    def interval(self, column: str | None = None) -> tuple[float | None, float | None]:
         """95 % t interval over the runs -> (low, high); (None, None) with one run."""
         return stats.t_interval(self.values(column))
 
@@ -95,10 +112,10 @@ class Recorded:
         return column
 
     @property
-    def seeds(self):
+    def seeds(self) -> list[int]:
         return sorted({int(row["SEED"]) for row in self.rows if row.get("SEED", "") != ""})
 
-    def provenance(self):
+    def provenance(self) -> str:
         """One line: when, at which commit, on what, with which versions, how many seeds."""
         about = {}
         for name in ("date", "commit", "device", "python", "torch"):
@@ -106,9 +123,15 @@ class Recorded:
             about[name] = " / ".join(values) or "unknown"
         return say("provenance", table=self.name, seeds=len(self.seeds), **about)
 
-    def table(self, columns, by=(), title=None):
-        """Show mean and 95 % interval over seeds of each column, one line for each value of the
-        `by` columns.
+    def table(
+        self, columns: Sequence[str], by: str | Sequence[str] = (), title: str | None = None
+    ) -> None:
+        """Show mean and 95 % interval over seeds of each column.
+
+        Args:
+            columns: of numbers.
+            by: a column or several; each of their values has a line of its own.
+            title: above the table.
         """
         by = [by] if isinstance(by, str) else list(by)
         groups = {}
@@ -124,19 +147,24 @@ class Recorded:
         emit(f"{text}\n{provenance}", f"{markup}<p><small>{provenance}</small></p>")
 
 
-def spread(estimate):
+def spread(estimate: stats.Estimate) -> str:
     """ "0.61 [0.58, 0.64]", or the mean alone where one run gives no interval."""
     if estimate.low is None:
         return number(estimate.mean)
     return f"{number(estimate.mean)} [{number(estimate.low)}, {number(estimate.high)}]"
 
 
-def recorded(name, column=None, **filters):
-    """Read data/results/NAME.csv -> Recorded, keeping finished runs whose columns equal the
-    filters.
+def recorded(name: str, column: str | None = None, **filters: Any) -> Recorded:
+    """Read data/results/NAME.csv, keeping finished runs whose columns equal the filters.
 
-    Raises FileNotFoundError with the tables there are, KeyError for an unknown filter, ValueError
-    where no row is left.
+    Args:
+        name: of the table.
+        column: what `claim` speaks of.
+        **filters: the value that a column must have.
+    Raises:
+        FileNotFoundError: there is no such table; the message lists those there are.
+        KeyError: a filter names no column.
+        ValueError: no row is left.
     """
     path = files.results_dir() / f"{name}.csv"
     if not path.is_file():

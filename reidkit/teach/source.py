@@ -6,6 +6,8 @@ becomes the cell's id. An exercise X is a run of cells: X (card), X-stub (code, 
 X-hint1..3, X-solution (code, no check), X-why.
 """
 
+from __future__ import annotations
+
 import ast
 import copy
 import csv
@@ -13,9 +15,16 @@ import dataclasses
 import hashlib
 import pathlib
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .. import code_digest, files
 from . import rooms
+
+if TYPE_CHECKING:
+    import os
+
+    from nbformat import NotebookNode
 
 FORMAT = 2  # raise it when the builder changes what it writes
 FIXED = {"editable": False, "deletable": False}  # hints and solutions are read, not edited
@@ -52,38 +61,49 @@ class Chapter:
     words: str  # hash of its text
 
     @property
-    def exercises(self):
+    def exercises(self) -> list[str]:
         """Names X of the exercises, in order."""
         return [cell.id[:-5] for cell in self.cells if "stub" in tags(cell)]
 
-    def cell(self, key):
+    def cell(self, key: str) -> NotebookNode:
+        """The source cell with this key.
+
+        Raises:
+            KeyError: there is none.
+        """
         for cell in self.cells:
             if cell.id == key:
                 return cell
         raise KeyError(f"chapter {self.number} has no cell with the key {key!r}")
 
 
-def tags(cell):
+def tags(cell: NotebookNode) -> list[str]:
     return cell.metadata.get("tags", [])
 
 
-def folder():
+def folder() -> pathlib.Path:
     return rooms.source_folder()
 
 
-def chapters(where=None):
+def chapters(where: str | os.PathLike | None = None) -> list[Chapter]:
     """All chapters in reading order."""
     return [read(path) for path in sorted(pathlib.Path(where or folder()).glob("[0-9]*.py"))]
 
 
-def stamps(cells, number):
-    """What makes a built notebook stale, and what makes only its words stale -> (code, words).
+def stamps(cells: Sequence[NotebookNode], number: str) -> tuple[str, str]:
+    """What makes a built notebook stale, and what makes only its words stale.
 
     code: the syntax trees of the code cells, tags and order of the cells, the room's modules and
     figures.toml, the recorded tables that they name, the form of a notebook. Whoever changes one of
     these runs the chapter again. A change elsewhere in the package is for nbval and the checks to
     notice. words: the text of all cells. Changed prose enters the built notebook without a run
     (`build.refresh`).
+
+    Args:
+        cells: source cells in order.
+        number: of the chapter.
+    Returns:
+        (code, words)
     """
     parts = [str(FORMAT)]
     for cell in cells:
@@ -95,7 +115,7 @@ def stamps(cells, number):
     return code, words
 
 
-def code_of(text):
+def code_of(text: str) -> str:
     """A name for what a cell does; of a cell that is not plain Python (a magic), for its text."""
     try:
         return code_digest.code_digest(text)
@@ -140,13 +160,13 @@ def _short_hash(text):
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def modules_of(chapter):
+def modules_of(chapter: Chapter) -> list[str]:
     """The package's modules that a chapter's code imports, its room among them."""
     code = [cell.source for cell in chapter.cells if cell.cell_type == "code"]
     return code_digest.modules_in(re.sub(r"(?m)^\s*[%!].*$", "", "\n".join(code)))
 
 
-def read(path):
+def read(path: str | os.PathLike) -> Chapter:
     """Parse one chapter; ValueError names the file and the cell whose header, key or exercise group
     is at fault.
     """
@@ -199,10 +219,16 @@ def _keyed(cell, file):
     return cell
 
 
-def notebook(chapter, form="gallery"):
-    """The chapter as a notebook that nobody has run: "gallery" (stubs, hints folded), "work"
-    (gallery, for the student's answers) or "solution" (the solution's code and the stub's check in
-    the place of the stub)."""
+def notebook(chapter: Chapter, form: str = "gallery") -> NotebookNode:
+    """The chapter as a notebook that nobody has run.
+
+    Args:
+        chapter: as it is written.
+        form: "gallery" (stubs, hints folded), "work" (gallery, for the student's answers) or
+            "solution" (the solution's code and the stub's check in the place of the stub).
+    Raises:
+        ValueError: there is no such form.
+    """
     import nbformat
 
     if form not in ("gallery", "work", "solution"):
@@ -234,7 +260,7 @@ def notebook(chapter, form="gallery"):
     return made
 
 
-def source_hash(text):
+def source_hash(text: str) -> str:
     return _short_hash(text.strip())
 
 
@@ -266,7 +292,7 @@ def _folded(cells):
     return made
 
 
-def check_lines(stub):
+def check_lines(stub: str) -> str:
     """The statements of a stub cell that call its check: a solution leaves them standing."""
     lines = stub.splitlines()
     calls = [node for node in ast.parse(stub).body if calls_check(node)]
@@ -283,5 +309,5 @@ def _solved(chapter, cell):
     return cell
 
 
-def calls_check(node):
+def calls_check(node: ast.AST) -> bool:
     return any(isinstance(part, ast.Name) and part.id == "check" for part in ast.walk(node))

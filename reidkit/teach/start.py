@@ -73,7 +73,12 @@ def check_parameter(name: str, value: object) -> object:
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
-    """ " Did you mean 'laptop'?", or "" where no name is near the word."""
+    """ " Did you mean 'laptop'?", or "" where no name is near the word.
+
+    Args:
+        word: what was given.
+        names: what could have been meant.
+    """
     close = difflib.get_close_matches(str(word), list(names), 1, 0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
 

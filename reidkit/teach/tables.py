@@ -7,6 +7,7 @@ command keeps what it finds finished, so that a run can be stopped and started a
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from .. import files
 from . import rooms, source
@@ -24,7 +25,7 @@ def commands() -> list[list[str]]:
     return [shlex.split(line) for line in dict.fromkeys(lines)]
 
 
-def main(words=None) -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Run every command, further words behind each; stop at the first that fails."""
     more = sys.argv[1:] if words is None else list(words)
     for command in commands():

@@ -99,6 +99,9 @@ def make_table(folder: pathlib.Path | None = None) -> str:
 def with_table(text: str, table: str) -> str:
     """A text with another table between the marks BEGIN and END.
 
+    Args:
+        text: that holds the marks.
+        table: in markdown.
     Raises:
         ValueError: the text lacks the marks.
     """

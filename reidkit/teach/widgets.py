@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -50,15 +50,15 @@ class Control:
     step: float = 0  # of a slider; an int makes it a slider of whole numbers
 
     @property
-    def min(self):
+    def min(self) -> Any:
         return self.values[0]
 
     @property
-    def middle(self):
+    def middle(self) -> Any:
         return self.values[len(self.values) // 2]
 
     @property
-    def max(self):
+    def max(self) -> Any:
         return self.values[-1]
 
     def random(self, chance: random.Random) -> object:
@@ -97,6 +97,12 @@ class Control:
 def slider(min: float, max: float, step: float, value: float, label: str) -> Control:
     """A number from min to max in steps; four ints make a slider of whole numbers.
 
+    Args:
+        min: the least.
+        max: the greatest.
+        step: between two neighbours, above 0.
+        value: at the beginning.
+        label: beside the slider.
     Raises:
         ValueError: the four do not belong together.
     """
@@ -114,6 +120,10 @@ def slider(min: float, max: float, step: float, value: float, label: str) -> Con
 def choice(options: Sequence, value: object, label: str) -> Control:
     """One of some options.
 
+    Args:
+        options: in the order of the control.
+        value: the option at the beginning.
+        label: beside the control.
     Raises:
         ValueError: the value at the beginning is none of them.
     """
@@ -123,7 +133,12 @@ def choice(options: Sequence, value: object, label: str) -> Control:
 
 
 def switch(value: bool, label: str) -> Control:
-    """On or off."""
+    """On or off.
+
+    Args:
+        value: at the beginning.
+        label: beside the box.
+    """
     return Control("switch", label, bool(value), (False, True))
 
 
@@ -141,7 +156,12 @@ def _first_state(controls):
 
 
 def describe(state: dict, controls: dict[str, Control]) -> str:
-    """A state in words: "height = 30, dark = off"."""
+    """A state in words: "height = 30, dark = off".
+
+    Args:
+        state: {name of a control: its value}.
+        controls: by name; their labels are the words.
+    """
     parts = []
     for name, value in state.items():
         if isinstance(value, bool):
