@@ -6,6 +6,7 @@ import torch
 
 from ... import stats
 from ...teach.claims import claim
+from ...teach.start import Run
 from .experiments import recorded
 
 TABLE = "02_chapter"
@@ -104,7 +105,7 @@ CLAIMS = {
 }
 
 
-def judge(name: str, measured: float, run) -> None:
+def judge(name: str, measured: float, run: Run) -> None:
     """Show one of CLAIMS with its number; recorded seeds stand beside it where there are some.
 
     Args:
@@ -161,7 +162,14 @@ def parted(trained: dict[str, list[float]], untrained: dict[str, list[float]]) -
 
 
 def gain(ways: Ways, where: str, way: str, gallery: str = "by place") -> float:
-    """Points of mAP that other statistics win over the network as trained."""
+    """Points of mAP that other statistics win over the network as trained.
+
+    Args:
+        ways: scores of this run, in %.
+        where: "home" or "new places".
+        way: ADABN or CBN, the other statistics.
+        gallery: of `experiments.score_exam`, "by place" or "pooled".
+    """
     _, mean_ap = ways[where, way][gallery]
     _, mean_ap_as_trained = ways[where, AS_TRAINED][gallery]
     return mean_ap - mean_ap_as_trained

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -72,7 +73,9 @@ class DeepNets:
             parameter.requires_grad_()
         self.velocities = [torch.zeros_like(parameter) for parameter in self.parameters]
 
-    def forward(self, x, training, inputs_of_tanh=None):
+    def forward(
+        self, x: Tensor, training: bool, inputs_of_tanh: list[Tensor] | None = None
+    ) -> Tensor:
         """Logits of pictures.
 
         Args:
@@ -114,7 +117,7 @@ class DeepNets:
         self.running_means[layer] = self.running_means[layer].lerp(mean, 0.1)
         self.running_variances[layer] = self.running_variances[layer].lerp(variance, 0.1)
 
-    def step(self, x, y, rates):
+    def step(self, x: Tensor, y: Tensor, rates: Tensor) -> Tensor:
         """One step of each run, SGD with momentum 0.9.
 
         Args:
@@ -138,14 +141,21 @@ class DeepNets:
         return losses.detach()
 
     @torch.no_grad()
-    def look(self, x, training):
-        """What each layer's tanh is given for pictures (R, B, in): a list of (R, B, WIDTH)."""
+    def look(self, x: Tensor, training: bool) -> list[Tensor]:
+        """What each layer's tanh is given for pictures.
+
+        Args:
+            x: (R, B, in) pictures of each run.
+            training: batch norm takes the batch's statistics, and dropout is on.
+        Returns:
+            A list of (R, B, WIDTH), one for each layer.
+        """
         inputs_of_tanh = []
         self.forward(x, training, inputs_of_tanh)
         return inputs_of_tanh
 
     @torch.no_grad()
-    def accuracy(self, pictures):
+    def accuracy(self, pictures: Pictures) -> Tensor:
         """Share of pictures ((N, in), (N,)) that each run tells right in evaluation mode: (R,)."""
         x, y = pictures
         runs = len(self.out[0])
@@ -163,8 +173,16 @@ def _first_weights(seeds, scales, layer, inputs):
     return torch.stack(weights)
 
 
-def number_runs(scales, rates, seeds) -> dict[tuple[float, float, int], int]:
-    """{(scale, rate, seed): number of its run} for `train_deep_nets` with these settings."""
+def number_runs(
+    scales: Sequence[float], rates: Sequence[float], seeds: Sequence[int]
+) -> dict[tuple[float, float, int], int]:
+    """{(scale, rate, seed): number of its run} for `train_deep_nets` with these settings.
+
+    Args:
+        scales: of the first weights.
+        rates: learning rates.
+        seeds: of the first weights and of the order of the pictures.
+    """
     settings = itertools.product(scales, rates, seeds)
     return {setting: number for number, setting in enumerate(settings)}
 
@@ -172,9 +190,9 @@ def number_runs(scales, rates, seeds) -> dict[tuple[float, float, int], int]:
 def train_deep_nets(
     pictures: tuple[Pictures, Pictures],
     norm: str | None = None,
-    rates=(0.03,),
-    scales=(1.0,),
-    seeds=(0,),
+    rates: Sequence[float] = (0.03,),
+    scales: Sequence[float] = (1.0,),
+    seeds: Sequence[int] = (0,),
     steps: int = 60,
     dropout: float = 0.0,
 ) -> dict:

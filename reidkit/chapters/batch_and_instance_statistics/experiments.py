@@ -30,14 +30,24 @@ LAYERS = ("pixels", "stem", "layer1", "layer2", "layer3", "layer4")
 
 def recorded(name: str, column: str | None = None) -> Recorded | None:
     """teach.recorded, or None where the table was not recorded yet: the chapter's own table is made
-    from its runs."""
+    from its runs.
+
+    Args:
+        name: of the table.
+        column: what a claim speaks of; None: the table as a whole.
+    """
     if not (files.results_dir() / f"{name}.csv").is_file():
         return None
     return read_table(name, column)
 
 
 def root_mean_square(first: Tensor, second: Tensor) -> float:
-    """Root mean square difference of two pictures."""
+    """Root mean square difference of two pictures, in the unit of their values.
+
+    Args:
+        first: (3, H, W), or any other shape.
+        second: of the same shape.
+    """
     return (first - second).square().mean().sqrt().item()
 
 
@@ -346,7 +356,9 @@ class PixelNorms:
         self.mean = pixels.mean((0, 2, 3))  # (3,)
         self.std = pixels.std((0, 2, 3), unbiased=False)  # (3,)
 
-    def draw(self, people, poses, cameras):
+    def draw(
+        self, people: Iterable[int], poses: Iterable[int], cameras: Sequence[world.Cameras]
+    ) -> Tensor:
         """Pictures of people; wall and view are the same for all.
 
         Args:

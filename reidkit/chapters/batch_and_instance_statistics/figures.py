@@ -1,5 +1,9 @@
 """Chapter 02: its pictures."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 import torch
 
 from ... import world
@@ -14,7 +18,9 @@ LABEL_BOX = {"boxstyle": "round,pad=0.1", "facecolor": "white"}
 # ---- one person through several imaging chains
 
 
-def goal_picture(size, seed, chains=4):
+def goal_picture(
+    size: tuple[int, int], seed: int, chains: int = 4
+) -> tuple[np.ndarray, dict[str, tuple[float, float]]]:
     """One person through the chains of several places, then a stranger; as pixels, after BN, after
     IN.
 
@@ -56,7 +62,7 @@ def _as_brightness(name, x):
 # ---- deep nets
 
 
-def histogram_picture(plain, normed, columns):
+def histogram_picture(plain: dict, normed: dict, columns: Sequence[tuple[str, str, int]]) -> Any:
     """What tanh is given, by depth: without batch norm above, with it below.
 
     Args:
@@ -95,7 +101,7 @@ def _histograms(ax, inputs_of_tanh):
     )
 
 
-def rates_picture(nets, rates, scales):
+def rates_picture(nets: Mapping[str, dict], rates: Sequence[float], scales: Sequence[float]) -> Any:
     """Tables of the loss after training, by size of the first weights and learning rate.
 
     Args:
@@ -129,7 +135,7 @@ def _write_numbers(ax, table):
 # ---- what stands in a layer
 
 
-def shares_picture(shares):
+def shares_picture(shares: Mapping[str, Mapping[str, float]]) -> Any:
     """How much of a channel's variance lies between pictures, and who explains it.
 
     Args:
@@ -161,7 +167,7 @@ def _stack(ax, layers, name, heights, base, **look):
     ax.bar_label(bars, fmt="%.0f", label_type="center", fontsize=8, bbox=LABEL_BOX)
 
 
-def depth_picture(curves):
+def depth_picture(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> Any:
     """Divergence by layer: style, content, and two random halves.
 
     Args:
@@ -183,7 +189,7 @@ def depth_picture(curves):
 # ---- in whose company a picture is normalised
 
 
-def company_picture(scores):
+def company_picture(scores: Mapping[str, float]) -> Any:
     """Dots of mAP: a circle where a score is not below the first one, a cross where it is.
 
     Args:

@@ -1,12 +1,13 @@
 """Chapter 02: the explorer of what each norm forgets."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import torch
 
 from ...teach.plots import make_canvas
-from ...teach.widgets import Frame, slider
+from ...teach.widgets import Control, Frame, slider
 from .experiments import PixelNorms, root_mean_square
 
 # Middle and scale of the values of each norm, so that every histogram covers -3 to 3.
@@ -14,7 +15,9 @@ SPANS = {"pixels": (0.5, 6), "BN": (0, 1), "IN": (0, 1)}
 EDGES = torch.linspace(-3, 3, 37)
 
 
-def normalisation_explorer(size, seed=0, people=6):
+def normalisation_explorer(
+    size: tuple[int, int], seed: int = 0, people: int = 6
+) -> tuple[Callable, dict[str, Control]]:
     """Push a camera's gain, warmth and contrast: histograms before and after BN and IN, and the
     distance between two pictures of one person, beside a stranger's.
 

@@ -99,7 +99,15 @@ def claim_rise(rows: dict[str, Recorded], sentence: str, row: str, other: str, c
 def claim_rise_in_every_seed(
     rows: dict[str, Recorded], sentence: str, row: str, other: str, column: str
 ) -> None:
-    """Like claim_rise, judged by the smallest of the differences: a weaker test."""
+    """Like claim_rise, judged by the smallest of the differences: a weaker test.
+
+    Args:
+        rows: see split_rows.
+        sentence: what is claimed.
+        row: the better one.
+        other: what it is compared with.
+        column: the score's.
+    """
     differences = rows[row].differences(rows[other], column)
     claim(sentence, min(differences), is_positive, "points, mildest seed")
 
@@ -109,7 +117,13 @@ def is_positive(value: float) -> bool:
 
 
 def lead(rows: dict[str, Recorded], row: str, column: str) -> float:
-    """How far the mean of a row lies above that of the best other one, in points."""
+    """How far the mean of a row lies above that of the best other one, in points.
+
+    Args:
+        rows: see split_rows.
+        row: the one that is compared with all others.
+        column: the score's.
+    """
     means = {name: runs.mean(column) for name, runs in rows.items()}
     mean = means.pop(row)
     return mean - max(means.values())

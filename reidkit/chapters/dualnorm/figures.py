@@ -2,8 +2,12 @@
 norms reach, paired differences, and the tone exam.
 """
 
+from typing import Any
+
+import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from ...recipes.exams import TONES
 from ...record import Exam
@@ -34,7 +38,7 @@ ON_WHITE = {"facecolor": "white", "edgecolor": "none"}
 CIRCLE = {"boxstyle": "circle,pad=0.1", "facecolor": "white"}
 
 
-def blocks_picture():
+def blocks_picture() -> Any:
     """Three residual blocks, top to bottom, with their norms and where DualNorm adds one ->
     figure.
     """
@@ -112,7 +116,7 @@ MARK_NAMES = {
 HATCHES = {"replaced": "////", "behind the sum": "////", "half": "//", "norm": "...."}
 
 
-def trunks_picture():
+def trunks_picture() -> Any:
     """Our trunk under each of the eight placements -> figure."""
     figure, panels = make_figure(4, 2, (10, 3.9))
     for ax, name in zip(panels.flat, (*PLACES, *OTHERS)):
@@ -121,7 +125,7 @@ def trunks_picture():
     return figure
 
 
-def draw_trunk(ax, marks: dict[str, str]) -> None:
+def draw_trunk(ax: Any, marks: dict[str, str]) -> None:
     """One trunk as a row of boxes; hatched: where instance norm stands.
 
     Args:
@@ -148,7 +152,7 @@ def _draw_mark(ax, x, mark):
 # ---- scores
 
 
-def goal_picture(table: Recorded):
+def goal_picture(table: Recorded) -> Any:
     """Scores against how far instance norms reach, a line for each exam -> figure."""
     rows = split_rows(table)
     names = [name for name in PLACES if name in rows]
@@ -172,7 +176,7 @@ def _name_places(ax, fontsize):
     ax.set_xlabel("instance norm reaches ...")
 
 
-def changes_picture(table: Recorded):
+def changes_picture(table: Recorded) -> Any:
     """Paired differences by seed: each placement against none, and with against without feature
     norm -> figure.
     """
@@ -219,9 +223,13 @@ WAYS = {
 }
 
 
-def tones_picture(exam: Exam, body: int = 0):
+def tones_picture(exam: Exam, body: int = 0) -> np.ndarray:
     """One person of the exam in all tones: as taken, and below after instance norm of the pixels
     -> montage, uint8 (H', W', 3).
+
+    Args:
+        exam: a tone exam.
+        body: number of the person.
     """
     gallery = exam.gallery
     person = (gallery.attributes["body"] == body) & (gallery.cameras == 0)
@@ -234,7 +242,7 @@ def tones_picture(exam: Exam, body: int = 0):
     return grid(torch.cat([pictures.images, shown]), len(TONES), labels)
 
 
-def frame_picture(picture, changes: dict):
+def frame_picture(picture: Tensor, changes: dict[str, Tensor]) -> Any:
     """Where half the tone changes what comes out of the stem, by kind of padding -> figure.
 
     Args:
@@ -253,7 +261,7 @@ def frame_picture(picture, changes: dict):
     return figure
 
 
-def told_picture(shares: dict[tuple[str, str], float], tones: int):
+def told_picture(shares: dict[tuple[str, str], float], tones: int) -> Any:
     """How often each network tells the tone right, as it is and with the stem's view changed ->
     figure.
 

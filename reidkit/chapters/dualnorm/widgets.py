@@ -4,6 +4,7 @@ think that a darker person has moved.
 
 import copy
 import functools
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from ...record import Exam
 from ...teach.figures import pixels
 from ...teach.plots import make_canvas, name_rows
 from ...teach.recorded import Recorded
-from ...teach.widgets import Frame, choice, slider, switch
+from ...teach.widgets import Control, Frame, choice, slider, switch
 from .experiments import (
     EXAMS,
     OTHERS,
@@ -34,7 +35,7 @@ from .figures import draw_trunk
 SCORES = {"rank-1": "rank1", "mAP": "map"}  # as on the control -> as in the table's columns
 
 
-def placement_explorer(table: Recorded):
+def placement_explorer(table: Recorded) -> tuple[Callable, dict[str, Control]]:
     """Choose where the norms go and what is asked: the trunk, and the scores of all rows ->
     (draw, controls).
     """
@@ -143,7 +144,9 @@ def _trunk_pixels(name):
 # ---- tones
 
 
-def tone_explorer(models: dict[str, torch.nn.Module], exam: Exam):
+def tone_explorer(
+    models: dict[str, torch.nn.Module], exam: Exam
+) -> tuple[Callable, dict[str, Control]]:
     """Make a person darker and read how far two networks think she moved, beside the distance to
     somebody else -> (draw, controls).
 

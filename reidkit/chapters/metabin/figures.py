@@ -1,6 +1,7 @@
 """Chapter 04, MetaBIN: its pictures."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ def row_picture(
     names: Sequence[str],
     exams: Mapping[str, str],
     lines: Mapping[str, float] | None = None,
-):
+) -> Any:
     """Rank-1 of networks: a line for each row of the table, a marker for each exam.
 
     Args:
@@ -74,7 +75,7 @@ def row_picture(
     return fig
 
 
-def travel_picture(table: Recorded):
+def travel_picture(table: Recorded) -> Any:
     """How far gates may come in a run against rank-1 and the gates' mean, on drawn validation
     places.
 
@@ -104,7 +105,7 @@ def travel_picture(table: Recorded):
     return fig
 
 
-def ladder_picture(rungs: Mapping[str, Recorded], column: str = "away_rank1"):
+def ladder_picture(rungs: Mapping[str, Recorded], column: str = "away_rank1") -> Any:
     """MetaBIN's ingredients: the paper's rank-1 beside ours.
 
     Args:
@@ -128,7 +129,7 @@ def ladder_picture(rungs: Mapping[str, Recorded], column: str = "away_rank1"):
 # ---- gates
 
 
-def gates_picture(tensors: Mapping[str, Tensor], names: Sequence[str] = ("BIN", "MetaBIN")):
+def gates_picture(tensors: Mapping[str, Tensor], names: Sequence[str] = ("BIN", "MetaBIN")) -> Any:
     """Where the gates ended, stage by stage: a dot for each channel, a bar for the mean.
 
     Args:
@@ -183,7 +184,7 @@ def map_picture(
     kind: str,
     titles: Mapping[str, str],
     most: int = 8,
-):
+) -> Any:
     """Maps of features, a panel for each network, a marker and colour for each label.
 
     Args:

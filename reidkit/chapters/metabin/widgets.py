@@ -1,6 +1,6 @@
 """Chapter 04, MetaBIN: the losses of its episode on points of a plane that you can push about."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from ... import losses
 from ...methods import metabin
 from ...teach.plots import make_canvas
-from ...teach.widgets import Frame, choice, slider
+from ...teach.widgets import Control, Frame, choice, slider
 from .figures import MARKS
 
 # Of the plane: three people in each place, three pictures of each person.
@@ -112,7 +112,7 @@ def neighbours(points: Tensor, ids: Tensor, domains: Tensor) -> float:
     return 100 * (domains[nearest] == domains).float().mean().item()
 
 
-def loss_explorer():
+def loss_explorer() -> tuple[Callable, dict[str, Control]]:
     """Three places on a plane; arrows show where a step of each loss would move every picture.
 
     Returns:

@@ -18,6 +18,7 @@ from ... import datasets, files, retrieval, runtime, store, world
 from ...recipes.examine import real_exams
 from ...recipes.presets import PRESETS
 from ...record import Exam
+from ...teach.start import Run
 
 # The lines of `make tables` for this chapter.
 TABLES = (
@@ -36,7 +37,7 @@ TABLES = (
 # ---- exams
 
 
-def real_exam(run, size: tuple[int, int]) -> Exam | None:
+def real_exam(run: Run, size: tuple[int, int]) -> Exam | None:
     """The real people that DATA names; None for "world".
 
     Of PKU-Reid, the development half: the other is for reporting, and stands in recorded tables
@@ -54,7 +55,7 @@ def real_exam(run, size: tuple[int, int]) -> Exam | None:
 
 
 def drawn_exam(
-    people: int, pictures: int, size: tuple[int, int], seed: int = 0, device="cpu"
+    people: int, pictures: int, size: tuple[int, int], seed: int = 0, device: str = "cpu"
 ) -> Exam:
     """One drawn validation place in PKU-Reid's form: two cameras, the first searched in the second.
 
@@ -129,7 +130,12 @@ def outline(pictures: Tensor, cameras: Tensor) -> Tensor:
 
 
 def scaled_per_camera(values: Tensor, cameras: Tensor) -> Tensor:
-    """(N, D) with each camera's mean taken away and divided by its deviation."""
+    """(N, D) with each camera's mean taken away and divided by its deviation.
+
+    Args:
+        values: (N, D), in any unit.
+        cameras: (N,).
+    """
     scaled = torch.empty_like(values)
     for camera in cameras.unique():
         in_camera = cameras == camera

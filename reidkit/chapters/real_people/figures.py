@@ -1,7 +1,10 @@
 """Chapter 11: real people's numbers, outlines, colours and features, and the study, as pictures."""
 
+import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,7 +38,7 @@ CAMERA_GREYS = ("0.82", "0.5")
 # ---- the number
 
 
-def final_numbers(models: Recorded, half: str = "report"):
+def final_numbers(models: Recorded, half: str = "report") -> Any:
     """Rank-1 on a half of PKU-Reid: published networks, and ours with its interval over people ->
     figure.
 
@@ -86,7 +89,7 @@ def _ours(models, half):
 # ---- two worlds
 
 
-def outlines(deviations: Mapping[str, Tensor]):
+def outlines(deviations: Mapping[str, Tensor]) -> Any:
     """Maps of deviation side by side -> figure.
 
     Args:
@@ -100,7 +103,7 @@ def outlines(deviations: Mapping[str, Tensor]):
     return figure
 
 
-def colour_clouds(clouds: Mapping[str, tuple[Tensor, Tensor, Tensor]]):
+def colour_clouds(clouds: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Any:
     """Red minus blue against brightness, a marker for each camera, and what the nearest stranger
     tells -> figure.
 
@@ -121,7 +124,7 @@ def colour_clouds(clouds: Mapping[str, tuple[Tensor, Tensor, Tensor]]):
     return figure
 
 
-def scores_of_norms(norm: Mapping[str, Recorded]):
+def scores_of_norms(norm: Mapping[str, Recorded]) -> Any:
     """Dots of mAP with t intervals, for each norm in three exams -> figure.
 
     Args:
@@ -141,7 +144,7 @@ def scores_of_norms(norm: Mapping[str, Recorded]):
 # ---- features
 
 
-def feature_planes(recorded: Mapping[str, Tensor]):
+def feature_planes(recorded: Mapping[str, Tensor]) -> Any:
     """The real features on two principal axes: BN above, BIN below, plain left, per camera right ->
     figure.
 
@@ -204,7 +207,7 @@ def _draw_four_people(axes, plane, ids, cameras):
 # ---- the study
 
 
-def study_rows(table: Recorded):
+def study_rows(table: Recorded) -> Any:
     """Every value of every knob, by family: the change of mAP against the usual recipe, real left,
     drawn right -> figure.
 
@@ -256,7 +259,9 @@ def _draw_changes(axes, rows, estimates, look):
 # ---- your own pictures
 
 
-def most_alike(folder, names: Sequence[str], rankings: Sequence[tuple[Tensor, Tensor]]):
+def most_alike(
+    folder: str | pathlib.Path, names: Sequence[str], rankings: Sequence[tuple[Tensor, Tensor]]
+) -> np.ndarray:
     """A row for each query: the pictures most alike, with name and cosine -> uint8 (H', W', 3).
 
     Args:

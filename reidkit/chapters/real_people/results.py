@@ -70,7 +70,12 @@ def usual(table: Recorded) -> Recorded:
 
 
 def over_people(runs: Recorded, column: str) -> Estimate:
-    """Mean of a column over the runs, and the mean of their bootstrap intervals over people."""
+    """Mean of a column over the runs, and the mean of their bootstrap intervals over people.
+
+    Args:
+        runs: whose mean is taken.
+        column: the score's; the table has its interval in COLUMN_low and COLUMN_high.
+    """
     low = runs.mean(f"{column}_low")
     high = runs.mean(f"{column}_high")
     return Estimate(runs.mean(column), low, high, len(runs.rows))

@@ -6,6 +6,7 @@ from ... import losses, stats, world
 from ...methods.baseline import Baseline
 from ...recipes.ways import ALL_WAYS
 from ...teach.recorded import Recorded
+from ...teach.start import Run
 from ...training import Method, Plan, fit
 
 # The lines of `make tables` for this chapter.
@@ -37,7 +38,7 @@ REPAIRS = ("small rate", "warm-up", "weighted mining")
 Curves = dict[str, list[float]]
 
 
-def collapse_lab(run, rate: float, warmup: int, mining: str, identity: bool) -> Curves:
+def collapse_lab(run: Run | None, rate: float, warmup: int, mining: str, identity: bool) -> Curves:
     """Train a tiny network on a few drawn people with the triplet loss.
 
     Args:

@@ -1,6 +1,7 @@
 """Chapter 01b: scores of the ways, loss curves, the collapse, and a table of attributes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -16,7 +17,7 @@ SHIFTS = {"home": 0.12, "away": -0.12}  # of a dot, off the middle of its row
 LINESTYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 
 
-def scores_of_ways(recorded: Recorded):
+def scores_of_ways(recorded: Recorded) -> Any:
     """Dots with intervals: rank-1 at home and in unseen places of every recorded way -> figure.
 
     Args:
@@ -35,7 +36,7 @@ def scores_of_ways(recorded: Recorded):
     return figure
 
 
-def relative_losses(histories: Mapping[str, Sequence[Mapping[str, float]]]):
+def relative_losses(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Any:
     """The loss of each way, divided by its first value, over the steps -> figure.
 
     Args:
@@ -52,7 +53,7 @@ def relative_losses(histories: Mapping[str, Sequence[Mapping[str, float]]]):
     return figure
 
 
-def collapse_curves(lab: Mapping[str, Curves]):
+def collapse_curves(lab: Mapping[str, Curves]) -> Any:
     """Loss and mean distance by step of every run of the lab -> figure."""
     figure, (left, right) = make_figure(1, 2, size=(8.5, 3.2))
     for index, (name, curves) in enumerate(lab.items()):

@@ -1,6 +1,7 @@
 """Chapter 01: pictures of the exams, of people by protocol, of features, of inflated scores."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ EXAM_BARS = {
 CAMERA_MARKERS = "o^sD"
 
 
-def three_exams(table: Recorded):
+def three_exams(table: Recorded) -> Any:
     """Bars of rank-1 in three exams, with t intervals over the seeds -> figure.
 
     Args:
@@ -71,7 +72,7 @@ def _legs_only(picture):
     return picture[:, 64:].repeat_interleave(2, dim=1)
 
 
-def loss_curves(history: Sequence[Mapping[str, float]]):
+def loss_curves(history: Sequence[Mapping[str, float]]) -> Any:
     """Both losses of the baseline over the steps -> figure."""
     figure, axes = make_figure(size=(6, 2.6))
     steps = [row["step"] for row in history]
@@ -114,7 +115,7 @@ def ranked_strips(
     return np.concatenate(strips)
 
 
-def features_by_camera(panels: Mapping[str, tuple[Tensor, Tensor]]):
+def features_by_camera(panels: Mapping[str, tuple[Tensor, Tensor]]) -> Any:
     """Features of one place on their two principal axes, a marker for each camera -> figure.
 
     Args:
@@ -139,7 +140,7 @@ def _on_two_axes(features):
     return centred @ directions[:2].T
 
 
-def inflated_scores(tricks: Mapping[str, tuple[float, float]]):
+def inflated_scores(tricks: Mapping[str, tuple[float, float]]) -> Any:
     """A row a trick: a dot for the plain score, a square for the inflated one -> figure.
 
     Args:

@@ -10,6 +10,7 @@ from torch import Tensor
 from ... import retrieval, world
 from ...record import Exam, ReIDData
 from ...teach.figures import grid, strip
+from ...teach.start import Run
 from ...teach.widgets import Control, Frame, choice, slider
 
 # ---- rankings
@@ -105,7 +106,9 @@ def _verdict(number, query, scores, right):
 # ---- the world
 
 
-def world_explorer(model, run, people: int = 8) -> tuple[Callable, dict[str, Control]]:
+def world_explorer(
+    model: torch.nn.Module, run: Run, people: int = 8
+) -> tuple[Callable, dict[str, Control]]:
     """Push the imaging chain, turn the person, hide part of her: is she still found?
 
     Args:
