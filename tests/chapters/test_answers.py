@@ -66,7 +66,7 @@ def test_a_wrong_answer_fails_and_learns_why(key, code, word, capsys):
     assert word in said and said.count("\n") == 1
 
 
-@pytest.mark.parametrize("key", map(parameters, WRONG))
+@pytest.mark.parametrize("key", [parameters(key) for key in WRONG])
 def test_the_solution_passes_and_the_stub_does_not(key, capsys):
     number, _, name = key.partition("-")
     chapter = CHAPTERS[number]
