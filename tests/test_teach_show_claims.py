@@ -156,13 +156,26 @@ def test_recorded_values_filters_and_seeds(results):
         and table.mean("score") == 22
         and table.seeds == [0, 1, 2]
     )
-    low, high = table.interval("score")
-    assert (low + high) / 2 == pytest.approx(22) and high - 22 == pytest.approx(
-        4.303 * 12**0.5 / 3**0.5
-    )
+    estimate = table.estimate("score")
+    assert (estimate.low + estimate.high) / 2 == pytest.approx(22) and estimate.count == 3
+    assert estimate.high - 22 == pytest.approx(4.303 * 12**0.5 / 3**0.5)
     assert len(teach.recorded("table").rows) == 6  # the failed run is left out
     for word in ("3 seeds", "2026-01-01", "abc1234567", "2 x CPU", "3.11.7", "2.13.0"):
         assert word in table.provenance()
+
+
+def test_recorded_rows_are_paired_by_seed(results):
+    table = teach.recorded("table", "score")
+    batch, instance = table.where(NORM="bn"), table.where(NORM="in")
+    assert batch.by_seed() == {"0": 10, "1": 12, "2": 14}
+    assert instance.differences(batch) == [10, 8, 12]
+    change = instance.change(batch)
+    assert (
+        change.mean == 10
+        and change.sign == 1
+        and change.lowest == pytest.approx(10 - 4.969, abs=1e-3)
+    )
+    assert table.where(NORM="ln").rows == []
 
 
 def test_recorded_errors_say_what_there_is(results):

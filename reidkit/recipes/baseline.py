@@ -8,16 +8,10 @@ from torch import nn
 
 from ..datasets import Journey, load_journey
 from ..methods.baseline import Baseline, baseline_losses
-from ..record import ReIDData
 from ..training import History, Method, fit
 from ..weights import load_trunk
 from .examine import examine, real_exams
 from .presets import Preset
-
-
-def count_classes(data: ReIDData) -> int:
-    """How many people a classifier tells apart: junk (id < 0) is nobody."""
-    return len(torch.unique(data.ids[data.ids >= 0]))
 
 
 def train_baseline(

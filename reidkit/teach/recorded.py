@@ -100,10 +100,6 @@ class Recorded:
     def mean(self, column: str | None = None) -> float:
         return statistics.mean(self.values(column))
 
-    def interval(self, column: str | None = None) -> tuple[float | None, float | None]:
-        """95 % t interval over the runs -> (low, high); (None, None) with one run."""
-        return stats.t_interval(self.values(column))
-
     def _known(self, column):
         column = column or self.column
         if column not in self.rows[0]:
