@@ -129,8 +129,7 @@ class Assembler:
         if record is None:
             raise ValueError(
                 f"the sampler yields a set {name!r}; expected the name of a record, or one before "
-                f"a dot: "
-                f"{', '.join(self.records)}"
+                f"a dot: {', '.join(self.records)}"
             )
         return record
 
