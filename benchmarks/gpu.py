@@ -192,5 +192,5 @@ def _say_how_to_commit(run, path):
         shutil.copy(looks, path.parent)  # comes back with the table from a machine that is lent
     print(
         f"To commit it: copy {path} to data/results/gpu.csv. If scores were taken, looks.csv "
-        f"beside it is data/results/looks.csv with these looks: commit it, too."
+        "beside it is data/results/looks.csv with these looks: commit it, too."
     )

@@ -107,8 +107,7 @@ def load_checked(path: pathlib.Path) -> tuple[dict[str, torch.Tensor], dict]:
     if path.name not in known:
         raise FileNotFoundError(
             f"{path.name} has no entry in hashes.json beside it: get both from the course's "
-            f"repository, or record it "
-            "again (make tables)"
+            "repository, or record it again (make tables)"
         )
     check_file(path, **known[path.name])
     tensors, header = read(path)
@@ -132,7 +131,7 @@ def check_file(
     if not path.is_file():
         raise FileNotFoundError(
             f"no weights at {str(path)!r}; give the path of a .safetensors file, for a trunk also "
-            f".pth"
+            ".pth"
         )
     found_size = path.stat().st_size
     if size is not None and found_size != size:

@@ -95,7 +95,7 @@ def served(folder, *words, port_word, ready):
                 except OSError:
                     if server.poll() is not None or time.monotonic() > until:
                         pytest.fail(
-                            f"the server did not come up: "
+                            "the server did not come up: "
                             f"{(folder / 'server.log').read_text()[-1500:]}"
                         )
                     time.sleep(0.25)

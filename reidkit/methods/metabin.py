@@ -219,7 +219,7 @@ class MetaBIN:
         if count < 2:
             raise ValueError(
                 f"MetaBIN needs two domains or more, the data's {self.domains} are {count}; a "
-                f"single source can "
+                "single source can "
                 'take its cameras: domains="cameras"'
             )
         # Steps before `start` have used one base batch each, the first of them `first`.

@@ -72,8 +72,7 @@ def _table_command(parser, asked, device):
     if has_real_people and not exams:
         parser.error(
             f"{asked.out} holds numbers on PKU-Reid, which this run would lose; set "
-            f"REIDKIT_DATA_ROOT to the folder "
-            "of real data sets, or name another --out"
+            "REIDKIT_DATA_ROOT to the folder of real data sets, or name another --out"
         )
     tables.record(table, asked.out, asked.jobs, asked.redo)
     return 0

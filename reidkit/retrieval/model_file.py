@@ -81,8 +81,8 @@ def build_model(spec: dict) -> nn.Module:
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"no model can be built from spec {spec!r} ({error!r}); expected size [height, width], "
-            f"mirror, method and "
-            "arguments of the method's make. Correct it, or update the course for a newer file"
+            "mirror, method and arguments of the method's make. Correct it, or update the course "
+            "for a newer file"
         ) from None
     model.classifier = NoClassifier()
     return model.eval()
@@ -113,8 +113,7 @@ def save_model(
     if difference:
         raise ValueError(
             f"this {type(model).__name__} is not what spec {spec!r} builds. {difference}. Give the "
-            f"spec that "
-            "it was built with"
+            "spec that it was built with"
         )
     tensors = {name: _stored(value.cpu().contiguous(), half) for name, value in state.items()}
     metadata = {"format": FORMAT, "spec": json.dumps(spec), "recipe": json.dumps(recipe)}
@@ -151,8 +150,8 @@ def load_model(path: pathlib.Path, sha256: str | None = None, size: int | None =
     if header.get("format") != FORMAT:
         raise ValueError(
             f"{path.name} has format {header.get('format')!r}, expected {FORMAT!r}. Update the "
-            f"course for "
-            "a newer one; fill a trunk with weights from elsewhere by weights.load_trunk"
+            "course for a newer one; fill a trunk with weights from elsewhere by "
+            "weights.load_trunk"
         )
     spec = json.loads(header["spec"])
     recipe = json.loads(header["recipe"])
@@ -161,7 +160,7 @@ def load_model(path: pathlib.Path, sha256: str | None = None, size: int | None =
     if difference:
         raise ValueError(
             f"{path.name} does not fit its spec {spec!r}. {difference}. Train again, or update the "
-            f"course"
+            "course"
         )
     model.load_state_dict(state)
     return Loaded(model, spec, recipe, files.sha256_file(path))

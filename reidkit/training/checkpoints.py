@@ -180,8 +180,7 @@ class Run:
         except OSError as error:
             say(
                 f"{self.label}: {what} could not be kept ({error}); {meanwhile}. Make room on the "
-                f"disk, or point "
-                "REIDKIT_CACHE_DIR to another one"
+                "disk, or point REIDKIT_CACHE_DIR to another one"
             )
             return False
         return True

@@ -235,8 +235,7 @@ def _gradient_step(losses, plan, device):
         if set(batches) != {TRAIN}:
             raise ValueError(
                 f"the sampler yields the sets {', '.join(batches)}; losses(output, batch) are for "
-                f"one unnamed batch: "
-                "write a step(model, batches, optimizers, progress)"
+                "one unnamed batch: write a step(model, batches, optimizers, progress)"
             )
         batch = batches[TRAIN]
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
@@ -263,8 +262,7 @@ def _finite(values, number):
     if wrong:
         raise FloatingPointError(
             f"step {number}: loss part {wrong[0]!r} is not finite ({values}); lower lr=, lengthen "
-            f"warmup=, or look "
-            "for a division or root of zero in the loss"
+            "warmup=, or look for a division or root of zero in the loss"
         )
     return values
 
