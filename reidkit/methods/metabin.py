@@ -218,9 +218,8 @@ class MetaBIN:
         count = len(labels.unique())
         if count < 2:
             raise ValueError(
-                f"MetaBIN needs two domains or more, the data's {self.domains} are {count}; a "
-                "single source can "
-                'take its cameras: domains="cameras"'
+                f"MetaBIN needs two domains or more, the data's {self.domains} are {count}; "
+                'a single source can take its cameras: domains="cameras"'
             )
         # Steps before `start` have used one base batch each, the first of them `first`.
         used = start + self.first - 1 if start else 0
