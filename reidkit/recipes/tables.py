@@ -53,6 +53,10 @@ class Table:
         """The cases as a table holds them: tuples of text."""
         return [tuple(str(value) for value in case.values()) for case in self.cases]
 
+    def key_of(self, row: dict) -> tuple:
+        """Which case a row of the file is of, in the form of `keys`."""
+        return tuple(row.get(name, "") for name in self.cases[0])
+
 
 def _module_of(function):
     """The module that a row's maker is defined in, whatever wraps it."""
@@ -77,11 +81,10 @@ def record(table: Table, out: str | pathlib.Path, jobs: int = 1, redo: bool = Fa
         All rows of the file.
     """
     stamp = table.stamp()
-    names = list(table.cases[0])
     rows = {}
     for row in read_table(out):
         if row.get("stamp") == stamp or not redo:
-            rows[tuple(row.get(name, "") for name in names)] = row
+            rows[table.key_of(row)] = row
     todo = []
     for case, key in zip(table.cases, table.keys()):
         if key not in rows:
@@ -147,8 +150,7 @@ def check(table: Table, out: str | pathlib.Path) -> list[str]:
     Raises:
         ValueError: the file holds none of the table's cases.
     """
-    names = list(table.cases[0])
-    recorded = {tuple(row.get(name, "") for name in names): row for row in read_table(out)}
+    recorded = {table.key_of(row): row for row in read_table(out)}
     for case, key in zip(table.cases, table.keys()):
         if key in recorded:
             _, numbers, _ = _one(table.make_row, case, torch.get_num_threads())
@@ -176,12 +178,11 @@ def restamp(table: Table, out: str | pathlib.Path) -> int:
         How many rows have another stamp than before.
     """
     stamp = table.stamp()
-    names = list(table.cases[0])
     keys = set(table.keys())
     rows = read_table(out)
     changed = 0
     for row in rows:
-        if tuple(row.get(name, "") for name in names) in keys and row.get("stamp") != stamp:
+        if table.key_of(row) in keys and row.get("stamp") != stamp:
             row["stamp"] = stamp
             changed += 1
     write_table(out, rows)
