@@ -1,7 +1,8 @@
 """Where things are and how they are written.
 
-Folders are found the same way from a notebook, a working copy or papermill, and files are either
-whole or absent.
+Folders are found the same way from a notebook, a working copy or papermill. Files are either whole
+or absent, what several processes change is changed under a lock, and what a disk does not take
+costs a line instead of the work.
 """
 
 import contextlib
@@ -9,10 +10,20 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
+import filelock
 import torch
+
+from .console import explain, say
+
+HOUR = 3600  # seconds
+PART = ".reidkit.part"  # how the names of unfinished files end
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9_-])?")
+LONGEST_NAME = 120
 
 
 def project_root() -> pathlib.Path:
@@ -51,10 +62,11 @@ def weights_dir() -> pathlib.Path:
 
 
 def cache_dir() -> pathlib.Path:
-    """Rendered sets and trained weights; safe to delete. REIDKIT_CACHE_DIR moves it."""
-    folder = pathlib.Path(os.environ.get("REIDKIT_CACHE_DIR") or data_dir() / "cache")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    """Rendered sets and trained weights; safe to delete. REIDKIT_CACHE_DIR moves it.
+
+    Asking for it makes nothing: whoever writes a file makes its folder.
+    """
+    return pathlib.Path(os.environ.get("REIDKIT_CACHE_DIR") or data_dir() / "cache")
 
 
 def work_dir() -> pathlib.Path:
@@ -62,15 +74,39 @@ def work_dir() -> pathlib.Path:
     return pathlib.Path(os.environ.get("REIDKIT_WORK_DIR") or project_root() / "work")
 
 
+def check_name(name: str, what: str) -> str:
+    """A name that is going to be part of a file's name, after a look at it.
+
+    Args:
+        name: letters from a to z, digits, "-", "_" and "."; it begins with a letter or a digit.
+        what: what the error calls it, such as "keep".
+    Returns:
+        The name.
+    Raises:
+        ValueError: it is no such name. "../x" would leave the folder that it is meant for.
+    """
+    if isinstance(name, str) and len(name) <= LONGEST_NAME and NAME.fullmatch(name):
+        return name
+    raise ValueError(
+        f"{what} is {name!r}; expected a name of letters (a to z), digits, '-', '_' and '.', that "
+        f"begins with a letter or digit and has at most {LONGEST_NAME} characters"
+    )
+
+
+# ---- writing
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yield a temporary path beside `path`.
 
-    On success it takes that name in one step, on an error it vanishes.
+    On success it takes that name in one step, on an error it vanishes. What a killed process left
+    unfinished in that folder an hour ago or earlier is removed.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    remove_old(path.parent, f".*{PART}", HOUR)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=PART)
     os.close(handle)
     temporary = pathlib.Path(name)
     try:
@@ -79,6 +115,22 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_old(folder: pathlib.Path, pattern: str, seconds: float) -> None:
+    """Delete the files of a folder that nobody changed for so long.
+
+    What cannot be deleted, or what another process deleted first, is left alone.
+
+    Args:
+        folder: it need not exist.
+        pattern: of their names, as glob takes it.
+        seconds: since their last change.
+    """
+    for path in folder.glob(pattern):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > seconds:
+                path.unlink()
 
 
 def _mask():
@@ -99,6 +151,66 @@ def write_atomic(path: str | os.PathLike, content: str | bytes) -> None:
         content = content.encode("utf-8")
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike, seconds: float = 60.0) -> Iterator[None]:
+    """Keep every other process (and thread) that asks for the same file's lock out of the block.
+
+    Whoever reads a file, changes what was read and writes it back does so inside. The lock is a
+    hidden file beside it, and ends with its process, however that ends.
+
+    Args:
+        path: of the file; its folder is made.
+        seconds: how long to wait for the lock.
+    Raises:
+        TimeoutError: another process has held it all that time.
+        OSError: the folder cannot be written.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path.with_name(f".{path.name[:100]}.lock"), timeout=seconds)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise TimeoutError(
+            f"another process has been writing {str(path)!r} for {seconds:g} seconds; wait for it "
+            "or end it, then try again"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def keep(
+    what: str,
+    write: Callable[[], object],
+    meanwhile: str = "work goes on",
+    variable: str = "REIDKIT_CACHE_DIR",
+) -> bool:
+    """Write something that work can go on without; where the disk does not take it, say so.
+
+    Args:
+        what: what is to be kept, as the line calls it.
+        write: writes it.
+        meanwhile: what happens all the same.
+        variable: the environment variable that moves the folder.
+    Returns:
+        Whether it was written.
+    """
+    try:
+        write()
+    except OSError as error:
+        say(
+            f"{what} was not kept ({explain(error)}); {meanwhile}. {variable} can name a folder "
+            "that takes it"
+        )
+        return False
+    return True
+
+
+# ---- names for content
 
 
 def sha256_file(path: str | os.PathLike) -> str:

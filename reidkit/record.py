@@ -14,13 +14,27 @@ from .files import digest
 from .pictures import read_picture
 
 
+def is_junk(ids: Tensor | numpy.ndarray) -> Tensor | numpy.ndarray:
+    """Which pictures show nobody who counts: those whose id is below 0.
+
+    The one rule of the whole package: junk is no class in training, no query that counts, and
+    neither right nor wrong where it is found in a gallery.
+
+    Args:
+        ids: (N,) identities.
+    Returns:
+        (N,) truth values.
+    """
+    return ids < 0
+
+
 @dataclass(frozen=True)
 class ReIDData:
     """N pictures of people with their labels; every label follows its picture.
 
     Args:
         images: (N, 3, H, W) uint8, or a tuple of N paths, decoded on demand at `size`.
-        ids: (N,) int64 identities. Id -1 is junk; in Market-1501 id 0 is a distractor.
+        ids: (N,) int64 identities. Ids below 0 are junk; in Market-1501 id 0 is a distractor.
         cameras: (N,) int64.
         domains: (N,) int64.
         masks: (N, H, W) uint8 or None: 0 background, 1 head, 2 upper body, 3 lower body, 4 shoes.
@@ -230,10 +244,10 @@ class ReIDData:
         return digest(*parts)
 
     def numbers(self) -> dict[str, int]:
-        """What a data set's table prints; ids leaves junk (-1) out."""
+        """What a data set's table prints; ids leaves junk out."""
         return {
             "pictures": len(self),
-            "ids": int((torch.unique(self.ids) >= 0).sum()),
+            "ids": int((~is_junk(torch.unique(self.ids))).sum()),
             "cameras": len(torch.unique(self.cameras)),
             "domains": len(torch.unique(self.domains)),
         }

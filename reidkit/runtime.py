@@ -16,11 +16,12 @@ import torch
 from .files import project_root
 
 
-def pick_device(name: str = "auto") -> torch.device:
-    """The device of that name, tried before it is used.
+def pick_device(name: str | torch.device = "auto") -> torch.device:
+    """The device of that name, tried before it is used. Whatever takes a device asks here.
 
     Args:
-        name: "auto" is the GPU where there is one, else the CPU; or "cpu", "cuda" and "cuda:1".
+        name: "auto" is the GPU where there is one, else the CPU; or "cpu", "cuda" and "cuda:1", or
+            a torch.device.
     Returns:
         The device.
     Raises:
@@ -30,6 +31,8 @@ def pick_device(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
+        if not isinstance(name, (str, torch.device)):
+            raise TypeError(f"it is of type {type(name).__name__}")
         device = torch.device(name)
         if device.type not in ("cpu", "cuda"):
             raise ValueError(
@@ -39,7 +42,7 @@ def pick_device(name: str = "auto") -> torch.device:
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
-            f"device {name!r} cannot be used here ({reason}); expected 'auto', 'cpu', "
+            f"device {str(name)!r} cannot be used here ({reason}); expected 'auto', 'cpu', "
             "'cuda' or 'cuda:NUMBER': use 'auto' or 'cpu'"
         ) from None
     return device

@@ -26,7 +26,7 @@ def test_folders_follow_the_environment(tmp_path, monkeypatch):
     assert files.project_root() == tmp_path
     assert files.work_dir() == tmp_path / "work"
     assert files.cache_dir() == tmp_path / "data" / "cache"
-    assert files.cache_dir().is_dir()
+    assert not files.cache_dir().exists()  # asking for its name makes nothing
     monkeypatch.setenv("REIDKIT_CACHE_DIR", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("REIDKIT_WORK_DIR", str(tmp_path / "mine"))
     assert files.cache_dir() == tmp_path / "elsewhere"
@@ -213,3 +213,76 @@ def test_nothing_is_read_from_the_working_directory(tmp_path):
         check=True,
     )
     assert pathlib.Path(done.stdout) == files.project_root()
+
+
+@pytest.mark.parametrize("name", ["baseline", "04_norms", "a.b-c_d", "7"])
+def test_names_are_names(name):
+    assert files.check_name(name, "keep") == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "a/b", "a\\b", "", ".", "..", ".x", "x.", "-x", "a b", "C:x", "a\n", "x" * 121, 3],
+)
+def test_what_is_no_name_is_refused(name):
+    with pytest.raises(ValueError, match="keep is .*expected a name of letters"):
+        files.check_name(name, "keep")
+
+
+def test_leftovers_of_killed_writers_are_removed(tmp_path):
+    old, new, other = (tmp_path / name for name in (".a.1.reidkit.part", ".b.2.reidkit.part", "c"))
+    for path in (old, new, other):
+        path.write_text("half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    files.write_atomic(tmp_path / "d", "whole")
+    assert not old.exists() and new.exists() and other.exists()
+    files.remove_old(tmp_path / "nowhere", "*", 0)  # no such folder: nothing to do
+
+
+def test_a_leftover_that_another_process_removes_first_is_no_error(tmp_path, monkeypatch):
+    path = tmp_path / ".a.1.reidkit.part"
+    path.write_text("half")
+    monkeypatch.setattr(pathlib.Path, "glob", lambda self, pattern: [path, tmp_path / "gone"])
+    files.remove_old(tmp_path, "*", -1)
+    assert not path.exists()
+
+
+COUNT = """
+import json, pathlib, sys
+from reidkit import files
+path = pathlib.Path(sys.argv[1])
+for _ in range(100):
+    with files.locked(path):
+        count = json.loads(path.read_text())
+        files.write_atomic(path, json.dumps(count + 1))
+"""
+
+
+def test_under_a_lock_no_change_of_two_processes_is_lost(tmp_path):
+    path = tmp_path / "count.json"
+    path.write_text("0")
+    words = [sys.executable, "-c", COUNT, str(path)]
+    writers = [subprocess.Popen(words, cwd=files.project_root()) for _ in range(2)]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert path.read_text() == "200"
+
+
+def test_a_lock_that_is_held_is_waited_for_and_then_named(tmp_path):
+    path = tmp_path / "x.json"
+    with files.locked(path):
+        with pytest.raises(TimeoutError, match="another process .*x.json"):
+            with files.locked(path, seconds=0.1):
+                pass
+    with files.locked(path, seconds=0.1):
+        pass
+
+
+def test_what_cannot_be_kept_costs_a_line(tmp_path, capsys):
+    assert files.keep("the set", lambda: files.write_atomic(tmp_path / "a", "x"))
+    assert capsys.readouterr().err == ""
+    (tmp_path / "file").write_text("")
+    assert not files.keep("the set", lambda: files.write_atomic(tmp_path / "file" / "a", "x"))
+    told = capsys.readouterr().err
+    assert "the set was not kept" in told and "REIDKIT_CACHE_DIR" in told
+    assert len(told.splitlines()) == 1

@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 # From the ground up. A room is a file or a folder of reidkit; rooms of one floor may use each
 # other.
 FLOORS = [
-    ("files", "runtime", "code_digest", "fingerprints", "store", "stats"),
+    ("console", "files", "runtime", "code_digest", "fingerprints", "store", "stats"),
     ("pictures", "record"),
     ("world",),
     ("datasets",),

@@ -175,7 +175,7 @@ def test_a_damaged_result_is_named_and_trained_again(tmp_path, capsys):
 def test_leftovers_are_removed_when_they_are_old(tmp_path):
     (tmp_path / "fits").mkdir()
     old, new = (
-        tmp_path / "fits" / ".x.safetensors.1.part",
+        tmp_path / "fits" / ".x.safetensors.1.reidkit.part",
         tmp_path / "fits" / "y-1.partial.safetensors",
     )
     for path in (old, new):

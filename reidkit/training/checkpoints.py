@@ -2,37 +2,24 @@
 
 import json
 import pathlib
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from tqdm import tqdm
 
 from .. import store
-from ..files import write_atomic
+from ..console import say
+from ..files import remove_old, write_atomic
 from ..runtime import versions
 from .plan import Plan
 
-HOUR, WEEK = 3600, 7 * 86400  # seconds
-
-
-def say(message: str) -> None:
-    """Beside the progress bar, on stderr: what depends on the clock and on the cache is no output
-    to compare.
-    """
-    tqdm.write(message, file=sys.stderr)
+WEEK = 7 * 86400  # seconds
 
 
 def remove_leftovers(folder: pathlib.Path) -> None:
-    """Delete half-written files of an hour ago and checkpoints of runs that nobody resumed for a
-    week.
-    """
-    for pattern, age in ((".*.part", HOUR), ("*.partial.safetensors", WEEK)):
-        for path in folder.glob(pattern):
-            if path.exists() and time.time() - path.stat().st_mtime > age:
-                path.unlink(missing_ok=True)
+    """Delete checkpoints of runs that nobody resumed for a week."""
+    remove_old(folder, "*.partial.safetensors", WEEK)
 
 
 # ---- state as flat dicts of tensors

@@ -15,16 +15,16 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from .. import sampling
 from ..code_digest import modules_digest
+from ..console import bar, say
 from ..files import cache_dir, digest
 from ..fingerprints import describe
 from ..record import ReIDData
 from ..runtime import device_name, pick_device
 from .batches import Assembler, by_name, count_pictures, is_unlabelled, prepare
-from .checkpoints import Run, memories_of, remove_leftovers, say
+from .checkpoints import Run, memories_of, remove_leftovers
 from .plan import MAIN, TRAIN, Plan, lr_at, make_optimizers
 
 
@@ -142,15 +142,15 @@ def _train(run, step, stream, assemble, device, progress):
     trained = _trained_parameters(run)
     run.resume()
     try:
-        bar = tqdm(
+        shown = bar(
             total=run.plan.steps,
             initial=run.step,
             desc=run.label,
-            disable=not progress,
+            show=progress,
             unit="step",
         )
-        with bar, _same_every_time(device), _deferred_interrupt() as interrupts:
-            _loop(run, step, stream(run.step), assemble, interrupts, bar)
+        with shown, _same_every_time(device), _deferred_interrupt() as interrupts:
+            _loop(run, step, stream(run.step), assemble, interrupts, shown)
         run.finish()
     except BaseException:
         if before is not None:
@@ -166,7 +166,7 @@ def _trained_parameters(run):
     return {id(parameter) for group in groups for parameter in group["params"]}
 
 
-def _loop(run, step, stream, assemble, interrupts, bar):
+def _loop(run, step, stream, assemble, interrupts, shown):
     plan = run.plan
     trained = _trained_parameters(run)
     _remember_factors(run)
@@ -188,8 +188,8 @@ def _loop(run, step, stream, assemble, interrupts, bar):
         speed = count_pictures(batches) / took
         row = {"step": number, "lr": lr, **values, "pictures_per_second": round(speed, 1)}
         run.history.append(row)
-        bar.set_postfix_str(f"loss {values['loss']:.3f}, {speed:.0f} pictures/s", refresh=False)
-        bar.update()
+        shown.set_postfix_str(f"loss {values['loss']:.3f}, {speed:.0f} pictures/s", refresh=False)
+        shown.update()
         is_due = interrupts or time.monotonic() - saved >= plan.checkpoint_every
         written = False
         if run.path and is_due:
@@ -280,7 +280,6 @@ def _result_path(keep, method, prepared, plan, model, device):
     if keep is None or os.environ.get("REIDKIT_CACHE", "").lower() == "off":
         return None
     folder = cache_dir() / "fits"
-    folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     return folder / f"{keep}-{_key(method, prepared, plan, model, device)}.safetensors"
 
