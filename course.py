@@ -10,6 +10,7 @@ lecture 01  build a lecture copy of a chapter and open it (--route 15 is the sho
 notebooks   rebuild the notebooks whose sources changed (or name chapters: notebooks 01; --all)
 tables      record every table and the drawn weights again, after the world or a method changed
             (hours); needs REIDKIT_DATA_ROOT, the folder of real data sets; then: notebooks
+faults      damage inputs, kill writers, fill disks: what is lost or silent, as a table of counts
 check       lint, and the tests that need no notebook, no browser and no long training
 docs        build the API pages from the docstrings into build/docs/
 lint        style checks
@@ -53,6 +54,7 @@ def main(words):
         "notebooks": notebooks,
         "tables": tables,
         "check": check,
+        "faults": faults,
         "docs": docs,
         "lint": lint,
     }
@@ -156,6 +158,12 @@ def check(words):
     setup()
     slow = ["--ignore=tests/test_notebooks.py", "--ignore=tests/test_browser.py"]
     return lint([]) or _pytest(["tests", *slow, "-m", "not slow", *words])
+
+
+def faults(words):
+    """The whole suite of tests/faults, with a table of how its trials ended."""
+    setup()
+    return _call([*_module("tests.faults"), "--show", *words], {"OMP_NUM_THREADS": "1"})
 
 
 def _pytest(words):
