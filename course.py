@@ -19,6 +19,7 @@ lint        style checks
 # Standard library only: this runs before anything is installed.
 
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -32,6 +33,7 @@ LOCK = ROOT / "requirements.lock"
 VENV = ROOT / ".venv"
 STAMP = VENV / "reidkit-setup"  # hash of what the environment was made from
 WINDOWS = os.name == "nt"
+LAB_SETTINGS = VENV / "etc" / "jupyter" / "labconfig" / "default_setting_overrides.json"
 PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 LOWEST = (3, 11)
 HIGHEST = (3, 13)
@@ -131,6 +133,7 @@ def _pins_without_torch():
 def lab(words):
     """Copy missing chapters into work/, check the machine, open JupyterLab on chapter 0."""
     setup()
+    _let_lab_fetch_nothing()
     _run(_module("reidkit.teach.copies"))
     doctor = _module("reidkit.teach.doctor")
     if subprocess.run(doctor, cwd=ROOT, check=False).returncode:
@@ -142,6 +145,16 @@ def lab(words):
     if not WINDOWS and os.geteuid() == 0:  # in a container; it listens on this machine only
         options.append("--allow-root")
     return _call([*_module("jupyterlab"), *options, *words])
+
+
+def _let_lab_fetch_nothing():
+    """Set what JupyterLab in this environment does by default: it neither asks about news nor looks
+    for updates. A student's own settings stand above it.
+    """
+    quiet = {"fetchNews": "false", "checkForUpdates": False}
+    settings = {"@jupyterlab/apputils-extension:notification": quiet}
+    LAB_SETTINGS.parent.mkdir(parents=True, exist_ok=True)
+    LAB_SETTINGS.write_text(json.dumps(settings), encoding="utf-8")
 
 
 def test(words):
