@@ -3,6 +3,8 @@ named.
 """
 
 import json
+import random
+import time
 
 import pytest
 import safetensors.torch
@@ -156,3 +158,45 @@ def test_the_committed_model_is_read_as_before():
     own = loaded.model.state_dict()
     assert kept.keys() == own.keys()
     assert all(torch.equal(value.to(own[name].dtype), own[name]) for name, value in kept.items())
+
+
+def test_the_committed_model_is_checked_by_hashes_json_wherever_it_is_read(tmp_path):
+    path = tmp_path / "drawn-laptop.safetensors"
+    content = bytearray((files.weights_dir() / path.name).read_bytes())
+    (tmp_path / "hashes.json").write_bytes((files.weights_dir() / "hashes.json").read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="drawn-laptop.safetensors has SHA-256 .*Get it again"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stripes": 60_000, "whiten": 60_000},
+        {"levels": ["layer4"] * 40, "stripes": 60_000},
+        {"trunk": "resnet101", "stripes": 60_000},
+    ],
+)
+def test_a_spec_that_asks_for_much_memory_takes_none(saved, change):
+    _, path = saved
+    rewrite(path, spec=json.dumps(SPEC | change))
+    start = time.monotonic()
+    with pytest.raises(ValueError, match="model.safetensors does not fit its spec"):
+        load_model(path)
+    assert time.monotonic() - start < 10  # half a minute and 14 GB, if it were built
+
+
+def test_every_damage_of_a_model_file_is_noticed(saved):
+    _, path = saved
+    dice = random.Random(2)
+    whole = path.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for _ in range(100):
+        content = bytearray(whole)
+        for _ in range(dice.choice([1, 1, 3])):
+            reach = dice.choice([header, header, len(content)])
+            content[dice.randrange(reach)] ^= 1 << dice.randrange(8)
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="model.safetensors"):
+            load_model(path)

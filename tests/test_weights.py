@@ -351,6 +351,12 @@ def test_tensors_of_another_kind(source, target, put, turn):
     refused(target, path, "holds conv1.weight as torch.*expected .*torch.float32.*dense float32")
 
 
+def test_a_tensor_that_claims_to_be_huge(source, target, put):
+    state = dict(source.state_dict())
+    state["conv1.weight"] = torch.zeros(1).expand(10**6, 10**7)  # one number on disk
+    refused(target, put(state), "conv1.weight .1000000, 10000000. for .24, 3, 3, 3.")
+
+
 def test_old_files_without_counters(source, target, put):
     state = source.state_dict()
     for name in [name for name in state if name.endswith("num_batches_tracked")]:
