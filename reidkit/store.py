@@ -132,7 +132,8 @@ def check_file(
         ValueError: it differs; the message says in what. Or it is no ordinary file.
     """
     path = find_file(path)
-    if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{1,64}", str(sha256)):
+    is_hex = isinstance(sha256, str) and re.fullmatch("[0-9a-fA-F]{1,64}", sha256)
+    if sha256 is not None and not is_hex:
         raise ValueError(
             f"sha256 is {sha256!r}; expected the 64 hexadecimal digits of {path.name} or the first "
             "of them, or None to compare nothing"
@@ -145,7 +146,7 @@ def check_file(
         )
     if sha256 is not None:
         found = sha256_file(path)
-        if not found.startswith(str(sha256).lower()):
+        if not found.startswith(sha256.lower()):
             identify(path)
             raise ValueError(
                 f"{path.name} has SHA-256 {found}, expected {sha256}: damaged, or another file. "

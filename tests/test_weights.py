@@ -386,8 +386,8 @@ def test_the_content_tells_the_kind_and_not_the_suffix(source, tmp_path, suffix,
 
 def test_a_hash_that_says_nothing_is_refused(source, target, put):
     path = put(source.state_dict())
-    for wrong in ("", "nothex", "0" * 65, " "):
-        with pytest.raises(ValueError, match=f"sha256 is '{wrong}'; expected the 64 hexadecimal"):
+    for wrong in ("", "nothex", "0" * 65, " ", 12, b"00"):
+        with pytest.raises(ValueError, match=f"sha256 is {wrong!r}; expected the 64 hexadecimal"):
             weights.load_trunk(target, path, sha256=wrong)
 
 
