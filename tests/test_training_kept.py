@@ -1,5 +1,6 @@
 """What fit keeps: found again, never that of another run; a killed run ends with the same bits."""
 
+import errno
 import json
 import os
 import pathlib
@@ -15,7 +16,7 @@ import torch
 import training_case
 from training_case import Net, both, net, own_cache, same, train  # noqa: F401 a fixture
 
-from reidkit import augment, losses, sampling, store
+from reidkit import augment, files, losses, sampling, store, tensor_files
 from reidkit.fingerprints import describe
 from reidkit.training import Method, Plan, batches, checkpoints, loop
 
@@ -189,15 +190,14 @@ class Full:
     """A disk that takes no file whose name ends like this."""
 
     def __init__(self, monkeypatch, ending):
-        self.put, self.ending = store.safetensors.torch.save_file, ending
-        monkeypatch.setattr(store.safetensors.torch, "save_file", self)
+        self.put, self.ending = tensor_files.write, ending
+        monkeypatch.setattr(tensor_files, "write", self)
 
-    def __call__(self, tensors, path, **rest):
+    def __call__(self, path, tensors, header):
         if self.ending in path.name:
-            raise store.safetensors.SafetensorError(
-                "I/O error: No space left on device (os error 28)"
-            )
-        self.put(tensors, path, **rest)
+            with files.atomic_path(path):
+                raise OSError(errno.ENOSPC, "No space left on device")
+        self.put(path, tensors, header)
 
 
 def test_a_full_disk_costs_no_training(tmp_path, monkeypatch, capsys):
@@ -207,7 +207,7 @@ def test_a_full_disk_costs_no_training(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().err.splitlines()
     assert same(model, whole) and len(history) == 5 and not history.loaded and not model.training
     assert len(said) == 6 and all(
-        "full: this checkpoint could not be kept (I/O error: No space left" in line
+        "full: this checkpoint could not be kept ([Errno 28] No space left" in line
         and "REIDKIT_CACHE_DIR" in line
         for line in said[:5]
     )
