@@ -260,11 +260,14 @@ class ReIDData:
         return pictures
 
     def relabelled(self) -> Self:
-        """The same pictures with ids 0 .. C-1 in sorted order.
+        """The same pictures with ids 0 .. C-1 in sorted order; junk is no class and gets id -1.
 
         This is what a classifier needs, and it is the same in every process.
         """
-        _, classes = torch.unique(self.ids, sorted=True, return_inverse=True)
+        junk = is_junk(self.ids)
+        classes = torch.full_like(self.ids, -1)
+        _, counted = torch.unique(self.ids[~junk], sorted=True, return_inverse=True)
+        classes[~junk] = counted
         return replace(self, ids=classes)
 
     def unlabelled(self) -> Self:

@@ -67,8 +67,8 @@ def test_cat_joins_what_all_parts_have():
 
 
 def test_relabelled_is_sorted_and_numbers_leave_junk_out():
-    data = dataclasses.replace(record(), ids=torch.tensor([40, -1, 7, 40, 7, 100]))
-    assert data.relabelled().ids.tolist() == [2, 0, 1, 2, 1, 3]
+    data = dataclasses.replace(record(), ids=torch.tensor([40, -3, 7, 40, 7, 100]))
+    assert data.relabelled().ids.tolist() == [1, -1, 0, 1, 0, 2]
     assert data.numbers() == {"pictures": 6, "ids": 3, "cameras": 2, "domains": 1}
 
 
