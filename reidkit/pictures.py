@@ -38,7 +38,7 @@ BEGINNINGS = (
     (b"MM\0+", "a TIFF"),
     (b"8BPS", "a Photoshop file"),
     (b"\0\0\1\0", "an ICO"),
-    (b"\0\0\2\0", "a CUR"),
+    (b"\0\0\2\0", "a TGA or CUR"),
     (b"\0\0\0\x0cjP", "a JPEG 2000"),
     (b"\xff\x4f\xff\x51", "a JPEG 2000"),
     (b"\0\0\0\x0cJXL", "a JPEG XL"),
@@ -231,7 +231,7 @@ def _open(stream, header):
         raise _Unreadable(*_what_it_is(header)) from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         reason, _, _ = str(error).partition(",")
-        limit = f"{Image.MAX_IMAGE_PIXELS:,} pixels"
+        limit = f"{Image.MAX_IMAGE_PIXELS} pixels"
         raise _Unreadable(reason, f"make it smaller: at most {limit} are decoded") from None
 
 
