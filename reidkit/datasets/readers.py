@@ -121,8 +121,9 @@ def read(
             split holds less than a tenth of them, which is a sample.
     Raises:
         FileNotFoundError: a path without the expected folders or pictures; shows the expected tree.
-        ValueError: an unknown name or half, a path or size that is none; and, showing the expected tree, names that do not
-            parse, counts that differ, or a set in which no query has its person in another camera.
+        ValueError: an unknown name or half, a path or size that is none; and, showing the expected
+            tree, names that do not parse, counts that differ, or a set in which no query has its
+            person in another camera.
     """
     if not isinstance(name, str) or name not in LAYOUTS:
         raise ValueError(

@@ -231,8 +231,8 @@ def _check_finite(features, names):
     if bad:
         raise ValueError(
             f"{len(bad)} of {len(features)} features are not finite, the first that of "
-            f"{names[bad[0]]!r}: the model's weights are damaged, or its numbers overflow. Copy the "
-            "model again from its source, or train it anew"
+            f"{names[bad[0]]!r}: the model's weights are damaged, or its numbers overflow. Copy "
+            "the model again from its source, or train it anew"
         )
 
 
