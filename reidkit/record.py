@@ -161,14 +161,16 @@ class ReIDData:
         if isinstance(index, (list, tuple)) and not len(index):
             index = torch.empty(0, dtype=torch.int64)  # torch would make it one of floats
         if index is None or isinstance(index, bool):
-            raise ValueError(f"{self.name}: the index is {index!r}; expected {expected}")
-        numbers = tensor_of(index, f"{self.name}: the index", expected).cpu()
+            raise ValueError(f"{self.name}: the indices are {index!r}; expected {expected}")
+        numbers = tensor_of(index, f"{self.name}: the indices", expected).cpu()
         if numbers.dtype == torch.bool and numbers.shape == (count,):
             return numbers.nonzero()[:, 0]
         # torch takes bytes for truth values, numpy for numbers: nobody knows which is meant
         unclear = (torch.bool, torch.uint8)
         if numbers.dtype in unclear or numbers.is_floating_point() or numbers.is_complex():
-            raise ValueError(f"{self.name}: the index is {describe(numbers)}; expected {expected}")
+            raise ValueError(
+                f"{self.name}: the indices are {describe(numbers)}; expected {expected}"
+            )
         numbers = numbers.long().reshape(-1)  # one number: () -> (1,)
         outside = (numbers < -count) | (numbers >= count)
         if outside.any():
