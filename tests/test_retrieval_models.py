@@ -1,4 +1,4 @@
-"""embed takes models of any type and output, on any device that is here, or says what it expects."""
+"""embed takes models of any type and output, on any device here, or says what it expects."""
 
 from collections import namedtuple
 from types import SimpleNamespace
