@@ -189,6 +189,14 @@ def test_arguments(tmp_path, weights, change, error, said):
         embed_folder(given.pop("loaded"), given.pop("folder"), **given)
 
 
+def test_python_hears_of_it_too(tmp_path, weights, capsys):
+    paint(tmp_path / "a.png")
+    (tmp_path / "b.gif").write_bytes(b"x")
+    found = embed_folder(load_model(weights), tmp_path)
+    assert found.left_out == {"b.gif": ".gif is not read, save it as .png"}
+    assert "left out 1 (.gif is not read, save it as .png): 'b.gif'" in capsys.readouterr().err
+
+
 def test_auto_is_a_device(tmp_path, weights):
     paint(tmp_path / "a.png")
     assert embed_folder(load_model(weights), tmp_path, device="auto").features.shape == (1, 576)

@@ -18,7 +18,7 @@ import numpy
 
 from .. import console, runtime
 from ..files import atomic_path
-from .folder import Embedded, embed_folder, summary
+from .folder import Embedded, embed_folder
 from .model_file import DRAWN_LAPTOP, Loaded, load_drawn_laptop, load_model
 
 
@@ -103,8 +103,6 @@ def main(words: list[str] | None = None) -> None:
         numpy.savez(stream, **to_arrays(embedded, loaded))
     for name, why in embedded.skipped.items():
         print(f"skipped {name!r}: {why}", file=sys.stderr)
-    for line in summary(embedded.left_out):
-        print(line, file=sys.stderr)
     pictures, width = embedded.features.shape
     print(
         f"{out}: {width} numbers for each of {pictures} pictures; {len(embedded.skipped)} skipped, "

@@ -23,6 +23,7 @@ from ..record import ReIDData
 from .embed import embed, embed_by_camera
 from .model_file import Loaded
 
+# Endings that are read: JPEG, PNG, BMP and WebP by all of their usual names.
 PICTURES = SUFFIXES | {".webp", ".jpe", ".jfif"}
 
 # Endings of pictures of other kinds.
@@ -63,11 +64,11 @@ def embed_folder(
     device: str | torch.device | None = None,
     progress: bool = False,
 ) -> Embedded:
-    """Embed every .jpg, .jpeg, .jpe, .jfif, .png, .bmp and .webp picture in a folder and those in
-    it.
+    """Embed every picture (by its name, see PICTURES) in a folder and the folders in it.
 
     Links are followed, but no folder is entered twice. Names are sorted. All pictures are in memory
-    at once, 3 H W bytes each. What is hidden or has another ending is left out, and listed.
+    at once, 3 H W bytes each. What is hidden or has another ending is left out: it is listed, and
+    a line on stderr says how much it is.
 
     Args:
         loaded: of `load_model`; its spec says the pictures' size and whether features are summed
@@ -112,6 +113,8 @@ def embed_folder(
         progress=progress,
     ).cpu()
     _check_finite(features, tuple(pictures))
+    for line in summary(left_out):
+        console.say(line)
     return Embedded(features, tuple(pictures), skipped, tuple(picture_cameras), left_out)
 
 
