@@ -104,14 +104,8 @@ def embed_folder(
         _check_two_of_each(picture_cameras)
     data = _make_record(pictures, picture_cameras, root.name)
     method = embed if cameras is None else embed_by_camera
-    features = method(
-        loaded.model,
-        data,
-        mirror=loaded.spec["mirror"],
-        batch=batch,
-        device=device,
-        progress=progress,
-    ).cpu()
+    options = {"mirror": loaded.spec["mirror"], "batch": batch, "device": device}
+    features = method(loaded.model, data, progress=progress, **options).cpu()
     _check_finite(features, tuple(pictures))
     for line in summary(left_out):
         console.say(line)
