@@ -45,8 +45,8 @@ def bar(over: Iterable | None = None, *, show: bool = True, **options: Any) -> t
 
 def is_watched() -> bool:
     """Whether stderr is a terminal, or the output of a notebook's cell."""
-    kernel = sys.modules.get("ipykernel")
-    if kernel is not None and sys.modules["IPython"].get_ipython() is not None:
+    shell = sys.modules.get("IPython")
+    if "ipykernel" in sys.modules and shell is not None and shell.get_ipython() is not None:
         return True
     return sys.stderr is not None and sys.stderr.isatty()
 
@@ -94,10 +94,17 @@ def command(main: Callable) -> Callable:
         except MENDABLE as error:
             if os.environ.get("REIDKIT_DEBUG") == "1":
                 raise
-            print(f"{main.__module__}: {sentence(error)}", file=sys.stderr)
+            print(f"{_module_of(main)}: {sentence(error)}", file=sys.stderr)
             return 2
 
     return run
+
+
+def _module_of(main):
+    """The name that a module is run by: of `python -m reidkit.x` Python knows "__main__" only."""
+    spec = getattr(sys.modules.get(main.__module__), "__spec__", None)
+    name = spec.name if spec else main.__module__
+    return name.removesuffix(".__main__")
 
 
 def sentence(error: Exception) -> str:

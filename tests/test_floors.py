@@ -16,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 # other.
 FLOORS = [
     (
+        "arguments",
         "console",
         "files",
         "runtime",

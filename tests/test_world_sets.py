@@ -127,6 +127,60 @@ def test_a_damaged_file_is_noticed_and_replaced(damage):
     assert len(path.read_bytes()) == len(content)
 
 
+# ---- devices and numbers
+
+
+def test_auto_is_a_device():
+    data = world.sample(PLACES, device="auto", **SMALL)
+    assert not data.images.is_cuda
+    assert len(world.make_exam(PLACES, device="auto", **SMALL).query) == 12
+    if not torch.cuda.is_available():
+        assert are_equal(data, world.sample(PLACES, **SMALL))
+        assert len(cache_files()) == 2  # the set and the exam: "auto" was the CPU
+    people, cameras, poses = scene(world.NORMAL, 2)
+    drawn = world.render(people, cameras, poses, (64, 32), "auto")
+    here = world.render(people, cameras, poses, (64, 32))
+    assert drawn.masks.cpu().equal(here.masks)
+    styled = world.restyle(people, cameras, poses, cameras, (64, 32), "auto")
+    assert styled.masks.cpu().equal(here.masks)
+
+
+@pytest.mark.parametrize("device", ["mps", "tpu", "cuda:99", "", None, 3, torch.device("meta")])
+def test_devices_that_are_not_here(device):
+    people, cameras, poses = scene(world.NORMAL, 2)
+    calls = (
+        lambda: world.sample(PLACES, device=device, **SMALL),
+        lambda: world.make_exam(PLACES, device=device, **SMALL),
+        lambda: world.render(people, cameras, poses, (64, 32), device),
+        lambda: world.restyle(people, cameras, poses, cameras, (64, 32), device),
+    )
+    for call in calls:
+        with pytest.raises(ValueError, match="cannot be used here.*: use 'auto' or 'cpu'"):
+            call()
+    assert not cache_files()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(first_person=-1), "first_person is -1; expected a whole number from 0 up"),
+        (dict(people=0), "people is 0; expected a whole number from 1 up"),
+        (dict(people="3"), "people is '3'"),
+        (dict(cameras=2.0), "cameras is 2.0"),
+        (dict(pictures=True), "pictures is True"),
+        (dict(size=64), "size is 64; expected .height, width."),
+        (dict(size=(64,)), "size is .64,.; expected .height, width."),
+        (dict(size=None), "size is None"),
+    ],
+)
+def test_numbers_that_are_none(change, message):
+    with pytest.raises(ValueError, match=message):
+        world.sample(PLACES, **(SMALL | change))
+    if "first_person" not in change:
+        with pytest.raises(ValueError, match=message):
+            world.make_exam(PLACES, **(SMALL | change))
+
+
 # ---- the knobs
 
 

@@ -6,8 +6,11 @@ from dataclasses import asdict
 import torch
 
 from .. import files, store
+from ..arguments import whole_number
 from ..code_digest import folder_digest
+from ..pictures import check_size
 from ..record import Exam, ReIDData
+from ..runtime import pick_device
 from .cameras import make_cameras
 from .hashing import hash32
 from .people import make_people
@@ -46,14 +49,17 @@ def sample(
         seed: any whole number; another seed gives other people and poses.
         knobs: difficulty.
         first_person: id of the first person.
-        device: where the pictures are drawn; they are kept on the CPU.
+        device: where the pictures are drawn, "auto" for the GPU where there is one; they are kept
+            on the CPU.
         cache: keep the set under files.cache_dir()/world, and read it from there while nothing it
             depends on, the drawing code included, has changed.
     Returns:
         a record with masks and attributes, person by person; its domains are positions in `places`.
     Raises:
-        ValueError: for numbers below 1, places that are no pairs, or a seed that is no int.
+        ValueError: for numbers below 1 (0 for first_person), places that are no pairs, a seed that
+            is no int, or a device that is not here.
     """
+    device = pick_device(device)
     numbers = {"people": people, "cameras": cameras, "pictures": pictures}
     numbers["first_person"] = first_person
     recipe = _recipe("sample", places, numbers, size, seed, knobs, device)
@@ -85,18 +91,20 @@ def make_exam(
         size: height and width of the pictures, pixels.
         seed: any whole number; another seed gives other people and poses.
         knobs: difficulty.
-        device: where the pictures are drawn; they are kept on the CPU.
+        device: where the pictures are drawn, "auto" for the GPU where there is one; they are kept
+            on the CPU.
         cache: as for `sample`.
     Returns:
         query, one picture of each person in each camera, and gallery, the others.
     Raises:
         ValueError: for fewer than 2 pictures, and as `sample` does.
     """
-    if pictures < 2:
+    if whole_number(pictures, "pictures", 1) < 2:
         raise ValueError(
             f"pictures is {pictures!r}; an exam needs 2 or more of each person and camera, "
             "one as query"
         )
+    device = pick_device(device)
     numbers = {"people": people, "cameras": cameras, "pictures": pictures, "first_person": 0}
     recipe = _recipe("exam", places, numbers, size, seed, knobs, device)
     data = _kept(recipe, lambda: _draw(recipe, knobs, device), cache)
@@ -112,19 +120,19 @@ def _recipe(kind, places, numbers, size, seed, knobs, device):
         raise ValueError(
             f"places are {places!r}; expected (family, index) pairs, for example [('train', 0)]"
         )
-    for name in ("people", "cameras", "pictures"):
-        value = numbers[name]
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is {value!r}; expected a whole number of 1 or more")
+    lowest = {"first_person": 0}  # an id below 0 would be junk
+    numbers = {
+        name: whole_number(value, name, lowest.get(name, 1)) for name, value in numbers.items()
+    }
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ValueError(f"seed is {seed!r} ({type(seed).__name__}); expected a Python int")
     return numbers | {
         "kind": kind,
         "places": [list(place) for place in places],
-        "size": list(size),
+        "size": list(check_size(size)),
         "seed": seed,
         "knobs": asdict(knobs),
-        "device": torch.device(device).type,
+        "device": device.type,
         "version": VERSION,
         "source": source_hash(),
     }
