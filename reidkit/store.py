@@ -15,7 +15,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from .files import atomic_path, digest, sha256_file, write_atomic
+from .files import atomic_path, digest, locked, sha256_file, write_atomic
 
 
 def save(path: pathlib.Path, tensors: Mapping[str, torch.Tensor], notes: Any) -> None:
@@ -155,9 +155,21 @@ def record_hash(path: pathlib.Path) -> dict:
     """
     path = check_file(path)
     entry = {"size": path.stat().st_size, "sha256": sha256_file(path)}
-    text = json.dumps({**hashes(path), path.name: entry}, indent=1, sort_keys=True)
-    write_atomic(path.with_name("hashes.json"), text + "\n")
+    note_entry(path, entry)
     return entry
+
+
+def note_entry(path: pathlib.Path, entry: Mapping) -> None:
+    """Write a file's entry into hashes.json beside it; those of other files stay.
+
+    Args:
+        path: of the file.
+        entry: what JSON can hold.
+    """
+    table = path.with_name("hashes.json")
+    with locked(table):
+        text = json.dumps({**hashes(path), path.name: entry}, indent=1, sort_keys=True)
+        write_atomic(table, text + "\n")
 
 
 def hashes(path: pathlib.Path) -> dict[str, dict]:

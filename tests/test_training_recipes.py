@@ -7,6 +7,7 @@ import pytest
 import torch
 from training_case import own_cache, same  # noqa: F401 a fixture
 
+from reidkit import table_files
 from reidkit.datasets import load_journey
 from reidkit.layers.heads import Output
 from reidkit.recipes import tables
@@ -193,7 +194,7 @@ def test_a_row_of_other_inputs_is_made_again_and_each_look_logged(tmp_path, monk
 def test_a_table_with_real_people_is_not_overwritten_without_them(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("REIDKIT_DATA_ROOT", raising=False)
     out = tmp_path / "01.csv"
-    tables.write_table(out, [{"SEED": 0, "pku_rank1": 30.1}])
+    table_files.write_table(out, [{"SEED": 0, "pku_rank1": 30.1}])
     with pytest.raises(SystemExit):
         main(["baseline", "--preset", "smoke", "--out", str(out)])
     assert "REIDKIT_DATA_ROOT" in capsys.readouterr().err and tables.read_table(out) == [
