@@ -47,8 +47,8 @@ def bar(over: Iterable | None = None, *, show: bool = True, **options: Any) -> t
 
 def is_watched() -> bool:
     """Whether stderr is a terminal, or the output of a notebook's cell."""
-    kernel = sys.modules.get("ipykernel")
-    if kernel is not None and sys.modules["IPython"].get_ipython() is not None:
+    shell = sys.modules.get("IPython")  # ipykernel is there in other processes, too
+    if "ipykernel" in sys.modules and shell is not None and shell.get_ipython() is not None:
         return True
     return sys.stderr is not None and sys.stderr.isatty()
 
