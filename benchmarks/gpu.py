@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from reidkit import files, runtime
+from reidkit.console import real_number
 from reidkit.table_files import read_table, update_table
 
 from .gpu_rows import ROWS, SIZES, NotHere, Row, Run
@@ -175,11 +176,13 @@ def main(words: list[str] | None = None) -> int:
     """The command: 0 where no row failed, else 1."""
     parser = make_parser("gpu", __doc__)
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of table, weights")
-    parser.add_argument("--minutes", type=float, default=9.0, help="once torch is loaded")
+    parser.add_argument("--minutes", type=real_number(0), default=9.0, help="once torch is loaded")
     parser.add_argument("--size", choices=SIZES, default="full")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--commit", help="of the code, where this folder is no clone")
     options = parser.parse_args(words)
+    if options.out.exists() and not options.out.is_dir():
+        parser.error(f"--out is {str(options.out)!r}, which is a file; name a folder")
     run = Run(SIZES[options.size], runtime.pick_device(options.device), options.out)
     path = options.out / ("gpu.csv" if run.size.is_recorded else f"gpu-{run.size.name}.csv")
     commit = options.commit or runtime.git_commit()
