@@ -87,7 +87,15 @@ def t_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Mean and 95 % t interval of some values, at least one."""
+    """Mean and 95 % t interval of some values.
+
+    Args:
+        values: one of each run, at least one.
+    Raises:
+        ValueError: there is no value.
+    """
+    if len(values) == 0:
+        raise ValueError("there is no value to take a mean of; expected one of each run")
     low, high = t_interval(values)
     return Estimate(statistics.mean(values), low, high, len(values))
 
@@ -105,6 +113,25 @@ def paired(first: Mapping[str, float], second: Mapping[str, float]) -> list[floa
         One difference per seed that both have, in the order of `first`.
     """
     return [score - second[seed] for seed, score in first.items() if seed in second]
+
+
+def check_each_once(seeds: Sequence[str], what: str = "run") -> None:
+    """An error where one seed stands behind two values: counted twice, it would narrow an interval.
+
+    Args:
+        seeds: one of each value, in their order.
+        what: what the error calls a value.
+    Raises:
+        ValueError: names the two values and their seed.
+    """
+    first = {}
+    for number, seed in enumerate(seeds, 1):
+        if seed in first:
+            raise ValueError(
+                f"{what} {first[seed]} and {what} {number} are both of seed {seed}; an interval "
+                "over seeds takes each seed once"
+            )
+        first[seed] = number
 
 
 def bootstrap(

@@ -39,12 +39,15 @@ class Damaged(ValueError):
 # ---- reading
 
 
-def read_table(path: str | pathlib.Path, remake: str = "the command that made it") -> list[dict]:
+def read_table(
+    path: str | pathlib.Path, command_of: Callable[[str], str] | None = None
+) -> list[dict]:
     """Rows of a CSV file as dicts of text, after a look at its form and at what was recorded.
 
     Args:
         path: of the file.
-        remake: the command that records it, for the error.
+        command_of: takes the name of the table and returns the command that records it, or ""; for
+            the error.
     Returns:
         The rows; [] where there is no file.
     Raises:
@@ -61,8 +64,9 @@ def read_table(path: str | pathlib.Path, remake: str = "the command that made it
             if remaining:  # it may have been replaced between a look at it and one at hashes.json
                 time.sleep(0.02)
                 continue
+            made_by = (command_of and command_of(path.stem)) or "the command that made it"
             remedy = REMEDY + (ON_PURPOSE if damage.has_form else "")
-            remedy = remedy.format(path=path.as_posix(), command=remake)
+            remedy = remedy.format(path=path.as_posix(), command=made_by)
             raise Damaged(f"{path}: {damage}; {remedy}") from None
 
 
