@@ -6,13 +6,18 @@ lives, on every system the same; a worker that gets that lock is alone, and ends
 
 import contextlib
 import os
+import pathlib
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import filelock
 
+from . import files
+
+SIGN = "reidkit-alive-"  # how the names of signs begin
 EVERY = 0.5  # seconds between two looks
 
 
@@ -40,7 +45,8 @@ def side_by_side(work: Callable, tasks: Sequence[tuple], jobs: int) -> Iterator[
 @contextlib.contextmanager
 def _sign_of_life():
     """The name of a file that is locked until the block, or this process, ends."""
-    handle, name = tempfile.mkstemp(prefix="reidkit-alive-")
+    _remove_signs_of_the_dead()
+    handle, name = tempfile.mkstemp(prefix=SIGN)
     os.close(handle)
     lock = filelock.FileLock(name)
     lock.acquire()
@@ -52,18 +58,27 @@ def _sign_of_life():
             os.unlink(name)
 
 
+def _remove_signs_of_the_dead():
+    """Delete the files of killed processes: those that nobody locks, but for the newest."""
+    for path in pathlib.Path(tempfile.gettempdir()).glob(f"{SIGN}*"):
+        with contextlib.suppress(OSError):  # a timeout is one: its owner lives
+            if time.time() - path.stat().st_mtime > files.HOUR:
+                with filelock.FileLock(path, timeout=0):
+                    path.unlink()
+
+
 def _do(work, number, task, sign, owner):
     if os.getpid() == owner:
         return number, work(*task)
-    with _ends_with_owner(sign):
+    with _ends_with(owner, sign):
         return number, work(*task)
 
 
 @contextlib.contextmanager
-def _ends_with_owner(sign):
-    """End this process, and what it started, when the sign is free inside the block."""
+def _ends_with(owner, sign):
+    """End this process, and what it started, when its owner ends inside the block."""
     done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(sign, done), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(owner, sign, done), daemon=True)
     watcher.start()
     try:
         yield
@@ -71,9 +86,11 @@ def _ends_with_owner(sign):
         done.set()
 
 
-def _watch(sign, done):
+def _watch(owner, sign, done):
     lock = filelock.FileLock(sign, timeout=0)
     while not done.wait(EVERY):
+        if os.name == "posix" and os.getppid() == owner:
+            continue  # no need to look at the sign; Windows keeps the number of a dead parent
         try:
             lock.acquire()
         except filelock.Timeout:
@@ -85,8 +102,8 @@ def _watch(sign, done):
 
 def _end_with_children():
     """End this process at once, and the kernels that it started."""
-    with contextlib.suppress(ImportError):
-        import psutil  # without it (it comes with ipykernel), a kernel ends a second later by itself
+    with contextlib.suppress(ImportError):  # without it a kernel ends a second later by itself
+        import psutil  # comes with ipykernel
 
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):

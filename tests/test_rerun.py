@@ -1,7 +1,6 @@
 """The rerun tool: refusals before anything starts, a grid in parallel, a kill, runs that fail."""
 
 import csv
-import json
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from demo import DEMO, write_demo
 
 pytest.importorskip("papermill")
 pytest.importorskip("joblib")
-from reidkit.teach import collect, rerun  # noqa: E402
+from reidkit.teach import collect, one_run, rerun  # noqa: E402
 from reidkit.teach.parameters import Refused, find, grid  # noqa: E402
 
 
@@ -154,8 +153,7 @@ def test_other_sources_make_other_runs(tmp_path, same_code, monkeypatch):
     def fake(template, parameters, target, *_):
         tasks_run.append(parameters)
         row = {"parameters": parameters, "records": {"score": 1.0}, "status": "ok", "error": ""}
-        with open(f"{target}.json", "w") as stream:
-            json.dump(row, stream)
+        one_run.write_row(target, row)
         return row
 
     monkeypatch.setattr(rerun, "run_one", fake)
