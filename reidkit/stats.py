@@ -115,25 +115,6 @@ def paired(first: Mapping[str, float], second: Mapping[str, float]) -> list[floa
     return [score - second[seed] for seed, score in first.items() if seed in second]
 
 
-def check_each_once(seeds: Sequence[str], what: str = "run") -> None:
-    """An error where one seed stands behind two values: counted twice, it would narrow an interval.
-
-    Args:
-        seeds: one of each value, in their order.
-        what: what the error calls a value.
-    Raises:
-        ValueError: names the two values and their seed.
-    """
-    first = {}
-    for number, seed in enumerate(seeds, 1):
-        if seed in first:
-            raise ValueError(
-                f"{what} {first[seed]} and {what} {number} are both of seed {seed}; an interval "
-                "over seeds takes each seed once"
-            )
-        first[seed] = number
-
-
 def bootstrap(
     values: torch.Tensor, groups: torch.Tensor, *, seed: int = 0, rounds: int = 1000
 ) -> list[tuple[float, float]]:
