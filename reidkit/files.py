@@ -162,14 +162,16 @@ def locked(path: str | os.PathLike, seconds: float = 60.0) -> Iterator[None]:
 
     Args:
         path: of the file; its folder is made.
-        seconds: how long to wait for the lock.
+        seconds: how long to wait for the lock; -1 waits as long as it takes.
     Raises:
         TimeoutError: another process has held it all that time.
         OSError: the folder cannot be written.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path.with_name(f".{path.name[:100]}.lock"), timeout=seconds)
+    guard = path.with_name(f".{path.name[:100]}.lock")
+    guard.touch()  # what the disk does not take is said at once, and not waited for
+    lock = filelock.FileLock(guard, timeout=seconds)
     try:
         lock.acquire()
     except filelock.Timeout:

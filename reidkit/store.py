@@ -158,8 +158,6 @@ def check_file(
 def record_hash(path: pathlib.Path) -> dict:
     """Note a file's size in bytes and SHA-256 in hashes.json beside it.
 
-    Other processes that note theirs at the same time wait.
-
     Args:
         path: of the file.
     Returns:
@@ -170,11 +168,25 @@ def record_hash(path: pathlib.Path) -> dict:
     """
     path = find_file(path)
     entry = {"size": path.stat().st_size, "sha256": sha256_file(path)}
+    note_entry(path, entry)
+    return entry
+
+
+def note_entry(path: pathlib.Path, entry: Mapping) -> None:
+    """Write a file's entry into hashes.json beside it; those of other files stay.
+
+    Other processes that note theirs at the same time wait.
+
+    Args:
+        path: of the file.
+        entry: "size", "sha256" and what else JSON can hold.
+    Raises:
+        ValueError: hashes.json is damaged; it is left as it is.
+    """
     table = path.with_name("hashes.json")
     with locked(table):
-        entries = {**hashes(path), path.name: entry}
-        write_atomic(table, json.dumps(entries, indent=1, sort_keys=True) + "\n")
-    return entry
+        text = json.dumps({**hashes(path), path.name: entry}, indent=1, sort_keys=True)
+        write_atomic(table, text + "\n")
 
 
 def hashes(path: pathlib.Path) -> dict[str, dict]:
@@ -183,7 +195,8 @@ def hashes(path: pathlib.Path) -> dict[str, dict]:
     Args:
         path: of the file.
     Returns:
-        name -> {"size": bytes, "sha256": 64 hexadecimal digits}; {} without a hashes.json.
+        name -> {"size": bytes, "sha256": 64 hexadecimal digits}, for a table with more, see
+        `table_files`; {} without a hashes.json.
     Raises:
         ValueError: hashes.json has another form.
     """
@@ -198,13 +211,16 @@ def hashes(path: pathlib.Path) -> dict[str, dict]:
     if not isinstance(entries, dict):
         raise _unknown_hashes(table, f"holds a {type(entries).__name__}")
     for name, entry in entries.items():
-        if not _is_entry(entry):
+        if not _is_entry(name, entry):
             raise _unknown_hashes(table, f"says {entry!r:.200} of {name!r}")
     return entries
 
 
-def _is_entry(entry):
-    if not isinstance(entry, dict) or entry.keys() != {"size", "sha256"}:
+def _is_entry(name, entry):
+    if not isinstance(entry, dict) or not {"size", "sha256"} <= entry.keys():
+        return False
+    is_table = name.endswith(".csv")  # whose entries hold more, see table_files
+    if len(entry) > 2 and not is_table:
         return False
     sha256 = entry["sha256"]
     whole = type(entry["size"]) is int and entry["size"] >= 0
