@@ -128,4 +128,4 @@ def test_a_kept_file_that_is_none(tmp_path):
 def test_the_committed_files_are_as_hashes_json_says():
     for folder in (files.results_dir(), files.weights_dir()):
         for name, entry in store.hashes(folder / "x").items():
-            store.check_file(folder / name, **entry)
+            store.check_file(folder / name, entry["sha256"], entry["size"])
