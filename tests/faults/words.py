@@ -105,7 +105,7 @@ _CASES = [f"case {number}" for number in range(4)]
 
 def rows_of_runs(folder):
     """A finished run's row file is damaged: the run counts as missing, or it is what it was."""
-    from reidkit.teach import rerun
+    from reidkit.teach import one_run
 
     row = {
         "parameters": {"SEED": 0, "PRESET": "smoke"},
@@ -115,12 +115,12 @@ def rows_of_runs(folder):
         "seconds": 3.5,
     }
     target = folder / "run"
-    rerun.write_row(target, row)
+    one_run.write_row(target, row)
     path = folder / "run.json"
 
     def attempt(name, changed, said):
         path.write_bytes(changed)
-        found = rerun.read_row(target)
+        found = one_run.finished_row(target)
         if found is None:
             return AGAIN
         return SAME if found == row else SILENT
