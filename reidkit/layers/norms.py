@@ -165,13 +165,13 @@ class BatchInstanceNorm(Irreplaceable, nn.BatchNorm2d):
     def _track(self, mean, variance, values):
         """Update the running statistics as nn.BatchNorm2d does: of the variance, unbiased."""
         try:
-            self.num_batches_tracked += 1
             momentum = self.momentum
             if momentum is None:  # the plain mean of all batches so far
-                momentum = 1 / int(self.num_batches_tracked)
+                momentum = 1 / (int(self.num_batches_tracked) + 1)
             unbiased = variance * (values / (values - 1))
             self.running_mean.lerp_(mean.to(self.running_mean), momentum)
             self.running_var.lerp_(unbiased.to(self.running_var), momentum)
+            self.num_batches_tracked += 1
         except RuntimeError as error:
             if not is_transformed():
                 raise
@@ -265,7 +265,8 @@ class FeatureNorm(_BatchNorm):
 class IBN(nn.Module):
     """Instance norm of some channels, batch norm of the rest (Pan et al. 2018, IBN-Net).
 
-    (B, C, H, W) -> the same. The halves are called IN and BN as in the published weights.
+    (B, C, H, W) -> the same. The halves are called IN and BN as in the published weights. Right up
+    to second derivatives: in training mode, torch's batch norm has no more.
 
     Args:
         channels: C.

@@ -205,8 +205,9 @@ class MixtureFunction(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad_y, *_):
-        inputs = ctx.saved_tensors[:6]
-        running = ctx.saved_tensors[6:8]
+        saved = ctx.saved_tensors  # once: recomputed activations can be asked for only once
+        inputs = saved[:6]
+        running = saved[6:8]
         if torch.is_grad_enabled():
 
             def norm(x, *parameters):
@@ -216,8 +217,8 @@ class MixtureFunction(torch.autograd.Function):
             return *grads, None, None, None
         x = inputs[0]
         gate, weight, bias, instance_weight, instance_bias = map(per_channel, inputs[1:])
-        mean, inverse_deviation, instance_slope = ctx.saved_tensors[8:11]
-        batch_mean, batch_inverse_deviation, batch_slope, slope = ctx.saved_tensors[11:]
+        mean, inverse_deviation, instance_slope = saved[8:11]
+        batch_mean, batch_inverse_deviation, batch_slope, slope = saved[11:]
         wide = at_least_float32(x)
         grad_y = at_least_float32(grad_y)
 
