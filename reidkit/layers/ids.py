@@ -19,7 +19,8 @@ def check_ids(name: str, values: Tensor | None, ids: Tensor, classes: int | None
         ids: (B,) identities.
         classes: C, if the ids are numbers of classes; None if they only tell people apart.
     Raises:
-        ValueError: ids are no int64 tensor (B,), or some are below 0 (junk) or C and above.
+        ValueError: ids are no int64 tensor (B,), are none at all, or some are below 0 (junk) or C
+            and above.
     """
     if not isinstance(ids, Tensor):
         raise ValueError(
@@ -37,7 +38,11 @@ def check_ids(name: str, values: Tensor | None, ids: Tensor, classes: int | None
             f"{name}: got {place} with ids {ids.dtype} {tuple(ids.shape)}; "
             "expected (B, D) or (B, C) with int64 ids (B,)"
         )
-    if ids.numel() == 0 or not _can_be_looked_at(ids):
+    if ids.shape[0] == 0:
+        raise ValueError(
+            f"{name}: the batch is empty; expected one picture or more: the mean of nothing is NaN"
+        )
+    if not _can_be_looked_at(ids):
         return
     lowest, highest = torch.stack(ids.aminmax()).tolist()
     if lowest < 0:
