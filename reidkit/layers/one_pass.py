@@ -147,9 +147,9 @@ class InstanceNormFunction(torch.autograd.Function):
 class MixtureFunction(torch.autograd.Function):
     """The mixture y = gate BN(x) + (1 - gate) IN(x) = x a + b.
 
-    Parameters and running statistics are (C,). Without running statistics,
-    batch norm takes the mean and the biased variance of the batch, which are returned beside y as
-    (C, 1, 1); with them, None is returned twice.
+    Parameters and running statistics are (C,). Without running statistics, batch norm takes the
+    mean and the biased variance of the batch, which are returned beside y as (C, 1, 1); with them,
+    None is returned twice.
     """
 
     @staticmethod
