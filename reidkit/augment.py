@@ -18,7 +18,9 @@ STD = (0.229, 0.224, 0.225)
 Augmentation = Callable[..., Tensor]  # (images, generator) -> images; some take labels too
 
 
-def normalize(images: Tensor, mean: tuple = MEAN, std: tuple = STD) -> Tensor:
+def normalize(
+    images: Tensor, mean: tuple = MEAN, std: tuple = STD, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """Pictures as networks like them: (x / 255 - mean) / std of each colour channel.
 
     A model does this itself, in the first line of its forward.
@@ -27,19 +29,30 @@ def normalize(images: Tensor, mean: tuple = MEAN, std: tuple = STD) -> Tensor:
         images: (B, 3, H, W) uint8 or float in 0..255.
         mean: of each channel of pictures scaled to 0..1; ImageNet's by default.
         std: likewise, the deviation.
+        dtype: what the network computes in; the pictures are normalised in float32 or better.
     Returns:
-        (B, 3, H, W) float32.
+        (B, 3, H, W) in this type.
     """
-    centred = images.float() - _colour(mean, images.device)
-    return centred / _colour(std, images.device)
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    centred = images.to(wide) - _colour(mean, images.device, wide)
+    return (centred / _colour(std, images.device, wide)).to(dtype)
 
 
-@functools.lru_cache
-def _colour(values, device):
-    """Three numbers for pictures scaled to 0..1 -> (1, 3, 1, 1) in 0..255, made once per device."""
+def _colour(values, device, dtype=torch.float32):
+    """Three numbers for pictures scaled to 0..1 -> (1, 3, 1, 1) in 0..255."""
+    # What is made while torch exports is no real tensor, and would be found in its place later.
+    if torch.compiler.is_compiling():
+        return _make_colour(values, device, dtype)
+    return _kept_colour(values, device, dtype)
+
+
+def _make_colour(values, device, dtype):
     # What is made in inference mode could not be used in training later on.
     with torch.inference_mode(False):
-        return torch.tensor(values, device=device).view(1, 3, 1, 1) * 255
+        return torch.tensor(values, device=device, dtype=dtype).view(1, 3, 1, 1) * 255
+
+
+_kept_colour = functools.lru_cache(_make_colour)  # made once per device and type
 
 
 def compose(*steps: Augmentation) -> Augmentation:

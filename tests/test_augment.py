@@ -24,7 +24,7 @@ def test_normalize():
 
 
 def test_normalize_in_inference_mode_leaves_nothing_that_training_cannot_use():
-    augment._colour.cache_clear()
+    augment._kept_colour.cache_clear()
     with torch.inference_mode():
         augment.normalize(IMAGES[:1])
     images = IMAGES[:1].clone().requires_grad_()
