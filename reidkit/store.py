@@ -8,6 +8,7 @@ hashes.json beside it, too, with its size and SHA-256.
 
 import json
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,16 @@ import safetensors.torch
 import torch
 
 from .files import atomic_path, digest, sha256_file, write_atomic
+
+# What safetensors, torch and json raise for a file that is not one of `save`.
+UNREADABLE = (
+    safetensors.SafetensorError,
+    OSError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    MemoryError,
+)
 
 
 def save(path: pathlib.Path, tensors: Mapping[str, torch.Tensor], notes: Any) -> None:
@@ -35,7 +46,17 @@ def save(path: pathlib.Path, tensors: Mapping[str, torch.Tensor], notes: Any) ->
         with atomic_path(path) as temporary:
             safetensors.torch.save_file(plain, temporary, metadata=metadata)
     except safetensors.SafetensorError as error:  # what a full disk raises
-        raise OSError(str(error)) from None
+        raise _system_error(error, path) from None
+
+
+def _system_error(error, path):
+    """What safetensors says of a disk ("... (os error 28)"), as the error that Python raises."""
+    known = re.search(r"([^:]+) \(os error (\d+)\)", str(error))
+    if known is None:
+        return OSError(str(error))
+    text = known[1].strip()
+    number = int(known[2])
+    return OSError(number, text, str(path), number)  # the last one is Windows' own number
 
 
 def _plain(value):
@@ -51,12 +72,16 @@ def load(path: pathlib.Path) -> tuple[dict[str, torch.Tensor], object]:
         ValueError: the file is damaged or of another kind.
     """
     path = pathlib.Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path.name} is a folder, where a file is expected: move it away")
     try:
         tensors, header = read(path)
+        if not {"digest", "notes"} <= header.keys():
+            raise ValueError("it has no notes and no digest: another program wrote it")
         if header["digest"] != _content(tensors, header["notes"]):
             raise ValueError("its content does not match its digest")
         return tensors, json.loads(header["notes"])
-    except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path.name} is damaged ({error})") from None
 
 
