@@ -21,7 +21,7 @@ def described(value: Any) -> str:
         return f"the class {value.__name__}"
     if value is None or isinstance(value, (bool, int, float, str)):
         return repr(value)
-    return f"of type {type(value).__name__}"
+    return f"an object of type {type(value).__name__}"
 
 
 def check_method(method: Any, model: nn.Module | None) -> None:

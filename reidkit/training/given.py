@@ -84,7 +84,7 @@ def sets_of(drawn: Any, step: int, unnamed: str) -> dict[str, Tensor | list[Tens
 def _in_set(part, several):
     if isinstance(several, list):
         return f"a list with an entry that is {described(part)}"
-    return f"something that is {described(part)}"
+    return described(part)
 
 
 def check_range(index: Tensor, count: int, name: str, step: int) -> Tensor:
