@@ -2,6 +2,7 @@
 tests/training_case.py FILE.
 """
 
+import os
 import sys
 import time
 
@@ -103,7 +104,8 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def slow(output, batch):
-    time.sleep(0.01)  # so that there is a moment to be killed in
+    # So that there is a moment to be killed in.
+    time.sleep(float(os.environ.get("TEST_SECONDS_A_STEP", "0.01")))
     return both(output, batch)
 
 
