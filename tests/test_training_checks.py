@@ -199,6 +199,60 @@ def test_a_method_is_looked_at(method, words):
 
 
 @pytest.mark.parametrize(
+    "parts, words",
+    [
+        (
+            {"losses": lambda output: {}},
+            r"losses has the parameters \(output\); .*losses\(output, ",
+        ),
+        ({"losses": lambda: {}}, r"the parameters \(\)"),
+        (
+            {"losses": None, "step": both},
+            r"step\(model, batches, optimizers, progress\) .*too many",
+        ),
+        ({"sampler": lambda data: None}, r"sampler\(data, people, pictures, seed, start\)"),
+        (
+            {"optimizers": torch.optim.Adam},
+            "is the class Adam; expected a fun.*Plan.optimizer=....",
+        ),
+        ({"optimizers": lambda model: {}}, r"optimizers\(model, plan\)"),
+    ],
+)
+def test_functions_of_other_parameters_are_named(parts, words):
+    with pytest.raises(ValueError, match=f"^the method's .*{words}"):
+        run(Method(**{"losses": both} | parts))
+
+
+def test_other_parameters_of_make_and_augment():
+    with pytest.raises(ValueError, match=r"make has the parameters \(\); .*make\(classes\)"):
+        fit(Method(both, make=lambda: net()), people(), PLAN, progress=False)
+    run(Method(both, make=lambda: net()))  # a given network: make is not called
+    with pytest.raises(ValueError, match=r"augment has the parameters \(images\); expected a fun"):
+        run(plan=replace(PLAN, augment=lambda images: images))
+    with pytest.raises(ValueError, match=r"called as augment\(images, generator, labels=...\)"):
+        run(plan=replace(PLAN, augment=lambda images, labels: images))
+    run(plan=replace(PLAN, augment=lambda images, generator, *, labels: images))
+    run(plan=replace(PLAN, augment=lambda *given: given[0]))
+
+
+def test_networks_that_nothing_can_train_and_those_that_take_no_hooks():
+    with torch.inference_mode():
+        fixed = net()
+    with pytest.raises(ValueError, match="model was made under torch.inference_mode.*outside"):
+        run(model=fixed)
+    model = net()
+    for around in (torch.no_grad, torch.inference_mode):
+        with around(), pytest.raises(ValueError, match="none of the losses .*inference_mode"):
+            run(model=model)
+
+    def plain(output, batch):
+        return {"identity": nn.functional.cross_entropy(output, batch.ids)}
+
+    scripted = torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 8, 8)))
+    assert len(run(Method(plain), model=scripted)[1]) == 2
+
+
+@pytest.mark.parametrize(
     "made, words",
     [
         (None, r"make\(8\) gives is None; expected a torch.nn.Module"),

@@ -4,13 +4,24 @@ Each function raises an error that names the thing, what was expected, and the r
 out of a step is looked at in `given`.
 """
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..augment import takes_labels
 from ..record import ReIDData
+
+# What fit calls of a method, and what it hands over.
+CALLS = {
+    "losses": ("output", "batch"),
+    "step": ("model", "batches", "optimizers", "progress"),
+    "sampler": ("data", "people", "pictures", "seed", "start"),
+    "make": ("classes",),
+    "optimizers": ("model", "plan"),
+}
 
 
 def described(value: Any) -> str:
@@ -45,12 +56,55 @@ def check_method(method: Any, model: nn.Module | None) -> None:
             "a method needs losses(output, batch) or step(model, batches, optimizers, progress); "
             f"the given one is {described(method)}: Method(losses=...) makes one of a function"
         )
-    for name in ("losses", "step", "sampler", "make", "optimizers"):
+    optimizers = getattr(method, "optimizers", None)
+    if isinstance(optimizers, type):
+        raise ValueError(
+            f"the method's optimizers is {described(optimizers)}; expected a function "
+            "optimizers(model, plan) that gives {name: optimizer}; Plan(optimizer=...) chooses one"
+        )
+    unused = {"losses": step is not None, "make": model is not None}
+    for name, words in CALLS.items():
         part = getattr(method, name, None)
-        if part is not None and not callable(part):
-            raise ValueError(f"the method's {name} is {described(part)}; expected a function")
+        if part is not None and not unused.get(name):
+            check_callable(f"the method's {name}", part, name, words)
     if model is None and getattr(method, "make", None) is None:
         raise ValueError("there is no network: give fit a model=..., or the method a make(classes)")
+
+
+def check_augment(augment: Any) -> None:
+    """Whether an augmentation can be called as fit calls it."""
+    named = ("labels",) if takes_labels(augment) else ()
+    check_callable("augment", augment, "augment", ("images", "generator"), named)
+
+
+def check_callable(
+    what: str, part: Any, name: str, words: tuple[str, ...], named: tuple[str, ...] = ()
+) -> None:
+    """Whether something can be called with such arguments.
+
+    Args:
+        what: what the message calls it.
+        part: the function.
+        name: of the call in the message.
+        words: what is handed over, in order.
+        named: what is handed over by name.
+    Raises:
+        ValueError: it is no function, or one of other parameters.
+    """
+    call = f"{name}({', '.join((*words, *(f'{word}=...' for word in named)))})"
+    if not callable(part):
+        raise ValueError(f"{what} is {described(part)}; expected a function {call}")
+    try:
+        signature = inspect.signature(part, follow_wrapped=False)
+    except (TypeError, ValueError):  # some built-in functions do not tell
+        return
+    try:
+        signature.bind(*words, **dict.fromkeys(named))
+    except TypeError as error:
+        raise ValueError(
+            f"{what} has the parameters {signature}; expected a function that can be called as "
+            f"{call} ({error})"
+        ) from None
 
 
 def check_data(data: Any) -> None:
@@ -95,7 +149,7 @@ def check_model(model: Any, whence: str) -> None:
         model: the network.
         whence: where it is from, as the message begins.
     Raises:
-        ValueError: it is no network, or its sizes are not known yet.
+        ValueError: it is no network, its sizes are not known yet, or it was made to stay as it is.
     """
     if not isinstance(model, nn.Module):
         raise ValueError(f"{whence} is {described(model)}; expected a torch.nn.Module")
@@ -104,6 +158,11 @@ def check_model(model: Any, whence: str) -> None:
             raise ValueError(
                 f"{whence} does not know the size of {name!r} yet; call it on one batch of "
                 "pictures before fit"
+            )
+        if value.is_inference():
+            raise ValueError(
+                f"{whence} was made under torch.inference_mode() ({name!r}), and such tensors "
+                "cannot be trained; make it outside"
             )
 
 

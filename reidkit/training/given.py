@@ -135,6 +135,9 @@ def watched(model: nn.Module, classes: int) -> Iterator[None]:
     Raises:
         ValueError: its logits are for fewer people.
     """
+    if isinstance(model, torch.jit.ScriptModule):  # which takes no hooks
+        yield
+        return
     handle = model.register_forward_hook(lambda _, __, output: check_logits(output, classes))
     try:
         yield
@@ -223,8 +226,8 @@ def check_parts(parts: Any, step: int) -> Tensor:
     if not isinstance(total, Tensor) or not total.requires_grad:
         raise ValueError(
             f"step {step}: none of the losses {', '.join(parts)} has a gradient; expected scalars "
-            "that follow from the model's output, without .detach(), .item() or torch.no_grad(), "
-            "and a model that is not wholly frozen (freeze=)"
+            "that follow from the model's output, without .detach(), .item(), torch.no_grad() or "
+            "inference_mode(), and a model that is not wholly frozen (freeze=)"
         )
     if step == 0:
         _name_idle(parts)

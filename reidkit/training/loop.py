@@ -120,6 +120,8 @@ def _check(method, data, plan, model, keep):
     if not isinstance(plan, Plan):
         raise ValueError(f"plan is {checks.described(plan)}; expected a Plan(steps=...)")
     checks.check_method(method, model)
+    if plan.augment is not None:
+        checks.check_augment(plan.augment)
     checks.check_data(data)
     if model is not None:
         checks.check_model(model, "model")
