@@ -26,7 +26,7 @@ def start(tmp_path, name):
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
-        "TEST_SECONDS_A_STEP": "0.15",
+        "TEST_GATE": str(tmp_path / "gate"),
     }
     with open(tmp_path / f"{name}.err", "w") as lines:
         return subprocess.Popen(words, env=environment, stderr=lines)
@@ -71,6 +71,7 @@ def test_of_two_processes_one_trains_and_a_killed_one_is_followed(tmp_path):
     processes += [start(tmp_path, "1"), start(tmp_path, "2")]
     wait_for(lambda: all("waiting for its result" in said_by(tmp_path, name) for name in "12"))
     processes[0].kill()
+    (tmp_path / "gate").touch()
     assert [process.wait(120) for process in processes] == [-signal.SIGKILL, 0, 0]
     said = [said_by(tmp_path, name) for name in "12"]
     assert sum("going on after step" in lines for lines in said) == 1
