@@ -216,6 +216,7 @@ class Method:
         resume.
     sampler: sampler(data, people, pictures, seed, start) yields what a step looks at, beginning
         with step `start`: indices into the record, or {name: indices or a list of indices}.
+        Without one, P x K over all identities of a single record.
     make: make(classes) -> the network, where `fit` is not given one. optimizers: optimizers(model,
     plan) -> {name: optimizer}. The learning rate of every group follows the plan's
         schedule, in proportion to the rate that it was made with.
