@@ -1,5 +1,6 @@
 """Whole drawn sets: sample and exam, rendered in seconds and kept as one file with its recipe."""
 
+import os
 import pathlib
 from dataclasses import asdict
 
@@ -13,13 +14,14 @@ from ..record import Exam, ReIDData
 from ..runtime import pick_device
 from .cameras import make_cameras
 from .hashing import hash32
-from .people import make_people
+from .people import ATTRIBUTES, make_people
 from .places import NORMAL, Knobs, make_place
 from .poses import make_poses
 from .render import render
 
 VERSION = "1.0"
 KEPT = ("images", "ids", "cameras", "domains", "masks")  # of a set, beside attributes
+ATTRIBUTE = "attribute "  # how their names begin in a file
 
 
 def sample(
@@ -52,7 +54,8 @@ def sample(
         device: where the pictures are drawn, "auto" for the GPU where there is one; they are kept
             on the CPU.
         cache: keep the set under files.cache_dir()/world, and read it from there while nothing it
-            depends on, the drawing code included, has changed.
+            depends on, the drawing code included, has changed. Where the disk does not take it, a
+            line says so, and the set is drawn each time; a file that is damaged is drawn again.
     Returns:
         a record with masks and attributes, person by person; its domains are positions in `places`.
     Raises:
@@ -153,15 +156,16 @@ def _draw(recipe, knobs, device):
 
 
 def _draw_place(recipe, number, knobs, device):
-    """The pictures of place `number` of the recipe, person by person, then camera by camera."""
+    """The pictures of place `number` of the recipe, in the order of `_labels`."""
     people, cameras, pictures = recipe["people"], recipe["cameras"], recipe["pictures"]
     family, index = recipe["places"][number]
     place = make_place(family, index)
     first = recipe["first_person"] + number * people
     key = hash32(recipe["kind"], family, recipe["seed"])
+    ids, cameras_seen, domains = _labels(recipe, number)
     # (people * cameras * pictures,) rows of the tables below
-    who = torch.arange(people).repeat_interleave(cameras * pictures)
-    where = torch.arange(cameras).repeat_interleave(pictures).repeat(people)
+    who = ids - first
+    where = cameras_seen - number * cameras
     crowd = make_people(people, key, knobs, place, first)
     views = make_cameras(place, cameras, 0, knobs)[where]
     poses = make_poses(len(who), key, knobs, views, first * cameras * pictures)
@@ -170,9 +174,9 @@ def _draw_place(recipe, number, knobs, device):
     attributes |= poses.attributes()
     return ReIDData(
         images=drawn.images.cpu(),
-        ids=first + who,
-        cameras=number * cameras + where,
-        domains=torch.full_like(who, number),
+        ids=ids,
+        cameras=cameras_seen,
+        domains=domains,
         masks=drawn.masks.cpu(),
         attributes=attributes,
         name=place.name,
@@ -185,27 +189,56 @@ def _name(recipe):
 
 def _kept(recipe, make, cache):
     """The set of a recipe from its file, or made and filed. A file that is damaged or of another
-    recipe is made again."""
+    recipe is made again; a disk that does not take the file costs a line."""
+    if not cache:
+        return make()
     path = files.cache_dir() / "world" / f"{recipe['kind']}-{files.digest(recipe)}.safetensors"
-    if cache and path.is_file():
-        data = _read(path, recipe)
-        if data is not None:
-            return data
+    data = _read(path, recipe)
+    if data is not None:
+        return data
     data = make()
-    if cache:
-        tensors = {name: getattr(data, name) for name in KEPT}
-        tensors |= {f"attribute {name}": value for name, value in data.attributes.items()}
-        store.save(path, tensors, recipe)
+    tensors = {name: getattr(data, name) for name in KEPT}
+    tensors |= {f"{ATTRIBUTE}{name}": value for name, value in data.attributes.items()}
+    files.keep(
+        "a drawn set",
+        lambda: store.save(path, tensors, recipe),
+        "it is drawn again when it is needed",
+        once_in=path.parent,
+    )
     return data
 
 
 def _read(path, recipe):
+    """The set of a file; None where there is no file, or one that is damaged or holds another."""
+    if not os.path.isfile(path):
+        return None
     try:
         tensors, notes = store.load(path)
-    except ValueError:
+        expected = {*KEPT, *(f"{ATTRIBUTE}{name}" for name in ATTRIBUTES)}
+        if notes != recipe or tensors.keys() != expected:
+            return None
+        labels = [tensors.pop(name) for name in KEPT]
+        attributes = {name.removeprefix(ATTRIBUTE): value for name, value in tensors.items()}
+        data = ReIDData(*labels, attributes, _name(recipe))
+    except (ValueError, TypeError):  # damaged, or of other types and shapes
         return None
-    if notes != recipe:
-        return None
-    labels = [tensors.pop(name) for name in KEPT]
-    attributes = {name.removeprefix("attribute "): value for name, value in tensors.items()}
-    return ReIDData(*labels, attributes, _name(recipe))
+    return data if _is_of(recipe, data) else None
+
+
+def _is_of(recipe, data):
+    """Whether a record has the size and the labels of a recipe."""
+    parts = [_labels(recipe, number) for number in range(len(recipe["places"]))]
+    labels = [torch.cat(values) for values in zip(*parts)]
+    if list(data.size) != recipe["size"] or len(data) != len(labels[0]):
+        return False
+    return all(map(torch.equal, labels, (data.ids, data.cameras, data.domains)))
+
+
+def _labels(recipe, number):
+    """(ids, cameras, domains) of place `number` of the recipe, (n,) each: person by person, then
+    camera by camera."""
+    people, cameras, pictures = recipe["people"], recipe["cameras"], recipe["pictures"]
+    who = torch.arange(people).repeat_interleave(cameras * pictures)
+    where = torch.arange(cameras).repeat_interleave(pictures).repeat(people)
+    first = recipe["first_person"] + number * people
+    return first + who, number * cameras + where, torch.full_like(who, number)
