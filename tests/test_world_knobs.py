@@ -1,4 +1,4 @@
-"""Whole drawn sets: where they are drawn, numbers that are none, and knobs that do what they say."""
+"""Whole drawn sets: devices, numbers that are none, and knobs that do what they say."""
 
 import itertools
 from dataclasses import replace
