@@ -171,7 +171,7 @@ def locked(path: str | os.PathLike, seconds: float = 60.0) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path.with_name(f".{path.name[:100]}.lock"), timeout=seconds)
     try:
-        lock.acquire()
+        lock.acquire(poll_interval=0.01)  # else the one that has just written wins again and again
     except filelock.Timeout:
         raise TimeoutError(
             f"another process has been writing {str(path)!r} for {seconds:g} seconds; wait for it "
