@@ -108,7 +108,6 @@ def in_minor(minor):
 
 
 def in_format_3(content):
-    notebook = nbformat.v3.convert.upgrade  # noqa: F841 (the module is there)
     old = nbformat.convert(nbformat.reads(content.decode(), as_version=4), 3)
     old.metadata = {}
     return json.dumps(old).encode()
