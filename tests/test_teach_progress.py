@@ -71,8 +71,10 @@ DAMAGES = {
     "tries below 0": lambda good: good.replace(b'"tries": 1', b'"tries": -1', 1),
     "done a number": lambda good: good.replace(b'"done": true', b'"done": 7', 1),
     "an unknown state": lambda good: good.replace(b'"well done"', b'"wellxdone"', 1),
-    "a flipped bit in a key": lambda good: good.replace(b'"01-task-0"', b'"01-tasc-0"', 1),
-    "a flipped bit in a name": lambda good: good.replace(b'"exercises": {', b'"exercisas": {'),
+    "a flipped bit in a key": lambda good: b'"01-tasc-0"'.join(good.rsplit(b'"01-task-0"', 1)),
+    "a flipped bit in a name": lambda good: b'"exercisas": {'.join(
+        good.rsplit(b'"exercises": {', 1)
+    ),
     "a guess that is a list": lambda good: b'{"guesses": {"01-guess": ["a"]}}',
     "half a letter": lambda good: b'{"guesses": {"01-guess": "\\ud800"}}',
 }

@@ -1,7 +1,7 @@
 """work/progress.json, read and changed so that nothing in it is lost.
 
     {"exercises": {key: {"state", "done", "tries"}}, "guesses": {key: text},
-     "digests": {part: digest of its content}}
+     "checks": {part: {key: the beginning of a digest of that entry}}}
 
 A file that is damaged is never written over: it is set aside under a name of its own, and what can
 be read of it is carried over. A part of the file that this version of the course does not know is
@@ -126,17 +126,30 @@ def _read(path):
         return _rescued(text), [say("progress no json")]
     if not isinstance(found, dict):
         return empty(), [say("progress no json")]
-    digests = found.pop("digests", {})
+    checks = found.pop("checks", {})
     record = dict(found)  # parts of a newer course stay as they are
     faults = []
     for part in PARTS:
-        content = found.get(part, {})
-        record[part], wrong = _sound_part(part, content)
-        faults += wrong
-        written = digests.get(part) if isinstance(digests, dict) else None
-        if not wrong and written not in (None, files.digest(content)):
-            faults.append(say("progress changed", part=part))
+        record[part], wrong = _sound_part(part, found.get(part, {}))
+        faults += wrong or _changed_entries(part, record[part], checks)
     return record, faults
+
+
+def _check(key, entry):
+    """What would be another if one bit of an entry, or of its key, were."""
+    return files.digest(key, entry)[:8]
+
+
+def _changed_entries(part, content, checks):
+    """A word on each entry that is not, or is no more, as the course wrote it."""
+    checks = checks.get(part, {}) if isinstance(checks, dict) else None
+    if not isinstance(checks, dict):
+        return [say("progress changed", part=part, key="checks")]
+    changed = []
+    for key, check in checks.items():
+        if key not in content or check != _check(key, content[key]):
+            changed.append(say("progress changed", part=part, key=key))
+    return changed
 
 
 def _rescued(text):
@@ -201,8 +214,10 @@ def change(edit: Callable[[dict], object]) -> None:
 
 def _written(record):
     """The record as the text of the file."""
-    digests = {part: files.digest(record[part]) for part in PARTS}
-    return json.dumps(record | {"digests": digests}, indent=1, sort_keys=True) + "\n"
+    checks = {}
+    for part in PARTS:
+        checks[part] = {key: _check(key, entry) for key, entry in record[part].items()}
+    return json.dumps(record | {"checks": checks}, indent=1, sort_keys=True) + "\n"
 
 
 def _set_aside(path: pathlib.Path) -> pathlib.Path:
