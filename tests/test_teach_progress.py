@@ -71,7 +71,7 @@ DAMAGES = {
     "tries below 0": lambda good: good.replace(b'"tries": 1', b'"tries": -1', 1),
     "done a number": lambda good: good.replace(b'"done": true', b'"done": 7', 1),
     "an unknown state": lambda good: good.replace(b'"well done"', b'"wellxdone"', 1),
-    "a flipped bit in a key": lambda good: b'"01-tasc-0"'.join(good.rsplit(b'"01-task-0"', 1)),
+    "a flipped bit in a key": lambda good: good.replace(b'"01-task-0"', b'"01-tasc-0"'),
     "a flipped bit in a name": lambda good: b'"exercisas": {'.join(
         good.rsplit(b'"exercises": {', 1)
     ),
@@ -96,7 +96,7 @@ def test_a_damaged_record_is_set_aside_and_said(name, desk, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"), [("last brace gone", 12), ("cut in the middle", 4), ("tries a text", 12)]
+    ("name", "kept"), [("last brace gone", 12), ("cut in the middle", 3), ("tries a text", 12)]
 )
 def test_what_can_be_read_is_carried_over(name, kept, desk):
     desk.write_bytes(DAMAGES[name](fill(desk)))

@@ -1,7 +1,7 @@
 """work/progress.json, read and changed so that nothing in it is lost.
 
     {"exercises": {key: {"state", "done", "tries"}}, "guesses": {key: text},
-     "checks": {part: {key: the beginning of a digest of that entry}}}
+     "checks": {"part/key": the beginning of a digest of that entry}}
 
 A file that is damaged is never written over: it is set aside under a name of its own, and what can
 be read of it is carried over. A part of the file that this version of the course does not know is
@@ -131,25 +131,29 @@ def _read(path):
     faults = []
     for part in PARTS:
         record[part], wrong = _sound_part(part, found.get(part, {}))
-        faults += wrong or _changed_entries(part, record[part], checks)
-    return record, faults
+        faults += wrong
+    return record, faults or _changed_entries(record, checks)
 
 
-def _check(key, entry):
-    """What would be another if one bit of an entry, or of its key, were."""
-    return files.digest(key, entry)[:8]
+def _checks(record):
+    """For each entry what would be another if one bit of the entry, or of its key, were."""
+    checks = {}
+    for part in PARTS:
+        for key, entry in record[part].items():
+            checks[f"{part}/{key}"] = files.digest(key, entry)[:8]
+    return checks
 
 
-def _changed_entries(part, content, checks):
+def _changed_entries(record, checks):
     """A word on each entry that is not, or is no more, as the course wrote it."""
-    checks = checks.get(part, {}) if isinstance(checks, dict) else None
     if not isinstance(checks, dict):
-        return [say("progress changed", part=part, key="checks")]
-    changed = []
-    for key, check in checks.items():
-        if key not in content or check != _check(key, content[key]):
-            changed.append(say("progress changed", part=part, key=key))
-    return changed
+        return [say("progress changed", entry="checks")]
+    now = _checks(record)
+    return [
+        say("progress changed", entry=entry)
+        for entry, check in checks.items()
+        if now.get(entry) != check
+    ]
 
 
 def _rescued(text):
@@ -214,10 +218,7 @@ def change(edit: Callable[[dict], object]) -> None:
 
 def _written(record):
     """The record as the text of the file."""
-    checks = {}
-    for part in PARTS:
-        checks[part] = {key: _check(key, entry) for key, entry in record[part].items()}
-    return json.dumps(record | {"checks": checks}, indent=1, sort_keys=True) + "\n"
+    return json.dumps(record | {"checks": _checks(record)}, indent=1, sort_keys=True) + "\n"
 
 
 def _set_aside(path: pathlib.Path) -> pathlib.Path:
