@@ -5,18 +5,13 @@ order mark or in UTF-16, before trailing garbage, between the marks of a conflic
 where the file is cut, as a percent script, or in a notebook of format 3.
 """
 
-from __future__ import annotations
-
 import datetime
 import json
 import pathlib
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from .. import files
-
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
 
 KINDS = ("code", "markdown", "raw")
 MOST_ATTEMPTS = 20_000  # opening braces that are tried as the beginning of a cell
@@ -30,7 +25,7 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what nbformat 4.5 allows
 class Copy(NamedTuple):
     """What was read."""
 
-    notebook: NotebookNode  # of nbformat 4; a cell whose id is missing or none has no id
+    notebook: Any  # a NotebookNode of nbformat 4; a cell whose id is missing or odd has none
     opens: bool  # whether JupyterLab opens the file as it is
     is_whole: bool  # whether the file was whole JSON; else cells may be missing
 
