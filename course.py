@@ -10,6 +10,7 @@ lecture 01  build a lecture copy of a chapter and open it (--route 15 is the sho
 notebooks   rebuild the notebooks whose sources changed (or name chapters: notebooks 01; --all)
 tables      record every table and the drawn weights again, after the world or a method changed
             (hours); needs REIDKIT_DATA_ROOT, the folder of real data sets; then: notebooks
+faults      damage inputs, kill writers, fill disks: what is lost or silent, as a table of counts
 check       lint, and the tests that need no notebook, no browser and no long training
 docs        build the API pages from the docstrings into build/docs/
 lint        style checks
@@ -17,7 +18,9 @@ lint        style checks
 
 # Standard library only: this runs before anything is installed.
 
+import contextlib
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -31,6 +34,7 @@ LOCK = ROOT / "requirements.lock"
 VENV = ROOT / ".venv"
 STAMP = VENV / "reidkit-setup"  # hash of what the environment was made from
 WINDOWS = os.name == "nt"
+LAB_SETTINGS = VENV / "etc" / "jupyter" / "labconfig" / "default_setting_overrides.json"
 PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 LOWEST = (3, 11)
 HIGHEST = (3, 13)
@@ -54,6 +58,7 @@ def main(words):
         "notebooks": notebooks,
         "tables": tables,
         "check": check,
+        "faults": faults,
         "docs": docs,
         "lint": lint,
     }
@@ -159,6 +164,8 @@ def _pins_without_torch():
 def lab(words):
     """Check the machine, copy missing chapters into work/, open JupyterLab on chapter 0."""
     setup()
+    with contextlib.suppress(OSError):  # a folder that can only be read: then JupyterLab asks
+        _let_lab_fetch_nothing()
     if _call(_module("reidkit.teach.doctor")):
         print("the check found something (above); JupyterLab opens all the same", flush=True)
     if _call(_module("reidkit.teach.copies")) and not _work_dir().is_dir():
@@ -171,6 +178,16 @@ def lab(words):
     if not WINDOWS and os.geteuid() == 0:  # in a container; it listens on this machine only
         options.append("--allow-root")
     return _call([*_module("jupyterlab"), *options, *words])
+
+
+def _let_lab_fetch_nothing():
+    """Set what JupyterLab in this environment does by default: it neither asks about news nor looks
+    for updates. A student's own settings stand above it.
+    """
+    quiet = {"fetchNews": "false", "checkForUpdates": False}
+    settings = {"@jupyterlab/apputils-extension:notification": quiet}
+    LAB_SETTINGS.parent.mkdir(parents=True, exist_ok=True)
+    LAB_SETTINGS.write_text(json.dumps(settings), encoding="utf-8")
 
 
 def test(words):
@@ -187,6 +204,12 @@ def check(words):
     setup()
     slow = ["--ignore=tests/test_notebooks.py", "--ignore=tests/test_browser.py"]
     return lint([]) or _pytest(["tests", *slow, "-m", "not slow", *words])
+
+
+def faults(words):
+    """The whole suite of tests/faults, with a table of how its trials ended."""
+    setup()
+    return _call([*_module("tests.faults"), "--show", *words], {"OMP_NUM_THREADS": "1"})
 
 
 def _pytest(words):
@@ -262,30 +285,9 @@ def lint(words):
 
 
 def docs(words):
-    """Pages of the package's public modules, made from their docstrings by pdoc.
-
-    What one chapter alone needs, its room, has none.
-    """
+    """Pages of the package's public modules, made from their docstrings."""
     setup()
-    # Two warnings that are none: reidkit.teach fetches its names when they are first used (they
-    # have their pages in the modules that they come from), and a module is named twice below.
-    quiet = ["-W", "ignore:Found", "-W", "ignore:The module specification"]
-    pdoc = [str(PYTHON), *quiet, "-m", "pdoc", "--docformat", "google"]
-    # A package's __all__ hides its modules from pdoc, so that each is named here.
-    hidden = [r"!reidkit\.chapters\.", r"!.*\._"]
-    status = _call([*pdoc, "--output-directory", str(API_PAGES), *_modules(), *hidden, *words])
-    if status == 0:
-        print(f"open {API_PAGES / 'index.html'}")
-    return status
-
-
-def _modules():
-    """Names of all modules of the package, a package's own first."""
-    names = []
-    for path in sorted((ROOT / "reidkit").rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        names.append(".".join(parts).removesuffix(".__init__"))
-    return [name for name in names if not name.endswith(".__main__")]
+    return _call([*_module("reidkit.teach.pages"), str(API_PAGES), *words])
 
 
 # ---- what they stand on

@@ -13,9 +13,12 @@
 import importlib
 import sys
 
+from reidkit.console import command
+
 NAMES = ("evaluate", "gpu", "metabin", "norms", "training", "world")
 
 
+@command
 def main(words: list[str] | None = None) -> int:
     """Run the benchmark that the first word names.
 

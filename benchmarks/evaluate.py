@@ -23,6 +23,7 @@ import time
 import numpy
 import torch
 
+from reidkit.console import whole_number
 from reidkit.retrieval import evaluate
 
 from .timing import make_parser
@@ -258,11 +259,11 @@ def _compare(way, way_runs, our_runs):
 
 def main(words=None):
     parser = make_parser("evaluate", __doc__)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--queries", type=int, default=3368)
-    parser.add_argument("--gallery", type=int, default=15913)
-    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--runs", type=whole_number(1), default=3)
+    parser.add_argument("--threads", type=whole_number(1, 1024), default=2)
+    parser.add_argument("--queries", type=whole_number(1), default=3368)
+    parser.add_argument("--gallery", type=whole_number(1), default=15913)
+    parser.add_argument("--width", type=whole_number(1), default=512)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--inputs", type=pathlib.Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args(words)

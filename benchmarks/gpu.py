@@ -24,7 +24,8 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from reidkit import files, runtime
-from reidkit.recipes.tables import read_table, write_table
+from reidkit.console import real_number
+from reidkit.table_files import read_table, update_table
 
 from .gpu_rows import ROWS, SIZES, NotHere, Row, Run
 from .timing import make_parser
@@ -74,7 +75,7 @@ def measure_rows(
     end = time.monotonic() + 60 * minutes
     device = runtime.device_name(run.device)
     # Rows of another device keep their own lines.
-    entries = {(entry["name"], entry["device"]): entry for entry in read_table(path)}
+    entries = _by_name(read_table(path))
     for row in rows:
         key = (row.name, device)
         if key in entries and entries[key]["value"]:
@@ -101,9 +102,18 @@ def measure_rows(
         }
         entry = about | measured
         entries[key] = {column: str(entry[column]) for column in COLUMNS}
-        write_table(path, list(entries.values()))
+        entries = _put_in(path, key, entries[key])
         print(f"{row.name}: {_sentence(entries[key])}", flush=True)
     return list(entries.values())
+
+
+def _by_name(entries):
+    return {(entry["name"], entry["device"]): entry for entry in entries}
+
+
+def _put_in(path, key, entry):
+    """Put a row into the table as it stands now -> {(name, device): row} of all of them."""
+    return _by_name(update_table(path, lambda found: (_by_name(found) | {key: entry}).values()))
 
 
 def measure_row(row: Row, run: Run, seconds: float) -> dict:
@@ -166,11 +176,13 @@ def main(words: list[str] | None = None) -> int:
     """The command: 0 where no row failed, else 1."""
     parser = make_parser("gpu", __doc__)
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of table, weights")
-    parser.add_argument("--minutes", type=float, default=9.0, help="once torch is loaded")
+    parser.add_argument("--minutes", type=real_number(0), default=9.0, help="once torch is loaded")
     parser.add_argument("--size", choices=SIZES, default="full")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--commit", help="of the code, where this folder is no clone")
     options = parser.parse_args(words)
+    if options.out.exists() and not options.out.is_dir():
+        parser.error(f"--out is {str(options.out)!r}, which is a file; name a folder")
     run = Run(SIZES[options.size], runtime.pick_device(options.device), options.out)
     path = options.out / ("gpu.csv" if run.size.is_recorded else f"gpu-{run.size.name}.csv")
     commit = options.commit or runtime.git_commit()
@@ -192,5 +204,6 @@ def _say_how_to_commit(run, path):
         shutil.copy(looks, path.parent)  # comes back with the table from a machine that is lent
     print(
         f"To commit it: copy {path} to data/results/gpu.csv. If scores were taken, looks.csv "
-        "beside it is data/results/looks.csv with these looks: commit it, too."
+        "beside it is data/results/looks.csv with these looks: commit it, too. Then take both for "
+        "recorded: python -m reidkit.table_files data/results/gpu.csv data/results/looks.csv"
     )

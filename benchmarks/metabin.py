@@ -8,11 +8,13 @@ P x K pictures. The ways take turns; only the ratios mean something elsewhere. O
 channels_last and bfloat16.
 """
 
+import argparse
 from collections.abc import Callable
 
 import torch
 
 from reidkit import runtime
+from reidkit.console import each_once, real_number, whole_number
 from reidkit.methods.baseline import baseline_losses, make
 from reidkit.methods.metabin import MetaBIN, base_step
 from reidkit.training import MAIN, Batch
@@ -87,16 +89,24 @@ def _make_model(classes, trunk, norm, device):
     return model, torch.optim.Adam(model.parameters(), 3e-4)
 
 
+def _people(word):
+    """P for argparse: a multiple of DOMAINS."""
+    count = whole_number(DOMAINS)(word)
+    if count % DOMAINS:
+        raise argparse.ArgumentTypeError(f"{count} is no multiple of {DOMAINS}; expected one")
+    return count
+
+
 def main(words: list[str] | None = None) -> None:
     """The command."""
     parser = make_parser("metabin", __doc__)
     parser.add_argument("--trunk", default="tiny")
-    parser.add_argument("--size", type=int, nargs=2, default=(64, 32))
-    parser.add_argument("--people", type=int, default=16, help=f"P, a multiple of {DOMAINS}")
-    parser.add_argument("--pictures", type=int, default=4, help="K")
-    parser.add_argument("--threads", type=int, nargs="+", default=(1, 2))
+    parser.add_argument("--size", type=whole_number(1), nargs=2, default=(64, 32))
+    parser.add_argument("--people", type=_people, default=16, help=f"P, a multiple of {DOMAINS}")
+    parser.add_argument("--pictures", type=whole_number(1), default=4, help="K")
+    parser.add_argument("--threads", type=whole_number(1, 1024), nargs="+", default=(1, 2))
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--seconds", type=real_number(0), default=5.0)
     options = parser.parse_args(words)
     device = runtime.pick_device(options.device)
     height, width = options.size
@@ -108,7 +118,7 @@ def main(words: list[str] | None = None) -> None:
         f"{'threads':>7}{'BN ms':>10}{'BIN ms':>10}{'MetaBIN ms':>12}"
         f"{'BIN/BN':>9}{'MetaBIN/BIN':>13}{'pictures/s of BIN':>20}"
     )
-    for threads in options.threads if device.type == "cpu" else [0]:
+    for threads in each_once("--threads", options.threads) if device.type == "cpu" else [0]:
         threads = runtime.set_threads(threads)
         ways = make_ways(options.trunk, options.size, options.people, options.pictures, device)
         best = fastest(ways, options.seconds, device)

@@ -17,6 +17,7 @@ from torch import nn
 
 from reidkit import runtime
 from reidkit.backbones import make_trunk
+from reidkit.console import each_once, real_number, whole_number
 from reidkit.layers.norms import BatchInstanceNorm, InstanceNorm, swap_norms
 
 from .timing import fastest, make_parser
@@ -97,8 +98,8 @@ def trunk_steps(name, size, batch, layout, device):
     def step(way):
         model = swap_norms(make_trunk(name), kinds[way]).to(device, memory_format=layout)
         for module in model.modules():
-            if isinstance(module, BatchInstanceNorm):
-                module.second_order = way == "two"
+            if way == "two" and isinstance(module, BatchInstanceNorm):
+                module.forward = module.two_branches
         return lambda: model(images).sum().backward()
 
     return {way: step(way) for way in kinds}
@@ -147,15 +148,15 @@ def measure(layout, threads, batch, seconds, device, trunks):
 
 def main(words=None):
     parser = make_parser("norms", __doc__)
-    parser.add_argument("--threads", type=int, nargs="+", default=(1, 2))
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=0.5)
+    parser.add_argument("--threads", type=whole_number(1, 1024), nargs="+", default=(1, 2))
+    parser.add_argument("--batch", type=whole_number(1), default=64)
+    parser.add_argument("--seconds", type=real_number(0), default=0.5)
     parser.add_argument("--device", default="auto")
     asked = parser.parse_args(words)
     device = runtime.pick_device(asked.device)
     trunks = {(name, size): norm_shapes(name, size) for name, size in TRUNKS}
     print_head(asked.batch, device)
-    for threads in asked.threads if device.type == "cpu" else [0]:
+    for threads in each_once("--threads", asked.threads) if device.type == "cpu" else [0]:
         threads = runtime.set_threads(threads)
         for layout in LAYOUTS:
             measure(layout, threads, asked.batch, asked.seconds, device, trunks)

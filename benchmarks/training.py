@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import torch
 
 from reidkit import augment, runtime, sampling
+from reidkit.console import each_once, real_number, whole_number
 from reidkit.methods.baseline import Baseline, baseline_losses
 
 from .timing import MICRO, fastest, make_parser
@@ -67,11 +68,11 @@ def main(words: list[str] | None = None) -> None:
     """The command."""
     parser = make_parser("training", __doc__)
     parser.add_argument("--trunk", default="tiny")
-    parser.add_argument("--size", type=int, nargs=2, default=(64, 32))
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--threads", type=int, nargs="+", default=(1, 2))
+    parser.add_argument("--size", type=whole_number(1), nargs=2, default=(64, 32))
+    parser.add_argument("--batch", type=whole_number(1), default=64)
+    parser.add_argument("--threads", type=whole_number(1, 1024), nargs="+", default=(1, 2))
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--seconds", type=real_number(0), default=3.0)
     options = parser.parse_args(words)
     device = runtime.pick_device(options.device)
     height, width = options.size
@@ -83,7 +84,7 @@ def main(words: list[str] | None = None) -> None:
         f"{'threads':>7} {'layout':>14} {'precision':>9} {'ms a picture':>12} "
         f"{'pictures a second':>17}"
     )
-    for threads in options.threads if device.type == "cpu" else [0]:
+    for threads in each_once("--threads", options.threads) if device.type == "cpu" else [0]:
         threads = runtime.set_threads(threads)
         for layout, precision in itertools.product(LAYOUTS, ("float32", "bfloat16")):
             step = make_step(options.trunk, options.size, options.batch, device, layout, precision)

@@ -7,7 +7,8 @@ import time
 
 import torch
 
-from reidkit import world
+from reidkit import runtime, world
+from reidkit.console import real_number, whole_number
 
 from .timing import make_parser, timed
 
@@ -53,17 +54,18 @@ def main(words: list[str] | None = None) -> None:
     """The command."""
     parser = make_parser("world", __doc__)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--threads", type=whole_number(1, 1024), default=2)
+    parser.add_argument("--seconds", type=real_number(0), default=3)
     options = parser.parse_args(words)
     torch.set_num_threads(options.threads)
-    on_cpu = options.device == "cpu"
+    device = runtime.pick_device(options.device)
+    on_cpu = device.type == "cpu"
     count = 1024 if on_cpu else 32768
     for size, goal_of_cores in GOALS.items():
-        speed, by_core, goes = rate(size, options.device, options.seconds, count)
+        speed, by_core, goes = rate(size, device, options.seconds, count)
         goal = goal_of_cores if on_cpu else GOAL_OF_A_GPU
         print(
-            f"{size[0]}x{size[1]} on {options.device}, {options.threads} threads: "
+            f"{size[0]}x{size[1]} on {device}, {options.threads} threads: "
             f"{speed:,.0f} pictures/s (goal {goal:,}; best of {goes}); "
             f"{by_core:,.0f} a core-second"
         )

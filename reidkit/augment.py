@@ -7,6 +7,7 @@ values.
 
 import functools
 import inspect
+import math
 from collections.abc import Callable
 
 import torch
@@ -18,7 +19,9 @@ STD = (0.229, 0.224, 0.225)
 Augmentation = Callable[..., Tensor]  # (images, generator) -> images; some take labels too
 
 
-def normalize(images: Tensor, mean: tuple = MEAN, std: tuple = STD) -> Tensor:
+def normalize(
+    images: Tensor, mean: tuple = MEAN, std: tuple = STD, dtype: torch.dtype | None = None
+) -> Tensor:
     """Pictures as networks like them: (x / 255 - mean) / std of each colour channel.
 
     A model does this itself, in the first line of its forward.
@@ -27,19 +30,36 @@ def normalize(images: Tensor, mean: tuple = MEAN, std: tuple = STD) -> Tensor:
         images: (B, 3, H, W) uint8 or float in 0..255.
         mean: of each channel of pictures scaled to 0..1; ImageNet's by default.
         std: likewise, the deviation.
+        dtype: what the network computes in; None is the type of the pictures, and float32 for whole
+            numbers. Half precision is too coarse to compute in: it is what goes out.
     Returns:
-        (B, 3, H, W) float32.
+        (B, 3, H, W) in this type.
+    Raises:
+        ValueError: images of another shape.
     """
-    centred = images.float() - _colour(mean, images.device)
-    return centred / _colour(std, images.device)
+    _check_images(images)
+    if dtype is None:
+        dtype = images.dtype if images.is_floating_point() else torch.float32
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    centred = images.to(wide) - _colour(mean, images.device, wide)
+    return (centred / _colour(std, images.device, wide)).to(dtype)
 
 
-@functools.lru_cache
-def _colour(values, device):
-    """Three numbers for pictures scaled to 0..1 -> (1, 3, 1, 1) in 0..255, made once per device."""
+def _colour(values, device, dtype=torch.float32):
+    """Three numbers for pictures scaled to 0..1 -> (1, 3, 1, 1) in 0..255."""
+    # What is made while torch exports is no real tensor, and would be found in its place later.
+    if torch.compiler.is_compiling():
+        return _make_colour(values, device, dtype)
+    return _kept_colour(values, device, dtype)
+
+
+def _make_colour(values, device, dtype):
     # What is made in inference mode could not be used in training later on.
     with torch.inference_mode(False):
-        return torch.tensor(values, device=device).view(1, 3, 1, 1) * 255
+        return torch.tensor(values, device=device, dtype=dtype).view(1, 3, 1, 1) * 255
+
+
+_kept_colour = functools.lru_cache(_make_colour)  # made once per device and type
 
 
 def compose(*steps: Augmentation) -> Augmentation:
@@ -52,7 +72,15 @@ def compose(*steps: Augmentation) -> Augmentation:
         steps: augmentations; settings go in with functools.partial.
     Returns:
         The augmentation.
+    Raises:
+        ValueError: a step is no function.
     """
+    for number, step in enumerate(steps):
+        if not callable(step):
+            raise ValueError(
+                f"step {number} of compose is {step!r}; expected a function such as augment.flip; "
+                "settings go in with functools.partial"
+            )
     return functools.partial(_in_turn, steps)
 
 
@@ -79,6 +107,39 @@ def takes_labels(augment: Augmentation) -> bool:
         return False
 
 
+def _check_images(images):
+    fits = isinstance(images, Tensor) and images.ndim == 4 and images.shape[1] >= 3
+    if not fits:
+        found = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(
+            f"images is {found}; expected a tensor (B, 3 or more, H, W): a single picture becomes "
+            "one with picture[None]"
+        )
+
+
+def _check_share(name, value):
+    """ValueError where a probability is none."""
+    _expect(_is_number(value) and 0 <= value <= 1, name, value, "a number from 0 to 1")
+
+
+def _check_span(name, value, highest):
+    """ValueError where a smallest and a largest value are none."""
+    is_pair = isinstance(value, (tuple, list)) and len(value) == 2
+    fits = is_pair and all(map(_is_number, value)) and 0 < value[0] <= value[1] <= highest
+    limit = "" if highest == math.inf else f" and at most {highest}"
+    _expect(fits, name, value, f"(smallest, largest), both above 0{limit}")
+
+
+def _is_number(value):
+    kind = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return kind and math.isfinite(value)
+
+
+def _expect(fits, name, value, expected):
+    if not fits:
+        raise ValueError(f"{name} is {value!r}; expected {expected}")
+
+
 def _uniform(images, generator, low, high, *shape):
     """(B, *shape) numbers from low to high, drawn for each picture."""
     numbers = torch.rand(len(images), *shape, generator=generator, device=images.device)
@@ -95,6 +156,8 @@ def flip(images: Tensor, generator: Generator, probability: float = 0.5) -> Tens
     Returns:
         The new batch, of the same shape.
     """
+    _check_images(images)
+    _check_share("probability", probability)
     mirrored = _uniform(images, generator, 0, 1, 1, 1, 1) < probability  # (B, 1, 1, 1)
     return torch.where(mirrored, images.flip(3), images)
 
@@ -109,6 +172,9 @@ def shift(images: Tensor, generator: Generator, pixels: int | None = None) -> Te
     Returns:
         The new batch, of the same shape.
     """
+    _check_images(images)
+    is_whole = isinstance(pixels, int) and not isinstance(pixels, bool) and pixels >= 0
+    _expect(pixels is None or is_whole, "pixels", pixels, "a whole number from 0, or None")
     batch, _, height, width = images.shape
     device = images.device
     reach = max(1, height // 25) if pixels is None else pixels
@@ -146,6 +212,15 @@ def colour_jitter(
     Returns:
         The new batch, of the same shape.
     """
+    _check_images(images)
+    reaches = {
+        "brightness": brightness,
+        "contrast": contrast,
+        "saturation": saturation,
+        "gains": gains,
+    }
+    for name, value in reaches.items():
+        _expect(_is_number(value) and value >= 0, name, value, "a number from 0, a reach around 1")
 
     def factor(reach, channels=1):
         return _uniform(images, generator, 1 - reach, 1 + reach, channels, 1, 1)
@@ -184,6 +259,12 @@ def random_erasing(
     Returns:
         The new batch, of the same shape.
     """
+    _check_images(images)
+    _check_share("probability", probability)
+    _check_span("area", area, 1)
+    _check_span("aspect", aspect, math.inf)
+    is_count = isinstance(tries, int) and not isinstance(tries, bool) and tries >= 1
+    _expect(is_count, "tries", tries, "a whole number from 1")
     _, _, height, width = images.shape
     # T rectangles for each picture, (B, T), and of them the first that fits, (B, 1), in pixels.
     share = _uniform(images, generator, *area, tries)

@@ -6,9 +6,11 @@ Nothing here changes a result. Bars are for people who wait: a log file gets non
 import argparse
 import errno
 import functools
+import math
 import os
+import pathlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tqdm import tqdm
@@ -45,8 +47,8 @@ def bar(over: Iterable | None = None, *, show: bool = True, **options: Any) -> t
 
 def is_watched() -> bool:
     """Whether stderr is a terminal, or the output of a notebook's cell."""
-    kernel = sys.modules.get("ipykernel")
-    if kernel is not None and sys.modules["IPython"].get_ipython() is not None:
+    shell = sys.modules.get("IPython")  # ipykernel is there in other processes, too
+    if "ipykernel" in sys.modules and shell is not None and shell.get_ipython() is not None:
         return True
     return sys.stderr is not None and sys.stderr.isatty()
 
@@ -95,10 +97,19 @@ def command(main: Callable) -> Callable:
         except MENDABLE as error:
             if os.environ.get("REIDKIT_DEBUG") == "1":
                 raise
-            print(f"{main.__module__}: {sentence(error)}", file=sys.stderr)
+            print(f"{_name_of(main)}: {sentence(error)}", file=sys.stderr)
             return 2
 
     return run
+
+
+def _name_of(main):
+    """The module of a command; of one that runs as `python -m MODULE`, the name given there."""
+    if main.__module__ != "__main__":
+        return main.__module__
+    started = getattr(sys.modules["__main__"], "__spec__", None)
+    name = started.name if started is not None else pathlib.Path(sys.argv[0]).name
+    return name.removesuffix(".__main__")
 
 
 def sentence(error: Exception) -> str:
@@ -142,3 +153,37 @@ def whole_number(lowest: int, highest: int | None = None) -> Callable[[str], int
         return value
 
     return read
+
+
+def real_number(lowest: float) -> Callable[[str], float]:
+    """A type for argparse: a finite number from `lowest`; anything else is refused in a sentence.
+
+    Args:
+        lowest: that is allowed.
+    """
+    expected = f"a number from {lowest:g}"
+
+    def read(word):
+        try:
+            value = float(word)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{word!r} is none; expected {expected}") from None
+        if not math.isfinite(value) or value < lowest:
+            raise argparse.ArgumentTypeError(f"{word} is outside; expected {expected}")
+        return value
+
+    return read
+
+
+def each_once(name: str, values: Sequence) -> list:
+    """The values without repetitions, in their order; a line says what stood there twice.
+
+    Args:
+        name: of the option, such as "--seeds".
+        values: as the command line gave them, after parsing.
+    """
+    once = list(dict.fromkeys(values))
+    if len(once) < len(values):
+        repeated = [str(value) for value in once if list(values).count(value) > 1]
+        say(f"{name}: {', '.join(repeated)} counts once: {len(once)} instead of {len(values)}")
+    return once

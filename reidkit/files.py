@@ -6,6 +6,7 @@ costs a line instead of the work.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ HOUR = 3600  # seconds
 PART = ".reidkit.part"  # how the names of unfinished files end
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9_-])?")
 LONGEST_NAME = 120
+LONGEST_LOCK = 200  # bytes of a file's name that the name of its lock repeats
 
 
 def project_root() -> pathlib.Path:
@@ -66,12 +68,18 @@ def cache_dir() -> pathlib.Path:
 
     Asking for it makes nothing: whoever writes a file makes its folder.
     """
-    return pathlib.Path(os.environ.get("REIDKIT_CACHE_DIR") or data_dir() / "cache")
+    return _named_folder("REIDKIT_CACHE_DIR") or data_dir() / "cache"
 
 
 def work_dir() -> pathlib.Path:
     """The student's own copies and progress. REIDKIT_WORK_DIR moves it."""
-    return pathlib.Path(os.environ.get("REIDKIT_WORK_DIR") or project_root() / "work")
+    return _named_folder("REIDKIT_WORK_DIR") or project_root() / "work"
+
+
+def _named_folder(variable):
+    """The absolute path that an environment variable gives, with ~ as a shell reads it, or None."""
+    named = os.environ.get(variable)
+    return pathlib.Path(os.path.abspath(os.path.expanduser(named))) if named else None
 
 
 def check_name(name: str, what: str) -> str:
@@ -111,7 +119,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     temporary = pathlib.Path(name)
     try:
         yield temporary
-        os.chmod(temporary, 0o666 & ~_mask())  # mkstemp makes private files
+        with contextlib.suppress(OSError):  # some disks (FAT, network folders) know no modes
+            os.chmod(temporary, 0o666 & ~_mask())  # mkstemp makes private files
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -127,7 +136,11 @@ def remove_old(folder: pathlib.Path, pattern: str, seconds: float) -> None:
         pattern: of their names, as glob takes it.
         seconds: since their last change.
     """
-    for path in folder.glob(pattern):
+    try:
+        paths = list(folder.glob(pattern))
+    except OSError:  # a folder that may not be looked into
+        return
+    for path in paths:
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > seconds:
                 path.unlink()
@@ -162,14 +175,16 @@ def locked(path: str | os.PathLike, seconds: float = 60.0) -> Iterator[None]:
 
     Args:
         path: of the file; its folder is made.
-        seconds: how long to wait for the lock.
+        seconds: how long to wait for the lock; -1 waits as long as it takes.
     Raises:
         TimeoutError: another process has held it all that time.
         OSError: the folder cannot be written.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path.with_name(f".{path.name[:100]}.lock"), timeout=seconds)
+    guard = lock_path(path)
+    guard.touch()  # what the disk does not take is said at once, and not waited for
+    lock = filelock.FileLock(guard, timeout=seconds)
     try:
         lock.acquire(poll_interval=0.01)  # else the one that has just written wins again and again
     except filelock.Timeout:
@@ -177,10 +192,21 @@ def locked(path: str | os.PathLike, seconds: float = 60.0) -> Iterator[None]:
             f"another process has been writing {str(path)!r} for {seconds:g} seconds; wait for it "
             "or end it, then try again"
         ) from None
+    except NotImplementedError:
+        raise OSError(errno.ENOLCK, "this disk has no locks", str(path)) from None
     try:
         yield
     finally:
         lock.release()
+
+
+def lock_path(path: str | os.PathLike) -> pathlib.Path:
+    """The file whose lock stands for the file of this path, see `locked`."""
+    path = pathlib.Path(path)
+    name = path.name
+    if len(name.encode()) > LONGEST_LOCK:  # two long names that begin alike have two locks
+        name = f"{name[:40]}.{digest(name)}"
+    return path.with_name(f".{name}.lock")
 
 
 def keep(
@@ -188,6 +214,7 @@ def keep(
     write: Callable[[], object],
     meanwhile: str = "work goes on",
     variable: str = "REIDKIT_CACHE_DIR",
+    once_in: pathlib.Path | None = None,
 ) -> bool:
     """Write something that work can go on without; where the disk does not take it, say so.
 
@@ -196,18 +223,26 @@ def keep(
         write: writes it.
         meanwhile: what happens all the same.
         variable: the environment variable that moves the folder.
+        once_in: the folder that takes it; the line is then printed once for this folder and this
+            `what`, however often it fails. None prints it each time.
     Returns:
         Whether it was written.
     """
     try:
         write()
     except OSError as error:
-        say(
-            f"{what} was not kept ({explain(error)}); {meanwhile}. {variable} can name a folder "
-            "that takes it"
-        )
+        if (what, once_in) not in _told:
+            say(
+                f"{what} was not kept ({explain(error)}); {meanwhile}. {variable} can name a "
+                "folder that takes it"
+            )
+        if once_in is not None:
+            _told.add((what, once_in))
         return False
     return True
+
+
+_told: set[tuple[str, pathlib.Path]] = set()  # what `keep` has said, and of which folder
 
 
 # ---- names for content

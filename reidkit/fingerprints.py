@@ -51,7 +51,8 @@ def describe(thing: Any, seen: tuple = ()) -> Any:
     if thing is None or isinstance(thing, PLAIN):
         return repr(thing)
     if isinstance(thing, torch.Tensor):
-        return digest(thing)
+        plain = thing if thing.layout == torch.strided else thing.to_dense()
+        return digest(plain.resolve_conj().resolve_neg())
     if isinstance(thing, numpy.ndarray):
         return digest(thing.tolist())
     if any(thing is outer for outer in seen):
@@ -121,9 +122,21 @@ def _module(module):
     if home == "ours":
         return [module.__name__, modules_digest([module.__name__])]
     if home == "user" and getattr(module, "__file__", None):
-        text = pathlib.Path(module.__file__).read_text(encoding="utf-8")
-        return [module.__name__, tree_digest(ast.parse(text))]
+        return [module.__name__, _file_digest(module.__file__)]
     return [module.__name__, ""]
+
+
+def _file_digest(path):
+    """Of a module's syntax tree, in whatever encoding it names; of its bytes where it has no tree
+    (a compiled one), and "" where the file is gone."""
+    try:
+        content = pathlib.Path(path).read_bytes()
+    except OSError:
+        return ""
+    try:
+        return tree_digest(ast.parse(content))
+    except (SyntaxError, ValueError):
+        return digest(content.hex())
 
 
 def _class(kind, inner):

@@ -1,22 +1,20 @@
 """Losses of re-identification: one value per anchor or per pair, reduced where they are called.
 
 Shapes: B pictures, D feature channels, C identities. Half-precision input is lifted to float32
-first: exponents and roots of small numbers do not survive in half precision.
+first: exponents and roots of small numbers do not survive in half precision. float64 stays.
+
+Junk (an id below 0) shows nobody who counts, so it is neither a class nor anybody's positive or
+negative: every loss refuses it, as it refuses ids that are no class. See `layers.ids`.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .layers.ids import check_attributes, check_classes, check_ids, check_rows
+from .layers.precision import at_least_float32
+
 FAR = 1e9  # "no such pair"; finite, so that gradients stay finite
-
-
-def _check(name, values, ids):
-    if values.ndim != 2 or ids.shape != values.shape[:1] or ids.dtype != torch.int64:
-        raise ValueError(
-            f"{name}: got values {tuple(values.shape)} with ids {ids.dtype} {tuple(ids.shape)}; "
-            "expected (B, D) or (B, C) with int64 ids (B,)"
-        )
 
 
 # ---- distances
@@ -33,10 +31,10 @@ def pairwise_distance(a: Tensor, b: Tensor | None = None) -> Tensor:
         a: (A, D) features.
         b: (B, D) features; None for those of `a`.
     Returns:
-        (A, B) distances, float32.
+        (A, B) distances, float32 or better.
     """
-    a = a.float()
-    b = a if b is None else b.float()
+    a = at_least_float32(a)
+    b = a if b is None else at_least_float32(b)
     centre = a.mean(0, keepdim=True).detach()  # (1, D)
     a = a - centre
     b = b - centre
@@ -52,13 +50,13 @@ def cosine_distance(features: Tensor) -> Tensor:
     Args:
         features: (B, D).
     Returns:
-        (B, B) distances from 0 to 4, float32.
+        (B, B) distances from 0 to 4, float32 or better.
     """
     return 2 - 2 * _cosines(features)
 
 
 def _cosines(features):
-    unit = F.normalize(features.float(), dim=1)
+    unit = F.normalize(at_least_float32(features), dim=1)
     return unit @ unit.T  # (B, B)
 
 
@@ -93,10 +91,10 @@ def cross_entropy(
     Returns:
         (B,) loss per picture.
     Raises:
-        ValueError: shapes that do not fit, or another form.
+        ValueError: shapes that do not fit, ids outside 0..C-1, or another form.
     """
-    _check("cross_entropy", logits, ids)
-    log_p = logits.float().log_softmax(1)  # (B, C)
+    check_classes("cross_entropy", logits, ids)
+    log_p = at_least_float32(logits).log_softmax(1)  # (B, C)
     log_p_true = log_p.gather(1, ids[:, None]).squeeze(1)  # (B,) of the right person
     if form == "szegedy":
         return -(1 - smoothing) * log_p_true - smoothing * log_p.mean(1)
@@ -121,11 +119,14 @@ def arcface_logits(cosine: Tensor, ids: Tensor, scale: float = 64.0, margin: flo
         margin: m, in radians.
     Returns:
         (B, C) logits.
+    Raises:
+        ValueError: shapes that do not fit, or ids outside 0..C-1.
     """
-    _check("arcface_logits", cosine, ids)
-    angle = cosine.float().clamp(-1 + 1e-7, 1 - 1e-7).acos()
+    check_classes("arcface_logits", cosine, ids)
+    cosine = at_least_float32(cosine)
+    angle = cosine.clamp(-1 + 1e-7, 1 - 1e-7).acos()
     with_margin = (angle + margin).cos()
-    return scale * torch.where(_is_right_class(cosine, ids), with_margin, cosine.float())
+    return scale * torch.where(_is_right_class(cosine, ids), with_margin, cosine)
 
 
 def cosface_logits(
@@ -140,9 +141,11 @@ def cosface_logits(
         margin: m, in units of the cosine.
     Returns:
         (B, C) logits.
+    Raises:
+        ValueError: shapes that do not fit, or ids outside 0..C-1.
     """
-    _check("cosface_logits", cosine, ids)
-    return scale * (cosine.float() - margin * _is_right_class(cosine, ids))
+    check_classes("cosface_logits", cosine, ids)
+    return scale * (at_least_float32(cosine) - margin * _is_right_class(cosine, ids))
 
 
 def circle_logits(cosine: Tensor, ids: Tensor, scale: float = 64.0, margin: float = 0.35) -> Tensor:
@@ -157,11 +160,13 @@ def circle_logits(cosine: Tensor, ids: Tensor, scale: float = 64.0, margin: floa
         margin: m, in units of the cosine.
     Returns:
         (B, C) logits.
+    Raises:
+        ValueError: shapes that do not fit, or ids outside 0..C-1.
     Source:
         Sun et al. 2020, the form for classification.
     """
-    _check("circle_logits", cosine, ids)
-    cosine = cosine.float()
+    check_classes("circle_logits", cosine, ids)
+    cosine = at_least_float32(cosine)
     positive_weight = (1 + margin - cosine).clamp_min(0).detach()  # a_p
     negative_weight = (cosine + margin).clamp_min(0).detach()  # a_n
     positive = positive_weight * (cosine - 1 + margin)
@@ -171,8 +176,7 @@ def circle_logits(cosine: Tensor, ids: Tensor, scale: float = 64.0, margin: floa
 
 def _is_right_class(values, ids):
     """(B, C) mask, true in the column of a row's identity."""
-    classes = torch.arange(values.shape[1], device=ids.device)
-    return classes[None, :] == ids[:, None]
+    return torch.arange(values.shape[1], device=ids.device)[None, :] == ids[:, None]
 
 
 def attribute_loss(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
@@ -184,17 +188,13 @@ def attribute_loss(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> Tens
     Returns:
         (B,) loss per picture.
     Raises:
-        ValueError: no logits, or no labels for some of them.
+        ValueError: no logits, no labels for some of them, or labels that are none of their values.
     """
-    missing = sorted(set(logits) - set(labels))
-    if missing or not logits:
-        raise ValueError(
-            f"attribute_loss: no labels for {missing or 'an empty set'}; known are {sorted(labels)}"
-        )
+    check_attributes("attribute_loss", logits, labels)
     total = 0
     for name, value in logits.items():
         total = total + F.cross_entropy(
-            value.float(), labels[name], ignore_index=-1, reduction="none"
+            at_least_float32(value), labels[name], ignore_index=-1, reduction="none"
         )
     return total / len(logits)
 
@@ -208,8 +208,11 @@ def centre_loss(features: Tensor, ids: Tensor, centres: Tensor) -> Tensor:
         centres: (C, D).
     Returns:
         (B,) squared distance per picture.
+    Raises:
+        ValueError: shapes that do not fit, or ids that are no row of the centres.
     """
-    return (features.float() - centres[ids]).square().sum(1)
+    check_rows("centre_loss", features, ids, centres)
+    return (at_least_float32(features) - centres[ids]).square().sum(1)
 
 
 # ---- metric losses: one value per anchor; 0, attached to the graph, where an anchor lacks a
@@ -244,9 +247,9 @@ def batch_hard_triplet(
         (B,) loss per anchor; 0, attached to the graph, where an anchor lacks a positive or a
         negative.
     Raises:
-        ValueError: shapes that do not fit, or another metric.
+        ValueError: shapes that do not fit, ids below 0 (junk), or another metric.
     """
-    _check("batch_hard_triplet", features, ids)
+    check_ids("batch_hard_triplet", features, ids)
     distance = _distances(features, metric)  # (B, B)
     positives, negatives = _positives_and_negatives(ids)  # (B, B) each
     hardest_positive = distance.masked_fill(~positives, 0).amax(1)  # (B,)
@@ -272,8 +275,10 @@ def weighted_triplet(features: Tensor, ids: Tensor, margin: float | None = None)
     Returns:
         (B,) loss per anchor; 0, attached to the graph, where an anchor lacks a positive or a
         negative.
+    Raises:
+        ValueError: shapes that do not fit, or ids below 0 (junk).
     """
-    _check("weighted_triplet", features, ids)
+    check_ids("weighted_triplet", features, ids)
     distance = pairwise_distance(features)  # (B, B)
     positives, negatives = _positives_and_negatives(ids)
     same = ids[:, None] == ids[None, :]  # the positives and the anchor itself
@@ -299,10 +304,12 @@ def circle(features: Tensor, ids: Tensor, margin: float = 0.25, gamma: float = 1
     Returns:
         (B,) loss per anchor; 0, attached to the graph, where an anchor lacks a positive or a
         negative.
+    Raises:
+        ValueError: shapes that do not fit, or ids below 0 (junk).
     Source:
         Sun et al. 2020, the pairwise form.
     """
-    _check("circle", features, ids)
+    check_ids("circle", features, ids)
     s = _cosines(features)  # (B, B)
     positives, negatives = _positives_and_negatives(ids)
     positive_weight = (1 + margin - s).clamp_min(0).detach()  # a_p
@@ -329,7 +336,10 @@ def pairs(ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         ids: (B,) identities.
     Returns:
         first and second, (n,) indices into the batch, and same, (n,) bool; n = B (B - 1) / 2.
+    Raises:
+        ValueError: ids are no int64 tensor (B,), or some are below 0 (junk).
     """
+    check_ids("pairs", None, ids)
     first, second = torch.triu_indices(len(ids), len(ids), offset=1, device=ids.device)
     return first, second, ids[first] == ids[second]
 
@@ -343,8 +353,10 @@ def contrastive(features: Tensor, ids: Tensor, margin: float = 1.0) -> Tensor:
         margin: m, the distance beyond which another person costs nothing.
     Returns:
         (n,) loss per pair, in the order of `pairs`.
+    Raises:
+        ValueError: shapes that do not fit, or ids below 0 (junk).
     """
-    _check("contrastive", features, ids)
+    check_ids("contrastive", features, ids)
     first, second, same = pairs(ids)
     distance = pairwise_distance(features)[first, second]  # (B, B) -> (n,)
     shortfall = (margin - distance).clamp_min(0)
@@ -369,7 +381,8 @@ def verification(logits: Tensor, same: Tensor) -> Tensor:
             f"verification: logits {tuple(logits.shape)}, same {tuple(same.shape)}; "
             "need one shape (n,)"
         )
-    return F.binary_cross_entropy_with_logits(logits.float(), same.float(), reduction="none")
+    logits = at_least_float32(logits)
+    return F.binary_cross_entropy_with_logits(logits, same.to(logits.dtype), reduction="none")
 
 
 def balanced_mean(values: Tensor, same: Tensor) -> Tensor:

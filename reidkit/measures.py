@@ -6,8 +6,9 @@ the style and of the person a probe still reads from features.
 
 from torch import Tensor
 
+from .arguments import describe, features_of, labels_of, tensor_of, whole_number
 from .layers.norms import moments
-from .record import ReIDData
+from .record import ReIDData, is_junk
 
 # ---- statistics of a layer
 
@@ -27,13 +28,16 @@ def divergence(one: Tensor, other: Tensor, eps: float = 1e-12) -> Tensor:
     Returns:
         (C,) divergence of each channel, float64.
     Raises:
-        ValueError: other channels, or fewer than two pictures.
+        ValueError: other channels, fewer than two pictures, no activations, or an eps that is not
+            above 0.
     """
+    if not isinstance(eps, (int, float)) or not eps > 0:
+        raise ValueError(f"eps is {eps!r}; expected a small number above 0, such as 1e-12")
     means1 = _picture_means(one)  # (N, C)
     means2 = _picture_means(other)  # (M, C)
     if means1.shape[1] != means2.shape[1] or min(len(means1), len(means2)) < 2:
         raise ValueError(
-            f"activations have shapes {tuple(one.shape)} and {tuple(other.shape)}; "
+            f"activations are {describe(one)} and {describe(other)}; "
             "expected two or more pictures each, of the same channels"
         )
     mean1 = means1.mean(0)  # (C,)
@@ -48,6 +52,10 @@ def divergence(one: Tensor, other: Tensor, eps: float = 1e-12) -> Tensor:
 
 def _picture_means(activations):
     """(N, C, ...) -> (N, C), float64"""
+    expected = "real numbers of shape (pictures, channels, height, width) or (pictures, channels)"
+    activations = tensor_of(activations, "activations", expected)
+    if activations.ndim < 2 or not activations.is_floating_point():
+        raise ValueError(f"activations are {describe(activations)}; expected {expected}")
     activations = activations.double()
     if activations.ndim > 2:
         activations = activations.flatten(2).mean(2)
@@ -64,7 +72,14 @@ def variance_shares(maps: Tensor) -> tuple[Tensor, Tensor]:
         maps: (B, C, H, W).
     Returns:
         The variance within pictures and the variance between them, (C,) each.
+    Raises:
+        ValueError: no maps.
     """
+    if not isinstance(maps, Tensor) or maps.ndim != 4 or not maps.is_floating_point():
+        raise ValueError(
+            f"maps are {describe(maps)}; expected real numbers of shape (pictures, channels, "
+            "height, width)"
+        )
     mean, variance = moments(maps)  # (B, C, 1, 1) each
     within = variance.mean(0).flatten()
     between = mean.var(0, correction=0).flatten()
@@ -89,7 +104,8 @@ def probe(features: Tensor, labels: Tensor, groups: Tensor, folds: int = 4) -> f
     Returns:
         The share read right, each class counting the same; chance is 1 / the number of classes.
     Raises:
-        ValueError: unequal lengths, one class, or fewer groups than folds.
+        ValueError: features that are not finite, labels or groups of another length or kind, one
+            class, fewer groups than folds, or fewer than 2 folds.
     """
     from sklearn.linear_model import RidgeClassifier
     from sklearn.metrics import balanced_accuracy_score
@@ -97,14 +113,22 @@ def probe(features: Tensor, labels: Tensor, groups: Tensor, folds: int = 4) -> f
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    folds = whole_number(folds, "folds", 2)
+    features = features_of(features, "features")
+    labels = labels_of(labels, "labels", len(features), "features")
+    groups = labels_of(groups, "groups", len(features), "features")
+    finite = features.isfinite().all(1)
+    if not finite.all():
+        raise ValueError(
+            f"{int((~finite).sum())} of {len(features)} features are not finite; look for NaN or "
+            "overflow in the model that made them"
+        )
     classes = len(labels.unique())
     different_groups = len(groups.unique())
-    equal = len(features) == len(labels) == len(groups)
-    if not equal or classes < 2 or different_groups < folds:
+    if classes < 2 or different_groups < folds:
         raise ValueError(
-            f"{len(features)} features, {len(labels)} labels of {classes} classes, "
-            f"{len(groups)} groups, {different_groups} of them different; "
-            f"expected equal numbers, two classes and {folds} groups or more"
+            f"{len(features)} features have labels of {classes} classes and {different_groups} "
+            f"different groups; expected two classes and {folds} groups or more"
         )
     features = _numpy(features.double())
     labels = _numpy(labels)
@@ -123,7 +147,7 @@ def probes(features: Tensor, data: ReIDData, folds: int = 4) -> dict[str, float]
 
     "Forgets the style" is a low first and second number, "forgets the person" a low third. Cameras
     are told apart within all places together; a person is to be read in a camera of the place that
-    the classifier has not learnt from.
+    the classifier has not learnt from. Junk is left out.
 
     Args:
         features: (N, D).
@@ -131,7 +155,28 @@ def probes(features: Tensor, data: ReIDData, folds: int = 4) -> dict[str, float]
         folds: of the cross-validation; fewer where no place has so many cameras.
     Returns:
         {"domain": ..., "camera": ..., "identity": ...}, see `probe`.
+    Raises:
+        ValueError: features that are not one for each picture, only junk; and as `probe`.
     """
+    if not isinstance(data, ReIDData):
+        raise ValueError(f"data is {describe(data)}; expected the record of the pictures, ReIDData")
+    folds = whole_number(folds, "folds", 2)
+    features = features_of(features, "features")
+    if len(features) != len(data):
+        raise ValueError(
+            f"there are {len(features)} features for {len(data)} pictures of {data.name}; expected "
+            "one for each"
+        )
+    junk = is_junk(data.ids)
+    if junk.all():
+        raise ValueError(
+            f"{data.name}: all {len(data)} pictures are junk (ids below 0), which no probe can "
+            "read; give data with identities"
+        )
+    if junk.any():
+        counted = (~junk).nonzero().flatten()
+        features = features[counted.to(features.device)]
+        data = data[counted]
     camera_in_place = data.cameras.clone()  # counted from 0 in each place
     for domain in data.domains.unique():
         in_domain = data.domains == domain

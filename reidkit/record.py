@@ -1,6 +1,7 @@
 """The one record of the course: pictures with their labels, drawn or real, in memory or on disk."""
 
 import functools
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -10,8 +11,9 @@ import numpy
 import torch
 from torch import Tensor
 
+from .arguments import describe, tensor_of
 from .files import digest
-from .pictures import read_picture
+from .pictures import check_size, read_picture
 
 
 def is_junk(ids: Tensor | numpy.ndarray) -> Tensor | numpy.ndarray:
@@ -57,42 +59,70 @@ class ReIDData:
     source: str = ""
 
     def __post_init__(self) -> None:
-        self._check_labels()
         if self.loaded:
             self._check_images()
             object.__setattr__(self, "size", tuple(self.images.shape[2:]))
-        elif self.size is None:
+        else:
+            self._check_paths()
+        self._check_labels()
+        if self.masks is not None:
+            self._check_masks()
+
+    def _check_images(self):
+        images = self.images
+        fits = images.dtype == torch.uint8 and images.ndim == 4 and images.shape[1] == 3
+        if not fits or 0 in images.shape[2:]:
+            raise ValueError(
+                f"{self.name}: images is {describe(images)}; expected uint8 (N, 3, H, W)"
+            )
+
+    def _check_paths(self):
+        """Paths, and the size that they are decoded to."""
+        paths = self.images
+        if not isinstance(paths, (tuple, list)):
+            raise ValueError(
+                f"{self.name}: images is {describe(paths)}; expected a uint8 tensor (N, 3, H, W), "
+                "or a tuple of paths of picture files"
+            )
+        for number, path in enumerate(paths):
+            if not isinstance(path, (str, os.PathLike)):
+                raise ValueError(
+                    f"{self.name}: images[{number}] is {describe(path)}; expected the path of a "
+                    "picture file, a text or a Path"
+                )
+        object.__setattr__(self, "images", tuple(paths))
+        if self.size is None:
             raise ValueError(
                 f"{self.name}: pictures on disk need size=(height, width), so that they can be "
                 "stacked"
             )
-        if self.masks is not None:
-            self._check_masks()
+        try:
+            object.__setattr__(self, "size", check_size(self.size))
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
 
     def _check_labels(self):
         count = len(self.images)
+        if not isinstance(self.attributes, dict):
+            raise ValueError(
+                f"{self.name}: attributes is {describe(self.attributes)}; expected a dict of "
+                "tensors"
+            )
         labels = {"ids": self.ids, "cameras": self.cameras, "domains": self.domains}
         for label, values in {**labels, **self.attributes}.items():
             whole_numbers = isinstance(values, Tensor) and values.dtype == torch.int64
             if not whole_numbers or values.shape != (count,):
                 raise ValueError(
-                    f"{self.name}: {label} is {_describe(values)}; expected an int64 tensor of "
-                    f"shape ({count},), one value a picture"
+                    f"{self.name}: {label} is {describe(values)}; expected an int64 tensor of "
+                    f"shape ({count},), one value a picture: torch.tensor([...]) of whole numbers"
                 )
 
-    def _check_images(self):
-        images = self.images
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(
-                f"{self.name}: images is {_describe(images)}; expected uint8 (N, 3, H, W)"
-            )
-
     def _check_masks(self):
+        masks = self.masks
         shape = (len(self.images), *self.size)
-        if self.masks.dtype != torch.uint8 or tuple(self.masks.shape) != shape:
-            raise ValueError(
-                f"{self.name}: masks is {_describe(self.masks)}; expected uint8 {shape}"
-            )
+        is_bytes = isinstance(masks, Tensor) and masks.dtype == torch.uint8
+        if not is_bytes or tuple(masks.shape) != shape:
+            raise ValueError(f"{self.name}: masks is {describe(masks)}; expected uint8 {shape}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -101,7 +131,10 @@ class ReIDData:
         """The record of some pictures.
 
         Args:
-            index: a number, a slice, or a list, boolean or int64 tensor.
+            index: a number, a slice, or a list or tensor of numbers or of a truth value a picture.
+        Raises:
+            IndexError: a picture that is not there.
+            ValueError: an index of another kind.
         """
         numbers = self._picture_numbers(index)
         if self.loaded:
@@ -120,12 +153,32 @@ class ReIDData:
 
     def _picture_numbers(self, index):
         """Any index -> int64 picture numbers (n,)."""
-        if isinstance(index, (list, tuple, numpy.ndarray)):
-            # An empty list would become a tensor of floats.
-            index = torch.as_tensor(index) if len(index) else torch.empty(0, dtype=torch.int64)
-        if isinstance(index, Tensor):
-            index = index.cpu()
-        return torch.arange(len(self))[index].reshape(-1)  # one number: () -> (1,)
+        count = len(self)
+        if isinstance(index, slice):
+            chosen = range(*index.indices(count))
+            return torch.tensor(chosen, dtype=torch.int64)
+        expected = f"whole numbers below {count}, a slice, or a truth value for each picture"
+        if isinstance(index, (list, tuple)) and not len(index):
+            index = torch.empty(0, dtype=torch.int64)  # torch would make it one of floats
+        if index is None or isinstance(index, bool):
+            raise ValueError(f"{self.name}: the indices are {index!r}; expected {expected}")
+        numbers = tensor_of(index, f"{self.name}: the indices", expected).cpu()
+        if numbers.dtype == torch.bool and numbers.shape == (count,):
+            return numbers.nonzero()[:, 0]
+        # torch takes bytes for truth values, numpy for numbers: nobody knows which is meant
+        unclear = (torch.bool, torch.uint8)
+        if numbers.dtype in unclear or numbers.is_floating_point() or numbers.is_complex():
+            raise ValueError(
+                f"{self.name}: the indices are {describe(numbers)}; expected {expected}"
+            )
+        numbers = numbers.long().reshape(-1)  # one number: () -> (1,)
+        outside = (numbers < -count) | (numbers >= count)
+        if outside.any():
+            raise IndexError(
+                f"{self.name}: there is no picture {int(numbers[outside][0])}; it has {count}, "
+                "counted from 0"
+            )
+        return numbers % max(count, 1)  # from the end where it is below 0
 
     @classmethod
     def cat(cls, parts: Sequence[Self], name: str | None = None) -> Self:
@@ -138,8 +191,11 @@ class ReIDData:
             parts: one record or more.
             name: of the whole; by default the names of the parts.
         Raises:
-            ValueError: no part, or parts of several picture sizes.
+            ValueError: no part, what is no record, or parts of several picture sizes.
         """
+        for part in parts:
+            if not isinstance(part, ReIDData):
+                raise ValueError(f"can only join records (ReIDData); got {describe(part)}")
         if not parts or len({part.size for part in parts}) > 1:
             raise ValueError(
                 "can only join at least one record, all of one picture size; got sizes "
@@ -191,9 +247,9 @@ class ReIDData:
         if index is None:
             index = slice(None)
         if self.loaded:
-            # A slice stays a slice, which copies nothing.
-            numbers = index if isinstance(index, slice) else self._picture_numbers(index)
-            return self.images[numbers]
+            if isinstance(index, slice) and index.step in (None, 1):
+                return self.images[index]  # a view, which copies nothing
+            return self.images[self._picture_numbers(index)]
         paths = [self.images[number] for number in self._picture_numbers(index).tolist()]
         pictures = torch.empty(len(paths), 3, *self.size, dtype=torch.uint8)
         read = functools.partial(read_picture, size=self.size)
@@ -206,11 +262,14 @@ class ReIDData:
         return pictures
 
     def relabelled(self) -> Self:
-        """The same pictures with ids 0 .. C-1 in sorted order.
+        """The same pictures with ids 0 .. C-1 in sorted order; junk is no class and gets id -1.
 
         This is what a classifier needs, and it is the same in every process.
         """
-        _, classes = torch.unique(self.ids, sorted=True, return_inverse=True)
+        junk = is_junk(self.ids)
+        classes = torch.full_like(self.ids, -1)
+        _, counted = torch.unique(self.ids[~junk], sorted=True, return_inverse=True)
+        classes[~junk] = counted
         return replace(self, ids=classes)
 
     def unlabelled(self) -> Self:
@@ -226,15 +285,15 @@ class ReIDData:
         """Short hex of everything that a training run could depend on.
 
         Files count by path, size and time of change.
+
+        Raises:
+            ValueError: names a file that is not there.
         """
         parts = [self.ids, self.cameras, self.domains]
         if self.loaded:
             parts.append(self.images)
         else:
-            facts = []
-            for path in self.images:
-                status = path.stat()
-                facts.append((str(path), status.st_size, status.st_mtime_ns))
+            facts = [self._facts(path) for path in self.images]
             parts += [facts, list(self.size)]
         if self.masks is not None:
             parts.append(self.masks)
@@ -242,6 +301,17 @@ class ReIDData:
         parts.append(names)
         parts += [self.attributes[name] for name in names]
         return digest(*parts)
+
+    def _facts(self, path):
+        """What a file's content is known by: its path, size and time of change."""
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{self.name}: picture {str(path)!r} cannot be found ({error}); correct the path\n"
+                f"{self.source}".rstrip()
+            ) from None
+        return (str(path), status.st_size, status.st_mtime_ns)
 
     def numbers(self) -> dict[str, int]:
         """What a data set's table prints; ids leaves junk out."""
@@ -256,12 +326,6 @@ class ReIDData:
 def _join(parts, label):
     """One label of all parts, one behind the other."""
     return torch.cat([getattr(part, label) for part in parts])
-
-
-def _describe(value):
-    if isinstance(value, Tensor):
-        return f"{value.dtype} {tuple(value.shape)}"
-    return type(value).__name__
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ import torch
 
 from .files import project_root
 
+# Variables that point git at a repository, whatever folder it is run in.
+GIT_PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
+
 
 def pick_device(name: str | torch.device = "auto") -> torch.device:
     """The device of that name, tried before it is used. Whatever takes a device asks here.
@@ -96,11 +99,15 @@ def versions(
 def git_commit() -> str:
     """The short commit of the clone.
 
+    Nothing is written, the clone's index neither, so that a folder that can only be read will do.
+
     Returns:
         The commit, with "+" where tracked files other than recorded results differ from it;
-        "unknown" outside a clone.
+        "unknown" where git knows none: outside a clone, in a folder of somebody else's clone
+        that does not track it, without git, or where git does not trust the clone's owner.
     """
     try:
+        _git("ls-files", "--error-unmatch", "--", ".")  # else the commit is another project's
         commit = _git("rev-parse", "--short=10", "HEAD")
         changes = _git("status", "--porcelain", "-uno", "--", ".", ":!data/results")
     except (OSError, subprocess.SubprocessError):
@@ -110,11 +117,16 @@ def git_commit() -> str:
 
 def _git(*words):
     """What a git command prints, run in the clone."""
+    # Inside a git hook, say, these name the repository of the hook.
+    around = {name: value for name, value in os.environ.items() if name not in GIT_PLACES}
     done = subprocess.run(
-        ["git", *words],
+        ["git", "--no-optional-locks", *words],
         cwd=project_root(),
+        env=around,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",
         timeout=20,
         check=True,
     )

@@ -5,13 +5,13 @@ from the beginning.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .record import ReIDData
+from .record import ReIDData, is_junk
 
 
 def step_seed(seed: Any, *counters: Any) -> int:
@@ -57,19 +57,41 @@ def pk_batches(ids: Tensor, P: int, K: int, seed: Any, start: int = 0) -> Iterat
     Returns:
         An iterator of (P K,) int64 indices into `ids`.
     Raises:
-        ValueError: fewer than P identities, or a number that is too small.
+        ValueError: fewer than P identities, labels of another form, or a number that is too small
+            or not whole.
     """
-    ids = ids.cpu()
-    pictures = torch.nonzero(ids >= 0).squeeze(1)  # (M,) those that count
+    ids = _labels("ids", ids)
+    pictures = torch.nonzero(~is_junk(ids)).squeeze(1)  # (M,) those that count
     _, labels, counts = torch.unique(ids[pictures], return_inverse=True, return_counts=True)
-    if P < 1 or K < 1 or start < 0:
-        raise ValueError(f"P={P}, K={K}, start={start}: P and K are at least 1, start at least 0")
+    whole = all(isinstance(number, int) and number is not True for number in (P, K, start))
+    if not whole or P < 1 or K < 1 or start < 0:
+        raise ValueError(
+            f"P={P!r}, K={K!r}, start={start!r}: P and K are at least 1, start at least 0, all of "
+            "them whole numbers"
+        )
+    if len(counts) == 0:
+        raise ValueError(
+            f"a batch needs P={P} identities, the data have 0: none of their {len(ids)} ids is 0 "
+            "or more, and an id below 0 is junk or unlabelled; bring people with ids, or a sampler "
+            "for pictures without them"
+        )
     if len(counts) < P:
         raise ValueError(
             f"a batch needs P={P} identities, the data have {len(counts)}; "
             "lower P or bring more people"
         )
     return _passes(pictures, labels, counts, P, K, seed, start)
+
+
+def _labels(name, values):
+    """Labels on the CPU, after a look at their form."""
+    fits = isinstance(values, Tensor) and values.ndim == 1
+    if not fits or values.is_floating_point() or values.dtype == torch.bool:
+        found = type(values).__name__
+        if isinstance(values, Tensor):
+            found = f"{values.dtype} {tuple(values.shape)}"
+        raise ValueError(f"{name} is {found}; expected an int64 tensor (N,), one value a picture")
+    return values.cpu()
 
 
 def _passes(pictures, labels, counts, P, K, seed, start):
@@ -110,11 +132,18 @@ def domain_balanced_batches(
     Returns:
         An iterator of (P K,) int64 indices into `ids`.
     Raises:
-        ValueError: D does not divide P, or a domain has fewer than P/D people.
+        ValueError: D does not divide P, or a domain has fewer than P/D people. A domain of junk
+            alone does not count.
     """
-    ids = ids.cpu()
-    domains = domains.cpu()
-    names = torch.unique(domains).tolist()
+    ids = _labels("ids", ids)
+    domains = _labels("domains", domains)
+    if len(ids) != len(domains):
+        raise ValueError(
+            f"there are {len(ids)} ids and {len(domains)} domains; expected one of each a picture"
+        )
+    names = torch.unique(domains[~is_junk(ids)]).tolist()
+    if not names:
+        return pk_batches(ids, P, K, seed, start)  # which says that there is nobody
     if P % len(names):
         raise ValueError(
             f"P={P} identities do not split over {len(names)} domains; "
@@ -142,8 +171,11 @@ def by_identity(
         start: the batch that the stream begins at.
     Returns:
         An iterator of (P K,) int64 indices into the record.
+    Raises:
+        ValueError: data are several records, and as `pk_batches` does.
     """
-    return pk_batches(data.ids, people, pictures, seed, start)
+    record = _only_record(data, "by_identity")
+    return pk_batches(record.ids, people, pictures, seed, start)
 
 
 def by_domain(
@@ -159,5 +191,17 @@ def by_domain(
         start: the batch that the stream begins at.
     Returns:
         An iterator of (P K,) int64 indices into the record.
+    Raises:
+        ValueError: data are several records, and as `domain_balanced_batches` does.
     """
-    return domain_balanced_batches(data.ids, data.domains, people, pictures, seed, start)
+    record = _only_record(data, "by_domain")
+    return domain_balanced_batches(record.ids, record.domains, people, pictures, seed, start)
+
+
+def _only_record(data, sampler):
+    if isinstance(data, Mapping):
+        raise ValueError(
+            f"the sampler {sampler} is for one record, the data are {len(data)}: "
+            f"{', '.join(map(str, data))}; give the method a sampler that yields {{name: indices}}"
+        )
+    return data

@@ -87,7 +87,15 @@ def t_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Mean and 95 % t interval of some values, at least one."""
+    """Mean and 95 % t interval of some values.
+
+    Args:
+        values: one of each run, at least one.
+    Raises:
+        ValueError: there is no value.
+    """
+    if len(values) == 0:
+        raise ValueError("there is no value to take a mean of; expected one of each run")
     low, high = t_interval(values)
     return Estimate(statistics.mean(values), low, high, len(values))
 

@@ -24,7 +24,7 @@ def test_normalize():
 
 
 def test_normalize_in_inference_mode_leaves_nothing_that_training_cannot_use():
-    augment._colour.cache_clear()
+    augment._kept_colour.cache_clear()
     with torch.inference_mode():
         augment.normalize(IMAGES[:1])
     images = IMAGES[:1].clone().requires_grad_()
@@ -129,3 +129,35 @@ def test_a_mask_rides_along_and_compose_runs_in_turn():
     draw = generator(7)
     expected = augment.shift(augment.flip(IMAGES, draw), draw)
     assert torch.equal(augment.standard(IMAGES, generator(7)), expected)
+
+
+@pytest.mark.parametrize("step", [*ALL, lambda images, _: augment.normalize(images)])
+@pytest.mark.parametrize("images", [IMAGES[0], IMAGES[:, :2], IMAGES[None], IMAGES.numpy(), None])
+def test_what_is_no_batch_of_pictures_is_named(step, images):
+    with pytest.raises(ValueError, match=r"images is .*expected a tensor \(B, 3 or more, H, W\)"):
+        step(images, generator(0))
+
+
+@pytest.mark.parametrize(
+    "step, name, values",
+    [
+        (augment.flip, "probability", [-0.1, 1.1, "0.5", None, float("nan"), True]),
+        (augment.random_erasing, "probability", [-0.1, 2]),
+        (augment.shift, "pixels", [-1, 1.5, "2", True]),
+        (augment.colour_jitter, "brightness", [-0.1, float("inf"), "0.2", None]),
+        (augment.colour_jitter, "gains", [-1]),
+        (augment.random_erasing, "area", [0.4, (0.4, 0.02), (0, 0.4), (0.1, 1.2), (0.1,), None]),
+        (augment.random_erasing, "aspect", [3, (3, 0.3), (-1, 1), ("0.3", 3), [0.3, float("inf")]]),
+        (augment.random_erasing, "tries", [0, 2.0, None, True]),
+    ],
+)
+def test_arguments_of_an_augmentation_are_named(step, name, values):
+    for value in values:
+        with pytest.raises(ValueError, match=f"^{name} is .*; expected "):
+            step(IMAGES, generator(0), **{name: value})
+
+
+@pytest.mark.parametrize("wrong", ["flip", None, 3, (augment.flip, 0.5)])
+def test_compose_takes_functions(wrong):
+    with pytest.raises(ValueError, match="step 1 of compose is .*functools.partial"):
+        augment.compose(augment.flip, wrong)

@@ -15,8 +15,8 @@ from benchmarks import gpu
 from benchmarks.gpu_rows import FULL, ROWS, SIZES, TINY, NotHere, Row, Run, score_in_unseen_places
 from reidkit import files, runtime
 from reidkit.recipes import drawn
-from reidkit.recipes.tables import read_table
 from reidkit.retrieval.model_file import build_model, save_model
+from reidkit.table_files import read_table
 
 ROOT = pathlib.Path(gpu.__file__).resolve().parents[1]
 CPU = torch.device("cpu")

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -31,8 +32,15 @@ def test_a_bar_is_drawn_in_a_terminal_and_not_in_a_log(monkeypatch):
 
 
 def test_somebody_watches_a_terminal(monkeypatch):
-    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    assert not console.is_watched()  # a tool of Jupyter's may have loaded one without the other
+    shell = types.ModuleType("IPython")
+    shell.get_ipython = object
+    monkeypatch.setitem(sys.modules, "IPython", shell)
+    assert console.is_watched()  # a notebook
+    monkeypatch.delitem(sys.modules, "ipykernel")
     assert not console.is_watched()
     monkeypatch.setattr(sys, "stderr", Terminal())
     assert console.is_watched()
@@ -83,6 +91,18 @@ def test_what_a_user_can_mend_ends_in_a_sentence(error, expected, capsys, monkey
     monkeypatch.setenv("REIDKIT_DEBUG", "1")
     with pytest.raises(type(error)):
         main([])
+
+
+def test_a_module_that_is_run_is_called_by_its_name():
+    """Python calls it "__main__", which tells a user nothing."""
+    done = subprocess.run(
+        [sys.executable, "-m", "reidkit.retrieval", "nowhere", "nowhere", "--out", "x.csv"],
+        cwd=files.project_root(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("reidkit.retrieval: --out is 'x.csv'"), done.stderr
 
 
 def test_a_fault_of_the_program_keeps_its_traceback():

@@ -210,6 +210,50 @@ def test_published_counts(tmp_path, monkeypatch):
     fails(ValueError, "gallery: found 5 pictures of 3 ids")(tmp_path)
 
 
+@pytest.mark.parametrize("junk", [-1, -2, -77])
+def test_every_id_below_0_is_junk(tmp_path, monkeypatch, junk):
+    names = [f"{junk}_c1s1_000001_00.jpg", f"{junk}_c3s1_000001_00.jpg"]
+    pattern = r"(?P<id>-\d+|\d{4})_c(?P<camera>[1-6])s\d+_\d+_\d+\.jpg"
+    layout = dataclasses.replace(readers.LAYOUTS["market1501"], pattern=pattern)
+    monkeypatch.setitem(readers.LAYOUTS, "market1501", layout)
+    more = {split: [*MARKET[split], *names] for split in ("query", "bounding_box_test")}
+    splits = read("market1501", market(tmp_path / "some", more))
+    assert "3 of 4 queries have no match in another camera" in splits.note
+    only = {"query": names, "bounding_box_test": names}
+    fails(ValueError, "share no id")(market(tmp_path / "only", only))
+    halves = dataclasses.replace(layout, halves=True)
+    monkeypatch.setitem(readers.LAYOUTS, "market1501", halves)
+    for half in ("development", "report"):
+        people = readers._people_of_half({"query": splits.query, "train": splits.train}, half)
+        assert (people >= 0).all() and len(people) == 2
+
+
+def test_numbers_of_people_may_be_large(tmp_path):
+    people = ("001", "20240101", "999999999999999999")
+    splits = read("pku-reid", pku(tmp_path, people))
+    assert splits.query.ids.unique().tolist() == [1, 20240101, 10**18 - 1]
+    pku(tmp_path / "more", (*people, "9" * 19))  # beyond int64
+    fails(ValueError, "do not parse", name="pku-reid")(tmp_path / "more")
+
+
+@pytest.mark.parametrize("path", [None, 3, b"x", ["a"], "a\0b", "~nobody-of-that-name/x"])
+def test_paths_that_are_none(path):
+    with pytest.raises(ValueError, match="path is .*(expected the path of a folder|in full)"):
+        read("market1501", path)
+
+
+@pytest.mark.parametrize("size", [64, (64,), (0, 32), (64, "32"), (128.0, 64)])
+def test_sizes_that_are_none(tmp_path, size):
+    with pytest.raises(ValueError, match="size is .*; expected .height, width."):
+        read("market1501", market(tmp_path), size=size)
+
+
+def test_names_that_are_no_text(tmp_path):
+    for name in (None, ["market1501"], 3):
+        with pytest.raises(ValueError, match="has no reader; there are 'market1501', 'pku-reid'"):
+            read(name, tmp_path)
+
+
 def test_unknown_set_or_half(tmp_path):
     with pytest.raises(ValueError, match="'market1501', 'pku-reid'"):
         read("market", tmp_path)
@@ -315,6 +359,14 @@ def test_journey_in_the_drawn_world(own_cache):
     other_seed = load_journey("world", TINY, seed=4)
     assert not trip.train.images.equal(other_seed.train.images)
     assert trip.home.query.images[:4].ne(trip.away.query.images).any()
+
+
+def test_devices_of_a_journey(own_cache):
+    trip = load_journey("world", TINY, device="auto")
+    assert not trip.train.images.is_cuda
+    for device in ("mps", "tpu", "cuda:99", None, 3):
+        with pytest.raises(ValueError, match="cannot be used here.*: use 'auto' or 'cpu'"):
+            load_journey("world", TINY, device=device)
 
 
 def test_journeys_with_real_people(own_cache, tmp_path):

@@ -1,5 +1,6 @@
 """Files are whole or absent, digests tell content apart, a run knows what it stands on."""
 
+import functools
 import os
 import pathlib
 import signal
@@ -168,6 +169,29 @@ def test_versions_and_commit(tmp_path, monkeypatch):
     assert len(clean) == 10
     (tmp_path / "a").write_text("2")
     assert runtime.git_commit() == clean + "+"
+    # A copy of the course inside another clone has no commit of its own.
+    (tmp_path / "copy").mkdir()
+    monkeypatch.setenv("REIDKIT_HOME", str(tmp_path / "copy"))
+    assert runtime.git_commit() == "unknown"
+    # A git hook names its own repository.
+    monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+    assert runtime.git_commit() == clean + "+"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a git of sh")
+def test_the_commit_is_unknown_where_git_does_not_tell(tmp_path, monkeypatch):
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    git = bin_folder / "git"
+    monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(bin_folder), prepend=os.pathsep)
+    # A clone of another owner: git refuses, in words that are for its own users.
+    git.write_text("#!/bin/sh\necho 'fatal: detected dubious ownership' >&2\nexit 128\n")
+    git.chmod(0o755)
+    assert runtime.git_commit() == "unknown"
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    assert runtime.git_commit() == "unknown"
 
 
 def test_device_name():
@@ -286,3 +310,62 @@ def test_what_cannot_be_kept_costs_a_line(tmp_path, capsys):
     told = capsys.readouterr().err
     assert "the set was not kept" in told and "REIDKIT_CACHE_DIR" in told
     assert len(told.splitlines()) == 1
+
+
+def test_it_is_said_once_for_a_folder_where_a_loop_asks(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for place in ("file", "file", "file2"):
+        folder = tmp_path / "file" / place
+        write = functools.partial(files.write_atomic, folder / "a", "x")
+        assert not files.keep("a set", write, once_in=folder)
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and all("a set was not kept" in line for line in told)
+
+
+@pytest.mark.parametrize("variable", ["REIDKIT_CACHE_DIR", "REIDKIT_WORK_DIR"])
+def test_a_named_folder_is_read_as_a_shell_reads_it(tmp_path, monkeypatch, variable):
+    asked = {"REIDKIT_CACHE_DIR": files.cache_dir, "REIDKIT_WORK_DIR": files.work_dir}[variable]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv(variable, "~/mine")
+    assert asked() == tmp_path / "mine"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(variable, "here/../there")
+    assert asked() == tmp_path / "there"
+    monkeypatch.setenv(variable, "~nobody-of-this-name/x")  # no home: it is taken as it is
+    assert asked() == tmp_path / "~nobody-of-this-name" / "x"
+
+
+def test_long_names_that_begin_alike_have_locks_of_their_own(tmp_path):
+    first, second = (tmp_path / ("x" * 240 + ending) for ending in ("a", "b"))
+    assert files.lock_path(first) != files.lock_path(second)
+    with files.locked(first, seconds=0.1), files.locked(second, seconds=0.1):
+        pass
+    first, second = (tmp_path / ("x" * 120 + ending) for ending in ("a", "b"))
+    with files.locked(first, seconds=0.1), files.locked(second, seconds=0.1):
+        pass
+
+
+def test_a_disk_without_modes_or_locks(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    files.write_atomic(tmp_path / "a", "x")
+    assert (tmp_path / "a").read_text() == "x"
+
+    def no_locks(self):
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(files.filelock.FileLock, "acquire", no_locks)
+    with pytest.raises(OSError, match="this disk has no locks"):
+        with files.locked(tmp_path / "a"):
+            pass
+
+
+def test_a_folder_that_may_not_be_looked_into_has_no_leftovers(tmp_path, monkeypatch):
+    def refuse(self, pattern):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(pathlib.Path, "glob", refuse)
+    files.remove_old(tmp_path, "*", 0)

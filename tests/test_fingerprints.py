@@ -3,8 +3,10 @@
 import functools
 import linecache
 import shutil
+import types
 
 import pytest
+import torch
 
 from reidkit import code_digest
 from reidkit.fingerprints import describe
@@ -105,3 +107,31 @@ def test_what_a_recipes_loss_stands_on_counts_and_another_method_does_not(packag
     assert describe(drawn.drawn_losses) == before
     package("losses.py", "margin", "gap")
     assert describe(drawn.drawn_losses) != before
+
+
+def test_modules_that_are_no_plain_text_have_a_name_too(tmp_path):
+    """A byte-order mark, another encoding, compiled code, a file that is gone."""
+
+    def of(content):
+        module = types.ModuleType("helper")
+        path = tmp_path / "helper.py"
+        path.write_bytes(content)
+        module.__file__ = str(path)
+        return describe(module)
+
+    plain = of(b"x = 1\n")
+    assert of(b"\xef\xbb\xbfx = 1  # why\n") == plain != of(b"x = 2\n")
+    latin = b"# -*- coding: latin-1 -*-\nx = '\xe4'\n"
+    assert of(latin) == of("x = '\u00e4'\n".encode())
+    assert of(b"\x7fELF\x00\xf8") == of(b"\x7fELF\x00\xf8") != of(b"\x7fELF\x00\xf9")
+    (tmp_path / "helper.py").unlink()
+    gone = types.ModuleType("helper")
+    gone.__file__ = str(tmp_path / "helper.py")
+    assert describe(gone) == ["helper", ""]
+
+
+def test_tensors_of_every_layout_have_a_name():
+    eye = torch.eye(3)
+    assert describe(eye.to_sparse()) == describe(eye) != describe(torch.ones(3, 3))
+    waves = torch.tensor([1 + 2j, 3 - 1j])
+    assert describe(waves.conj()) == describe(waves.conj().resolve_conj()) != describe(waves)

@@ -15,7 +15,20 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 # From the ground up. A room is a file or a folder of reidkit; rooms of one floor may use each
 # other.
 FLOORS = [
-    ("console", "files", "runtime", "code_digest", "fingerprints", "store", "stats"),
+    (
+        "arguments",
+        "console",
+        "files",
+        "runtime",
+        "code_digest",
+        "fingerprints",
+        "file_kinds",
+        "tensor_files",
+        "store",
+        "table_files",
+        "stats",
+        "workers",
+    ),
     ("pictures", "record"),
     ("world",),
     ("datasets",),

@@ -1,5 +1,7 @@
 """Divergence and variance shares against torch's own distributions and batch norm."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
@@ -104,6 +106,66 @@ def test_a_probe_never_meets_a_group_twice():
     assert probe(features, labels, torch.arange(200)) > 0.95
     assert probe(features, labels, groups) < 0.75
     one = torch.zeros(200, dtype=torch.int64)
-    for wrong in ((one, groups), (labels, one), (labels[:5], groups)):
+    for wrong in ((one, groups), (labels, one)):
         with pytest.raises(ValueError, match="two classes and 4 groups or more"):
             probe(features, *wrong)
+
+
+def test_junk_is_no_person_to_be_read():
+    features, data = people_in_places(style=1.0, person=1.0)
+    expected = probes(features, data)
+    junk = torch.arange(5, 45)
+    more_features = torch.cat([features, 100 * features[junk]])
+    nobody = replace(data[junk], ids=-1 - junk % 3)
+    assert probes(more_features, ReIDData.cat([data, nobody])) == expected
+    with pytest.raises(ValueError, match="all 40 pictures are junk .ids below 0."):
+        probes(features[junk], nobody)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(features=torch.zeros(144, 0)), "features have shape .144, 0.; expected real numbers"),
+        (dict(features=torch.zeros(144)), "features have shape .144,."),
+        (dict(features=None), "features are None"),
+        (dict(features=[[1.0], [1.0, 2.0]]), "features are list"),
+        (dict(features=torch.full((144, 2), torch.nan)), "144 of 144 features are not finite"),
+        (dict(labels=torch.arange(5)), "labels are torch.int64 .5,.; expected whole numbers"),
+        (dict(labels=["a"] * 144), "labels are list .'a'.*number the texts: numpy.unique"),
+        (dict(labels=torch.rand(144)), "labels are torch.float32"),
+        (dict(groups=None), "groups are None; expected whole numbers of shape .144,."),
+        (dict(groups=torch.ones(144).bool()), "groups are torch.bool"),
+        (dict(folds=1), "folds is 1; expected a whole number from 2 up"),
+        (dict(folds="4"), "folds is '4'"),
+        (dict(folds=2.5), "folds is 2.5"),
+    ],
+)
+def test_what_no_probe_can_read(change, message):
+    features, data = people_in_places(style=1.0, person=1.0)
+    given = dict(features=features, labels=data.domains, groups=data.ids) | change
+    with pytest.raises(ValueError, match=message):
+        probe(**given)
+
+
+def test_what_are_no_features_of_a_record():
+    features, data = people_in_places(style=1.0, person=1.0)
+    for given, message in (
+        ((features[1:], data), "143 features for 144 pictures"),
+        ((features, data.ids), "data is torch.int64 .144,.; expected the record"),
+        ((None, data), "features are None"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            probes(*given)
+    with pytest.raises(ValueError, match="folds is 0"):
+        probes(features, data, folds=0)
+
+
+@pytest.mark.parametrize("wrong", [None, "maps", 3, torch.zeros(3), [[1, 2], [3]]])
+def test_what_are_no_activations(wrong):
+    for given in ((wrong, activations(3)), (activations(3), wrong)):
+        with pytest.raises(ValueError, match="activations are .*; expected real numbers of shape"):
+            divergence(*given)
+    with pytest.raises(ValueError, match="maps are .*; expected real numbers of shape"):
+        variance_shares(wrong)
+    with pytest.raises(ValueError, match="eps is 0; expected a small number above 0"):
+        divergence(activations(3), activations(3), eps=0)

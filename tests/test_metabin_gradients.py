@@ -6,9 +6,11 @@ import copy
 
 import pytest
 import torch
-from metabin_case import INNER, batch_of, toy
+import torch.nn.functional as F
+from metabin_case import INNER, Toy, batch_of, toy
 
-from reidkit.layers.norms import gates
+from reidkit.layers.heads import Output
+from reidkit.layers.norms import InstanceNorm, gates
 from reidkit.methods.metabin import MetaBIN, episode_losses, trial
 
 
@@ -44,17 +46,7 @@ def halves(batch, first):
     return batch[chosen], batch[~chosen]
 
 
-@pytest.fixture
-def wide_losses(monkeypatch):
-    """The losses lift what they get to float32; finite differences need all digits."""
-    monkeypatch.setattr(
-        torch.Tensor,
-        "float",
-        lambda self: self if self.dtype == torch.float64 else self.to(torch.float32),
-    )
-
-
-def test_the_inner_gradient_is_that_of_the_meta_train_loss(wide_losses):
+def test_the_inner_gradient_is_that_of_the_meta_train_loss():
     model, (train, _) = toy(), halves(batch_of(), [0, 2])
     start = gates(model)
     _, grads = MetaBIN(1.0).gate_grads(model, train, INNER, start, start)
@@ -65,7 +57,7 @@ def test_the_inner_gradient_is_that_of_the_meta_train_loss(wide_losses):
         torch.testing.assert_close(grad, expected, rtol=1e-5, atol=1e-8)
 
 
-def test_the_outer_gradient_is_that_of_the_meta_test_loss_at_the_trial_gates(wide_losses):
+def test_the_outer_gradient_is_that_of_the_meta_test_loss_at_the_trial_gates():
     """First order: the derivative at fixed gates', also of gates that the clamp holds."""
     model, (train, test) = toy(), halves(batch_of(), [0, 2])
     with torch.no_grad():
@@ -88,10 +80,24 @@ def test_the_outer_gradient_is_that_of_the_meta_test_loss_at_the_trial_gates(wid
     )
 
 
-def test_second_order_is_the_derivative_through_the_inner_step(wide_losses):
-    model, (train, test) = toy(), halves(batch_of(), [0, 2])
-    for norm in (model.bn1, model.bn2):
-        norm.second_order = True
+class WithInstanceNorm(Toy):
+    """The toy with an instance norm behind the gates, on channels_last maps: the one pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.last = InstanceNorm(4)
+
+    def forward(self, images):
+        maps = torch.tanh(self.bn1(self.conv1(images)))
+        maps = self.bn2(self.conv2(maps)).contiguous(memory_format=torch.channels_last)
+        maps = self.last(maps.square())
+        feature = torch.tanh(maps).flatten(2).square().mean(2)
+        return Output(feature, self.classifier(feature))
+
+
+@pytest.mark.parametrize("kind", [Toy, WithInstanceNorm])
+def test_second_order_is_the_derivative_through_the_inner_step(kind):
+    model, (train, test) = toy(kind=kind), halves(batch_of(), [0, 2])
     method, start, rate = MetaBIN(1.0, second_order=True), gates(model), 0.05
 
     def after_inner(values):
@@ -113,5 +119,28 @@ def test_second_order_is_the_derivative_through_the_inner_step(wide_losses):
             ends[1][place][k] -= eps
             high, low = (loss_at(model, test, after_inner(end), ("triplet",)) for end in ends)
             assert outer[place][k].item() == pytest.approx(
-                (high - low) / (2 * eps), rel=1e-3, abs=1e-7
+                (high - low) / (2 * eps), rel=1e-5, abs=1e-9
             )
+
+
+def test_the_whole_second_order_episode_is_that_of_norms_written_out():
+    """Gates moved by an episode, against the same network on torch's own norms."""
+    start = toy(kind=WithInstanceNorm)
+    made = {}
+    for way in ("one pass", "torch's own"):
+        model = copy.deepcopy(start)
+        if way == "torch's own":
+            model.bn1.forward = model.bn1.two_branches
+            model.bn2.forward = model.bn2.two_branches
+            model.last.forward = lambda x, norm=model.last: F.instance_norm(
+                x.contiguous(), weight=norm.weight, bias=norm.bias
+            )
+        torch.manual_seed(3)
+        MetaBIN(2.0, second_order=True, low=1, high=1).episode(model, batch_of(), 0.3)
+        made[way] = torch.cat([gate.detach() for gate in gates(model).values()])
+    torch.testing.assert_close(made["one pass"], made["torch's own"], rtol=1e-9, atol=1e-9)
+    first = copy.deepcopy(start)
+    torch.manual_seed(3)
+    MetaBIN(2.0, low=1, high=1).episode(first, batch_of(), 0.3)
+    moved = torch.cat([gate.detach() for gate in gates(first).values()])
+    assert (moved - made["one pass"]).abs().max() > 1e-3  # the correction is no rounding

@@ -69,8 +69,9 @@ def saved(tmp_path):
 
 def rewrite(path, change_tensors=None, **metadata):
     """The same file with another header or other tensors, sound but for that; None takes a line out
-    of the header.
+    of the header. Older files have no digest, and so has this one.
     """
+    metadata = {"digest": None, **metadata}
     with safetensors.safe_open(path, "pt") as file:
         header, tensors = (
             file.metadata(),
@@ -162,7 +163,23 @@ def without(key):
         (without("mirror"), "KeyError..mirror"),
         ({**SPEC, "trunk": "huge"}, "trunk 'huge'.*expected one of"),
         ({**SPEC, "stages": 5}, "int"),
-        (["tiny"], "dictionary"),
+        ({**SPEC, "size": ["32", "16"]}, "size is .*expected two whole numbers from 1 to 4096"),
+        ({**SPEC, "size": [-32, 16]}, "size is .-32, 16."),
+        ({**SPEC, "size": [10**9, 16]}, "size is .1000000000, 16."),
+        ({**SPEC, "size": [True, 16]}, "size is .True, 16."),
+        ({**SPEC, "mirror": "no"}, "mirror is 'no', expected true or false"),
+        ({**SPEC, "whiten": "256"}, "whiten is '256'"),
+        ({**SPEC, "whiten": -1}, "whiten is -1"),
+        ({**SPEC, "whiten": 10**12}, "whiten is 1000000000000, expected at most 65536"),
+        ({**SPEC, "stripes": 10**12}, "stripes is 1000000000000, expected at most 65536"),
+        ({**SPEC, "gate": float("inf")}, "gate is inf, expected at most 65536"),
+        ({**SPEC, "gate": "x"}, "gate|str"),
+        ({**SPEC, "levels": ["layer4"] * 41}, "levels has 41 entries"),
+        ({**SPEC, "levels": 7}, "int"),
+        ({**SPEC, "method": "metabin2"}, "no method is called 'metabin2'"),
+        ({**SPEC, "method": "../methods/baseline"}, "no method is called '../methods/baseline'"),
+        ({**SPEC, "method": ["baseline"]}, "no method is called .'baseline'."),
+        ({**SPEC, "method": {}}, "no method is called {}"),
     ],
 )
 def test_a_spec_that_says_something_else(saved, spec, said):
@@ -175,6 +192,12 @@ def test_a_spec_that_says_something_else(saved, spec, said):
     rewrite(path, spec=json.dumps(spec))
     with pytest.raises(ValueError, match=said):
         load_model(path)
+
+
+@pytest.mark.parametrize("spec", [["tiny"], None, "tiny", 7])
+def test_a_spec_that_is_no_dictionary(spec):
+    with pytest.raises(ValueError, match="no model can be built from .*expected a dictionary"):
+        build_model(spec)
 
 
 def test_a_model_that_is_not_what_the_spec_says(saved):

@@ -281,20 +281,35 @@ def test_frozen_parts():
     close(gradients(norm(leaf), leaf), gradients(norm.requires_grad_(True)(leaf), leaf))
 
 
-def test_gradients_of_gradients_need_the_two_branches():
-    x = maps(2, 3, 3, 2).requires_grad_()
-    norm = drawn_mixture(3)
-    norm.momentum = 0.0
+@pytest.mark.parametrize("make", [InstanceNorm, BatchInstanceNorm, IBN])
+def test_layers_without_channels(make):
+    for channels in (-1, 2.5, "8", None):
+        with pytest.raises(ValueError, match=f"channels={channels!r}; expected a whole number"):
+            make(channels)
+    with pytest.raises(ValueError, match="of 0 channels .* C at least 1"):
+        make(0)(torch.zeros(2, 0, 3, 3))
+    if make is IBN:
+        with pytest.raises(ValueError, match=r"IBN of 4 channels got x of shape \(2, 5, 3, 3\)"):
+            make(4)(torch.zeros(2, 5, 3, 3))
 
-    def bent(y):
-        (grad,) = torch.autograd.grad(y.pow(3).sum(), norm.gate, create_graph=True)
-        return grad.square().sum()
 
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        bent(norm(x)).backward()
-    norm.second_order = True
-    expected = bent(textbook(x, *parts(norm)))
-    close(torch.autograd.grad(bent(norm(x)), x), torch.autograd.grad(expected, x))
+def test_gates_that_are_no_numbers():
+    for gate in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"gate is {gate}; expected a number, from 0"):
+            BatchInstanceNorm(3, gate=gate)
+    norm = BatchInstanceNorm(3)
+    with torch.no_grad():
+        norm.gate[1] = float("nan")  # a training that has burst spoils its own channel alone
+    y = norm(maps(2, 3, 4, 4, dtype=torch.float32))
+    assert y[:, 1].isnan().all() and y[:, ::2].isfinite().all()
+
+
+def test_a_layer_can_be_made_new():
+    norm = drawn_mixture(3, torch.float32, gate=0.25)
+    norm(maps(2, 3, 4, 4, dtype=torch.float32))
+    norm.reset_parameters()
+    new = BatchInstanceNorm(3, gate=0.25)
+    assert all(value.equal(new.state_dict()[name]) for name, value in norm.state_dict().items())
 
 
 @pytest.mark.parametrize("norm", [InstanceNorm(3), BatchInstanceNorm(3)])

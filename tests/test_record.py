@@ -1,6 +1,7 @@
 """Records: every label follows its picture, on disk too, and what does not fit is refused."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy
 import pytest
@@ -67,8 +68,8 @@ def test_cat_joins_what_all_parts_have():
 
 
 def test_relabelled_is_sorted_and_numbers_leave_junk_out():
-    data = dataclasses.replace(record(), ids=torch.tensor([40, -1, 7, 40, 7, 100]))
-    assert data.relabelled().ids.tolist() == [2, 0, 1, 2, 1, 3]
+    data = dataclasses.replace(record(), ids=torch.tensor([40, -3, 7, 40, 7, 100]))
+    assert data.relabelled().ids.tolist() == [1, -1, 0, 1, 0, 2]
     assert data.numbers() == {"pictures": 6, "ids": 3, "cameras": 2, "domains": 1}
 
 
@@ -97,6 +98,102 @@ def test_fingerprint_sees_every_change():
 
 
 @pytest.mark.parametrize(
+    "index, chosen",
+    [
+        (slice(None, None, -1), [5, 4, 3, 2, 1, 0]),
+        (slice(4, 1, -2), [4, 2]),
+        (slice(4, 2), []),
+        (slice(-2, 99), [4, 5]),
+        (-1, [5]),
+        ([-1, 0], [5, 0]),
+        ((1, 2), [1, 2]),
+        (range(2, 4), [2, 3]),
+        (numpy.int64(2), [2]),
+        (numpy.array([1, 3], "int16"), [1, 3]),
+        (numpy.array([3, 1])[::-1], [1, 3]),
+        (torch.tensor([1, 3], dtype=torch.int32), [1, 3]),
+        (torch.tensor(2), [2]),
+        (torch.empty(0, dtype=torch.int64), []),
+        (numpy.array([True, False] * 3), [0, 2, 4]),
+    ],
+)
+def test_indices_of_many_kinds(index, chosen):
+    data = record()
+    assert data[index].ids.tolist() == data.ids[chosen].tolist()
+    assert data.pictures(index).equal(data.images[chosen])
+
+
+@pytest.mark.parametrize(
+    "index", [None, True, False, "ids", 1.0, [0.5], [None], ["a"], {1: 2}, [True] * 5, [False] * 7]
+)
+def test_indices_that_are_none(index):
+    with pytest.raises(
+        ValueError, match="six: the indices are .*; expected whole numbers below 6, a slice"
+    ):
+        record()[index]
+
+
+def test_bytes_are_no_index():
+    """torch would take them for truth values, numpy for numbers."""
+    for index in (numpy.array([1, 0], "uint8"), torch.ones(6, dtype=torch.uint8)):
+        with pytest.raises(ValueError, match="the indices are torch.uint8"):
+            record()[index]
+
+
+def test_pictures_that_are_not_there():
+    for index in (6, -7, [0, 99], torch.tensor([6])):
+        with pytest.raises(IndexError, match="six: there is no picture .*; it has 6"):
+            record()[index]
+    with pytest.raises(IndexError, match="no picture 0; it has 0"):
+        record()[:0][0]
+    assert sum(len(part) for part in record()) == 6  # iteration ends where pictures do
+
+
+@pytest.mark.parametrize("wrong", ["one.jpg", None, 3, {"a.jpg"}, Path("a.jpg"), numpy.zeros(3)])
+def test_images_that_are_none(wrong):
+    zeros = torch.zeros(1).long()
+    with pytest.raises(ValueError, match="unnamed: images is .*; expected a uint8 tensor"):
+        ReIDData(wrong, zeros, zeros, zeros, size=(4, 4))
+
+
+@pytest.mark.parametrize("wrong", [3, None, b"a.jpg", ("a.jpg",), torch.zeros(3)])
+def test_paths_that_are_none(wrong):
+    zeros = torch.zeros(2).long()
+    with pytest.raises(ValueError, match="images.1. is .*; expected the path of a picture file"):
+        ReIDData(("a.jpg", wrong), zeros, zeros, zeros, size=(4, 4))
+
+
+@pytest.mark.parametrize("size", [64, "64", (64,), (0, 32), (64.0, 32), (64, -1), (64, 32, 3)])
+def test_sizes_that_are_none(size):
+    zeros = torch.zeros(1).long()
+    with pytest.raises(ValueError, match="unnamed: size is .*; expected .height, width."):
+        ReIDData(("a.jpg",), zeros, zeros, zeros, size=size)
+
+
+def test_paths_as_texts_in_a_list(tmp_path):
+    Image.new("RGB", (4, 6), (9, 8, 7)).save(tmp_path / "a.png")
+    zeros = torch.zeros(1).long()
+    data = ReIDData([str(tmp_path / "a.png")], zeros, zeros, zeros, size=[6, 4])
+    assert data.size == (6, 4) and isinstance(data.images, tuple)
+    assert data.pictures()[0, :, 0, 0].tolist() == [9, 8, 7]
+    assert data.fingerprint() == data.fingerprint()
+
+
+def test_files_that_are_gone_are_named():
+    zeros = torch.zeros(2).long()
+    data = ReIDData(("gone.jpg", "too.jpg"), zeros, zeros, zeros, size=(6, 4), source="Read from x")
+    for fetch in (data.pictures, data.in_memory, data.fingerprint, data[:1].fingerprint):
+        with pytest.raises(ValueError, match="picture 'gone.jpg' .*correct the path\nRead from x"):
+            fetch()
+
+
+def test_only_records_are_joined():
+    for wrong in ([record(), None], [record().images], ["ab"]):
+        with pytest.raises(ValueError, match="can only join records"):
+            ReIDData.cat(wrong)
+
+
+@pytest.mark.parametrize(
     "change, message",
     [
         (
@@ -104,7 +201,15 @@ def test_fingerprint_sees_every_change():
             "ids is torch.int64 \\(5,\\); expected an int64 tensor of shape \\(6,\\)",
         ),
         (dict(cameras=torch.zeros(6)), "cameras is torch.float32"),
-        (dict(domains=[0] * 6), "domains is list"),
+        (dict(domains=[0] * 6), "domains is list .*; expected an int64 tensor .*torch.tensor"),
+        (dict(ids=["a"] * 6), "ids is list .'a'"),
+        (dict(ids=None), "ids is None; expected an int64 tensor"),
+        (dict(ids=numpy.zeros(6, "int64")), "ids is numpy.int64 .6,.; expected an int64 tensor"),
+        (dict(cameras=None), "cameras is None"),
+        (dict(attributes=None), "attributes is None; expected a dict"),
+        (dict(attributes={"bag": [1] * 6}), "bag is list"),
+        (dict(masks=[0] * 6), "masks is list"),
+        (dict(images=torch.zeros(6, 3, 0, 2).byte()), "expected uint8 \\(N, 3, H, W\\)"),
         (dict(attributes={"bag": torch.zeros(2).long()}), "bag is"),
         (dict(images=torch.zeros(6, 3, 4, 2)), "expected uint8"),
         (dict(images=torch.zeros(6, 4, 2).byte()), "expected uint8 \\(N, 3, H, W\\)"),

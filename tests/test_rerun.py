@@ -1,8 +1,8 @@
 """The rerun tool: refusals before anything starts, a grid in parallel, a kill, runs that fail."""
 
 import csv
-import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from demo import DEMO, write_demo
 
 pytest.importorskip("papermill")
 pytest.importorskip("joblib")
-from reidkit.teach import collect, rerun  # noqa: E402
+from reidkit.teach import collect, one_run, rerun  # noqa: E402
 from reidkit.teach.parameters import Refused, find, grid  # noqa: E402
 
 
@@ -147,6 +147,67 @@ def test_survives_a_kill(tmp_path):
     assert [row["score"] for row in rows_of(out / "90_demo.csv")] == ["15.0", "16.0"]
 
 
+def count_kernels(processes):
+    return sum("ipykernel" in " ".join(process.cmdline()) for process in processes)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_no_process_outlives_a_killed_rerun(jobs, tmp_path):
+    psutil = pytest.importorskip("psutil")
+    demo = write_demo(tmp_path)
+    out = tmp_path / "runs"
+    words = [sys.executable, "-m", "reidkit.teach.rerun", str(demo), "--out", str(out)]
+    words += ["--jobs", jobs, "-p", "SEED=0,1", "-p", "PAUSE=90"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    first = subprocess.Popen(words, cwd=one_run.files.project_root(), **quiet)
+    started = []
+    until = time.monotonic() + 60
+    while count_kernels(started) < int(jobs) and time.monotonic() < until:
+        time.sleep(0.2)
+        started = psutil.Process(first.pid).children(recursive=True)
+    assert count_kernels(started) == int(jobs)
+    time.sleep(2)  # they work
+    first.kill()
+    first.wait()
+    gone, alive = psutil.wait_procs(started, timeout=10)
+    assert not [process for process in alive if process.status() != "zombie"]
+    assert not list(out.glob("*/*.json"))  # neither finished nor failed
+
+
+@pytest.mark.slow
+def test_a_killed_kernel_is_no_failure_of_the_chapter(tmp_path, same_code, capsys):
+    demo = tmp_path / "90_demo.py"
+    kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    demo.write_text(DEMO.replace("time.sleep(PAUSE)", kill), encoding="utf-8")
+    out = tmp_path / "runs {0}"
+    assert rerun.main([str(demo), "--out", str(out)]) == 1
+    told = capsys.readouterr()
+    assert "stopped, and not finished" in told.err and "same line again" in told.err
+    assert [row["status"] for row in rows_of(out / "90_demo.csv")] == ["stopped"]
+    assert not list(out.glob("*/*.json"))
+
+
+@pytest.mark.slow
+def test_a_recorded_table_is_noted_and_checked(tmp_path, same_code, monkeypatch):
+    from reidkit.teach.recorded import recorded
+
+    demo = write_demo(tmp_path)
+    out = tmp_path / "runs, {x}"
+    monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(pathlib.Path(rerun.__file__).parents[2]))
+    words = [str(demo), "--out", str(out), "-p", "SEED=0,1", "-p", 'WORD=["a \\"b\\", <c>"]']
+    assert rerun.main([*words, "--record", "mine"]) == 0
+    table = recorded("mine")
+    assert [row["word"] for row in table.rows] == ['a "b", <c>'] * 2
+    assert table.values("score") == [15.0, 16.0]
+    path = tmp_path / "data" / "results" / "mine.csv"
+    path.write_bytes(path.read_bytes().replace(b"16.0", b"61.0"))
+    with pytest.raises(ValueError, match="mine.csv: row 2 .* is not as it was recorded"):
+        recorded("mine")
+
+
 @pytest.mark.slow
 def test_other_sources_make_other_runs(tmp_path, same_code, monkeypatch):
     tasks_run = []
@@ -154,8 +215,7 @@ def test_other_sources_make_other_runs(tmp_path, same_code, monkeypatch):
     def fake(template, parameters, target, *_):
         tasks_run.append(parameters)
         row = {"parameters": parameters, "records": {"score": 1.0}, "status": "ok", "error": ""}
-        with open(f"{target}.json", "w") as stream:
-            json.dump(row, stream)
+        one_run.write_row(target, row)
         return row
 
     monkeypatch.setattr(rerun, "run_one", fake)

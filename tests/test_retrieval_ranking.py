@@ -18,7 +18,7 @@ def test_ranking_is_in_order_without_junk_and_agrees_with_evaluate():
         first = evaluate(*case).first_ranks
         for q in range(len(query)):
             same_camera = (ids == query_ids[q]) & (cameras == query_cameras[q])
-            without_junk = ((ids != -1) & ~same_camera).nonzero().flatten()
+            without_junk = ((ids >= 0) & ~same_camera).nonzero().flatten()
             shown = order[q][order[q] >= 0]
             count = len(shown)
             assert sorted(shown.tolist()) == without_junk.tolist()

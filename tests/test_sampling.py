@@ -60,6 +60,48 @@ def test_too_few_people_names_both_numbers_at_once():
         pk_batches(IDS, 2, 0, seed=0)
 
 
+@pytest.mark.parametrize(
+    "ids, words",
+    [
+        (IDS.float(), r"ids is torch.float32 \(21,\); expected an int64 tensor \(N,\)"),
+        (IDS > 3, "ids is torch.bool"),
+        (IDS[None], r"ids is torch.int64 \(1, 21\)"),
+        (torch.tensor(3), r"ids is torch.int64 \(\)"),
+        (IDS.tolist(), "ids is list"),
+        (None, "ids is NoneType"),
+        (torch.full((5,), -2), "the data have 0: none of their 5 ids .*bring people with ids"),
+        (IDS[:0], "the data have 0: none of their 0 ids"),
+    ],
+)
+def test_labels_of_another_form_are_named(ids, words):
+    with pytest.raises(ValueError, match=words):
+        pk_batches(ids, 2, 2, seed=0)
+    with pytest.raises(ValueError, match=words):
+        domain_balanced_batches(ids, torch.zeros(21, dtype=torch.int64)[: _length(ids)], 2, 2, 0)
+
+
+def _length(ids):
+    return len(ids) if isinstance(ids, torch.Tensor) and ids.ndim == 1 else 21
+
+
+@pytest.mark.parametrize(
+    "P, K, start", [(0, 1, 0), (2, 0, 0), (2, 1, -1), (2.0, 1, 0), (2, "1", 0)]
+)
+def test_numbers_of_a_batch_are_whole(P, K, start):
+    with pytest.raises(ValueError, match=f"P={P!r}, K={K!r}, start={start!r}: .*whole numbers"):
+        pk_batches(IDS, P, K, 0, start)
+
+
+def test_a_domain_of_junk_alone_does_not_count():
+    ids = torch.arange(9).repeat_interleave(2)
+    domains = torch.arange(18) // 6
+    ids[domains == 2] = -1
+    batch = next(domain_balanced_batches(ids, domains, 4, 2, seed=1))
+    assert domains[batch].tolist() == [0] * 4 + [1] * 4
+    with pytest.raises(ValueError, match="18 ids and 5 domains; expected one of each"):
+        domain_balanced_batches(ids, domains[:5], 4, 2, seed=1)
+
+
 def test_domains_share_a_batch_evenly():
     ids = torch.arange(12).repeat_interleave(3)
     domains = torch.arange(36) // 12  # 4 people in each of 3 domains

@@ -51,3 +51,9 @@ def test_bootstrap_draws_whole_people():
     ends = torch.quantile(torch.stack(means), torch.tensor([0.025, 0.975]).double(), dim=0)
     found = stats.bootstrap(values, groups, seed=4, rounds=rounds)
     torch.testing.assert_close(torch.tensor(found).double(), ends.T, atol=1e-6, rtol=0)
+
+
+def test_a_mean_of_nothing_is_refused():
+    for nothing in ([], ()):
+        with pytest.raises(ValueError, match="no value .*expected one of each run"):
+            stats.estimate(nothing)

@@ -5,51 +5,25 @@ provenance.
 import json
 import types
 
+import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("IPython")
+from show_case import CLAIM, RECORD, make_results, watch  # noqa: E402
+
 from reidkit import teach  # noqa: E402
 from reidkit.stats import t_interval  # noqa: E402
-
-CLAIM, RECORD = "application/x-reidkit-claim+json", "application/x-reidkit-record+json"
 
 
 @pytest.fixture
 def shown(monkeypatch):
-    import IPython
-    import IPython.display
-
-    outputs = []
-    monkeypatch.setattr(IPython, "get_ipython", lambda: object())
-    monkeypatch.setattr(
-        IPython.display, "display", lambda data, raw=False, metadata=None: outputs.append(data)
-    )
-    return outputs
+    return watch(monkeypatch)
 
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
-    folder = tmp_path / "data" / "results"
-    folder.mkdir(parents=True)
-    about = "2 x CPU,3.11.7,2.13.0,abc1234567,2026-01-0"
-    rows = [
-        f"{seed},{norm},{score},ok,{about}{seed + 1}"
-        for norm, scores in (("bn", (10, 12, 14)), ("in", (20, 20, 26)))
-        for seed, score in enumerate(scores)
-    ]
-    (folder / "table.csv").write_text(
-        "\n".join(
-            [
-                "SEED,NORM,score,status,device,python,torch,commit,date",
-                *rows,
-                f"9,bn,,failed,{about}9",
-            ]
-        )
-        + "\n"
-    )
-    return folder
+    return make_results(tmp_path, monkeypatch)
 
 
 def run(preset="laptop", source="world"):
@@ -217,3 +191,92 @@ def test_record_takes_plain_values_only(shown):
     assert shown[0][RECORD] == {"a": 1.5, "b": "red", "c": "inf", "d": True, "e": 3}
     with pytest.raises(TypeError, match="f=.*list"):
         teach.record(f=[1])
+
+
+# ---- what is no number, and what holds cannot be
+
+
+NOT_ONE = {
+    "two values": (torch.tensor([1.0, 2.0]), r"Tensor of shape \(2,\).*mean"),
+    "an array": (np.ones((2, 3)), r"ndarray of shape \(2, 3\).*mean"),
+    "no values": (torch.ones(0), r"Tensor of shape \(0,\)"),
+    "None": (None, "NoneType"),
+    "a dict": ({"a": 1}, "dict"),
+    "a list": ([1.0], "list"),
+    "a complex number": (1j, "complex"),
+    "a complex tensor": (torch.tensor(1j), "Tensor"),
+    "a tensor without values": (torch.ones(1, device="meta"), "Tensor"),
+    "a date": (np.datetime64("2026-01-01"), "datetime64"),
+    "a function": (len, "builtin"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_ONE)
+def test_what_is_not_one_value_is_not_recorded(shown, name):
+    value, words = NOT_ONE[name]
+    with pytest.raises(TypeError, match=rf"record\(x=\.\.\.\) got a {words}"):
+        teach.record(x=value, y=1)
+    if value is not None:
+        with pytest.raises(TypeError, match=rf"claim\(measured=\.\.\.\) got a {words}"):
+            teach.claim("s", measured=value, holds=bool)
+    assert not shown
+
+
+@pytest.mark.parametrize(
+    "value", [np.float32(1.5), np.array([1.5]), np.array(1.5), torch.tensor([[1.5]]), 1.5]
+)
+def test_one_value_in_any_dress_is_taken(shown, value):
+    teach.record(x=value)
+    teach.claim("s", measured=value, holds=lambda v: v == 1.5)
+    assert shown[0][RECORD] == {"x": 1.5}
+    assert shown[1][CLAIM]["state"] == "held" and shown[1][CLAIM]["measured"] == 1.5
+
+
+def test_a_word_is_no_measurement(shown):
+    with pytest.raises(TypeError, match="measured as 'many'; expected a number"):
+        teach.claim("s", measured="many", holds=bool)
+
+
+@pytest.mark.parametrize("holds", [None, True, 3, "v > 0"])
+def test_a_claim_needs_a_function_that_judges(shown, holds):
+    with pytest.raises(TypeError, match="holds=.*expected a function of the number"):
+        teach.claim("s", measured=1.0, holds=holds)
+    assert not shown
+
+
+@pytest.mark.parametrize(
+    "holds, words",
+    [
+        (lambda v: 1 / 0, r"holds\(2.0\), which raised ZeroDivisionError"),
+        (lambda: True, "raised TypeError"),
+        (lambda v: v.mean() > 1, "raised AttributeError"),
+        (lambda v: None, r"returned None; expected True or False"),
+        (lambda v: torch.tensor([True, False]), "returned tensor"),
+        (lambda v: v, "returned 2.0"),
+        (lambda v: "yes", "returned 'yes'"),
+        (lambda v: np.ones(2) > 0, "returned array"),
+    ],
+)
+def test_what_holds_does_wrong_is_said_in_our_words(shown, holds, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        teach.claim("s", measured=2.0, holds=holds)
+    assert not shown
+
+
+@pytest.mark.parametrize("answer", [True, np.bool_(True), torch.tensor(True), np.array(True)])
+def test_a_truth_value_in_any_dress_is_an_answer(shown, answer):
+    teach.claim("s", measured=2.0, holds=lambda v: answer)
+    assert shown[0][CLAIM]["state"] == "held"
+
+
+def test_a_claim_on_something_else_than_a_recorded_table(shown):
+    with pytest.raises(TypeError, match="expected teach.recorded"):
+        teach.claim("s", holds=bool, recorded=3.0)
+
+
+@pytest.mark.parametrize("row", [("BN", 1), "BN", 7, ("a",) * 7])
+def test_a_row_of_a_comparison_of_another_form(shown, row):
+    with pytest.raises(ValueError, match="row of the comparison"):
+        teach.compare_with_paper([row])
+    with pytest.raises(ValueError, match="agree of 'a' is 'yes'"):
+        teach.compare_with_paper([("a", 1, "b", 2, "yes")])

@@ -1,5 +1,6 @@
 """What fit keeps: found again, never that of another run; a killed run ends with the same bits."""
 
+import errno
 import json
 import os
 import pathlib
@@ -15,13 +16,15 @@ import torch
 import training_case
 from training_case import Net, both, net, own_cache, same, train  # noqa: F401 a fixture
 
-from reidkit import augment, losses, sampling, store
+from reidkit import augment, files, losses, sampling, store, tensor_files
 from reidkit.fingerprints import describe
 from reidkit.training import Method, Plan, batches, checkpoints, loop
 
 
 def kept(tmp_path):
-    return sorted(path.name for path in (tmp_path / "fits").iterdir())
+    """Names of what is there, without locks."""
+    names = (path.name for path in (tmp_path / "fits").iterdir())
+    return sorted(name for name in names if not name.endswith(".lock"))
 
 
 def test_second_call_loads(tmp_path, capsys):
@@ -40,7 +43,7 @@ def test_second_call_loads(tmp_path, capsys):
     assert (
         json.loads(next((tmp_path / "fits").glob("*.json")).read_text())["settings"]["steps"] == 60
     )
-    train(keep="other name")
+    train(keep="other-name")
     assert len(kept(tmp_path)) == 4
 
 
@@ -174,30 +177,29 @@ def test_a_damaged_result_is_named_and_trained_again(tmp_path, capsys):
 
 def test_leftovers_are_removed_when_they_are_old(tmp_path):
     (tmp_path / "fits").mkdir()
-    old, new = (
-        tmp_path / "fits" / ".x.safetensors.1.reidkit.part",
-        tmp_path / "fits" / "y-1.partial.safetensors",
-    )
-    for path in (old, new):
-        path.write_bytes(b"x")
-    os.utime(old, (time.time() - 7200,) * 2)
-    train(keep="z", steps=1)
-    assert not old.exists() and new.exists()
+    names = (".x.safetensors.1.reidkit.part", "y-1.partial.safetensors", ".y-1.safetensors.lock")
+    weeks = 15 * 86400
+    for age, there in ((7200, [False, True, True]), (weeks, [False, False, False])):
+        paths = [tmp_path / "fits" / name for name in names]
+        for path in paths:
+            path.write_bytes(b"x")
+            os.utime(path, (time.time() - age,) * 2)
+        train(keep=f"z-{age}", steps=1)
+        assert [path.exists() for path in paths] == there
 
 
 class Full:
     """A disk that takes no file whose name ends like this."""
 
     def __init__(self, monkeypatch, ending):
-        self.put, self.ending = store.safetensors.torch.save_file, ending
-        monkeypatch.setattr(store.safetensors.torch, "save_file", self)
+        self.put, self.ending = tensor_files.write, ending
+        monkeypatch.setattr(tensor_files, "write", self)
 
-    def __call__(self, tensors, path, **rest):
+    def __call__(self, path, tensors, header):
         if self.ending in path.name:
-            raise store.safetensors.SafetensorError(
-                "I/O error: No space left on device (os error 28)"
-            )
-        self.put(tensors, path, **rest)
+            with files.atomic_path(path):
+                raise OSError(errno.ENOSPC, "No space left on device")
+        self.put(path, tensors, header)
 
 
 def test_a_full_disk_costs_no_training(tmp_path, monkeypatch, capsys):
@@ -206,12 +208,11 @@ def test_a_full_disk_costs_no_training(tmp_path, monkeypatch, capsys):
     model, history = train(keep="full", steps=5)
     said = capsys.readouterr().err.splitlines()
     assert same(model, whole) and len(history) == 5 and not history.loaded and not model.training
-    assert len(said) == 6 and all(
-        "full: this checkpoint could not be kept (I/O error: No space left" in line
-        and "REIDKIT_CACHE_DIR" in line
-        for line in said[:5]
-    )
-    assert "full: the result could not be kept" in said[5] and "the model is trained" in said[5]
+    assert len(said) == 2  # one for all checkpoints, one for the result
+    assert all("No space left on device" in line and "make room" in line for line in said)
+    assert all("REIDKIT_CACHE_DIR can name a folder that takes it" in line for line in said)
+    assert "full: the checkpoint was not kept" in said[0] and "training goes on" in said[0]
+    assert "full: the result was not kept" in said[1] and "the model is trained" in said[1]
     assert kept(tmp_path) == [] and not list(tmp_path.rglob("*.part"))
 
 
@@ -219,12 +220,12 @@ def test_a_disk_error_of_the_system_is_caught_too(monkeypatch, capsys):
     def full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "write_atomic", full)
+    monkeypatch.setattr(checkpoints.files, "write_atomic", full)
     whole, _ = train(steps=2)
-    assert (
-        same(train(keep="full", steps=2)[0], whole)
-        and "No space left on device" in capsys.readouterr().err
-    )
+    assert same(train(keep="full", steps=2)[0], whole)
+    said = capsys.readouterr().err
+    assert "full: the description beside the result was not kept (No space left on device" in said
+    assert train(keep="full", steps=2)[1].loaded  # the result itself is there
 
 
 def test_an_interrupt_without_its_checkpoint_promises_none(tmp_path, monkeypatch, capsys):

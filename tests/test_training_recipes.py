@@ -2,11 +2,17 @@
 
 import dataclasses
 import math
+import os
+import pathlib
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
 from training_case import own_cache, same  # noqa: F401 a fixture
 
+from reidkit import table_files
 from reidkit.datasets import load_journey
 from reidkit.layers.heads import Output
 from reidkit.recipes import tables
@@ -193,7 +199,7 @@ def test_a_row_of_other_inputs_is_made_again_and_each_look_logged(tmp_path, monk
 def test_a_table_with_real_people_is_not_overwritten_without_them(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("REIDKIT_DATA_ROOT", raising=False)
     out = tmp_path / "01.csv"
-    tables.write_table(out, [{"SEED": 0, "pku_rank1": 30.1}])
+    table_files.write_table(out, [{"SEED": 0, "pku_rank1": 30.1}])
     with pytest.raises(SystemExit):
         main(["baseline", "--preset", "smoke", "--out", str(out)])
     assert "REIDKIT_DATA_ROOT" in capsys.readouterr().err and tables.read_table(out) == [
@@ -262,3 +268,120 @@ def test_real_people_too(data_root, monkeypatch):
     assert set(exams) == {"pku", "pku_development", "pku_report"}
     halves = [set(exams[name].query.ids.tolist()) for name in ("pku_development", "pku_report")]
     assert not halves[0] & halves[1] and len(halves[0]) == len(halves[1]) == 74 // 2
+
+
+# ---- several at once, kills, repetitions, damage
+
+SIDE_BY_SIDE = """
+import sys, time
+from reidkit.recipes import tables
+def make(case):
+    time.sleep(0.02)
+    return {"away_rank1": 10.0 + int(case["SEED"]), "training_seconds": 1}
+cases = [{"SEED": seed} for seed in range(int(sys.argv[2]), int(sys.argv[3]))]
+tables.record(tables.Table(cases, make, {"PRESET": "x"}, looks=True), sys.argv[1])
+"""
+
+
+def start_recording(folder, first, last):
+    words = [sys.executable, "-c", SIDE_BY_SIDE, str(folder / "t.csv"), str(first), str(last)]
+    surroundings = {**os.environ, "REIDKIT_HOME": str(folder)}
+    surroundings["PYTHONPATH"] = str(pathlib.Path(tables.__file__).parents[2])
+    return subprocess.Popen(words, env=surroundings, stdout=subprocess.DEVNULL)
+
+
+def recorded_seeds(folder):
+    rows = table_files.read_table(folder / "t.csv")
+    looks = table_files.read_table(folder / "data" / "results" / "looks.csv")
+    seeds = sorted(int(row["SEED"]) for row in rows)
+    return seeds, sorted(int(look["for"].rpartition(" ")[2]) for look in looks)
+
+
+def test_two_calls_with_other_seeds_fill_one_table_and_one_log(tmp_path):
+    calls = [start_recording(tmp_path, 0, 15), start_recording(tmp_path, 15, 30)]
+    assert [call.wait(120) for call in calls] == [0, 0]
+    assert recorded_seeds(tmp_path) == (list(range(30)), list(range(30)))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+def test_a_killed_call_leaves_a_table_and_no_row_without_its_look(tmp_path):
+    call = start_recording(tmp_path, 0, 1000)
+    until = time.monotonic() + 60
+    while not (tmp_path / "t.csv").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    call.kill()
+    call.wait()
+    seeds, looks = recorded_seeds(tmp_path)
+    assert seeds == list(range(len(seeds))) and seeds
+    assert looks[: len(seeds)] == seeds and len(looks) - len(seeds) in (0, 1)
+    again = start_recording(tmp_path, 0, len(seeds) + 2)
+    assert again.wait(60) == 0
+    assert recorded_seeds(tmp_path) == (list(range(len(seeds) + 2)),) * 2
+
+
+def test_one_case_twice_is_one_row(tmp_path):
+    made = []
+
+    def make(case):
+        made.append(case)
+        return {"x": 1}
+
+    cases = [{"SEED": 0}, {"SEED": "0"}, {"SEED": 1}, {"SEED": 0}]
+    assert len(tables.record(tables.Table(cases, make), tmp_path / "t.csv")) == 2
+    assert len(made) == 2
+
+
+def test_a_table_of_other_cases_is_not_mixed_in(tmp_path):
+    out = tmp_path / "t.csv"
+    tables.record(tables.Table([{"row": "a", "SEED": 0}], lambda case: {"x": 1}), out)
+    before = out.read_bytes()
+    other = tables.Table([{"knob": "a", "SEED": 0}], lambda case: {"x": 1})
+    for call in (tables.record, tables.check):
+        with pytest.raises(ValueError, match="another table: its rows have no knob.*another --out"):
+            call(other, out)
+    table_files.write_table(out, [{"SEED": 0, "x": 1}, {"SEED": 0, "x": 2}])
+    with pytest.raises(ValueError, match=r"row 2 \(0, 2\) is of the same case as a row before"):
+        tables.record(tables.Table(seeds(0), lambda case: {"x": 1}), out)
+    out.unlink()
+    with pytest.raises(ValueError, match="no file, so there is nothing to stamp"):
+        tables.restamp(other, out)
+    assert before and not out.exists()
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"SEED;x\n", b"SEED,x\n0", b"\xff\xfe", b"\xef\xbb\xbfS\n"]
+)
+def test_a_damaged_table_is_not_filled(tmp_path, damage):
+    out = tmp_path / "t.csv"
+    out.write_bytes(damage)
+    table = tables.Table(seeds(0), lambda case: {"x": 1})
+    for call in (tables.record, tables.check, tables.restamp):
+        with pytest.raises(ValueError, match=r"t\.csv: .*delete it and record it again"):
+            call(table, out)
+    assert out.read_bytes() == damage
+
+
+def test_a_log_of_looks_that_was_changed_is_not_written_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("REIDKIT_HOME", str(tmp_path))
+    looks = {"drawn unseen places": {"away_map": 7}}
+    tables.log_looks("a", looks)
+    path = tmp_path / "data" / "results" / "looks.csv"
+    path.write_bytes(path.read_bytes().replace(b"7.0", b"8.0"))
+    with pytest.raises(ValueError, match=r"looks.csv: row 1 .* is not as it was recorded"):
+        tables.log_looks("b", looks)
+    tables.log_looks("nothing was seen", {})
+
+
+def test_equal_seeds_and_knobs_count_once(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(tables, "record", lambda table, *_: asked.append(table.cases))
+    monkeypatch.setattr("reidkit.recipes.__main__.real_exams", lambda preset: {"x": None})
+    out = str(tmp_path / "t.csv")
+    assert main(["baseline", "--seeds", "0", "00", "1", "0", "--out", out]) == 0
+    assert asked.pop() == [{"SEED": 0}, {"SEED": 1}]
+    assert "--seeds: 0 counts once: 2 instead of 4" in capsys.readouterr().err
+    words = ["study", "--seeds", "3", "--knobs", "views", "views", "steps", "--out", out]
+    assert main(words) == 0
+    assert [case["knob"] for case in asked.pop()] == ["usual", "steps", "views"]
+    assert "--knobs: views counts once: 2 instead of 3" in capsys.readouterr().err

@@ -1,14 +1,18 @@
 """Whole drawn sets: labels, the cache that is never stale, and knobs that do what they say."""
 
+import errno
 import itertools
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 import safetensors
 import torch
 
-from reidkit import files, world
+from reidkit import files, store, tensor_files, world
 from reidkit.world import sets
 
 PLACES = [("train", 0), ("train", 1)]
@@ -125,6 +129,210 @@ def test_a_damaged_file_is_noticed_and_replaced(damage):
     )
     assert are_equal(world.sample(PLACES, **SMALL), first)
     assert len(path.read_bytes()) == len(content)
+
+
+# ---- devices and numbers
+
+
+def test_auto_is_a_device():
+    data = world.sample(PLACES, device="auto", **SMALL)
+    assert not data.images.is_cuda
+    assert len(world.make_exam(PLACES, device="auto", **SMALL).query) == 12
+    if not torch.cuda.is_available():
+        assert are_equal(data, world.sample(PLACES, **SMALL))
+        assert len(cache_files()) == 2  # the set and the exam: "auto" was the CPU
+    people, cameras, poses = scene(world.NORMAL, 2)
+    drawn = world.render(people, cameras, poses, (64, 32), "auto")
+    here = world.render(people, cameras, poses, (64, 32))
+    assert drawn.masks.cpu().equal(here.masks)
+    styled = world.restyle(people, cameras, poses, cameras, (64, 32), "auto")
+    assert styled.masks.cpu().equal(here.masks)
+
+
+@pytest.mark.parametrize("device", ["mps", "tpu", "cuda:99", "", None, 3, torch.device("meta")])
+def test_devices_that_are_not_here(device):
+    people, cameras, poses = scene(world.NORMAL, 2)
+    calls = (
+        lambda: world.sample(PLACES, device=device, **SMALL),
+        lambda: world.make_exam(PLACES, device=device, **SMALL),
+        lambda: world.render(people, cameras, poses, (64, 32), device),
+        lambda: world.restyle(people, cameras, poses, cameras, (64, 32), device),
+    )
+    for call in calls:
+        with pytest.raises(ValueError, match="cannot be used here.*: use 'auto' or 'cpu'"):
+            call()
+    assert not cache_files()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(first_person=-1), "first_person is -1; expected a whole number from 0 up"),
+        (dict(people=0), "people is 0; expected a whole number from 1 up"),
+        (dict(people="3"), "people is '3'"),
+        (dict(cameras=2.0), "cameras is 2.0"),
+        (dict(pictures=True), "pictures is True"),
+        (dict(size=64), "size is 64; expected .height, width."),
+        (dict(size=(64,)), "size is .64,.; expected .height, width."),
+        (dict(size=None), "size is None"),
+    ],
+)
+def test_numbers_that_are_none(change, message):
+    with pytest.raises(ValueError, match=message):
+        world.sample(PLACES, **(SMALL | change))
+    if "first_person" not in change:
+        with pytest.raises(ValueError, match=message):
+            world.make_exam(PLACES, **(SMALL | change))
+
+
+def rewritten(change):
+    """Store the one file again with other tensors: sound by its digest."""
+    path = cache_files()[0]
+    tensors, notes = store.load(path)
+    store.save(path, change(tensors), notes)
+
+
+def without(name):
+    return lambda tensors: {key: value for key, value in tensors.items() if key != name}
+
+
+def changed(name, change):
+    return lambda tensors: tensors | {name: change(tensors[name])}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        without("masks"),
+        without("images"),
+        without("attribute bag"),
+        lambda tensors: {},
+        lambda tensors: tensors | {"attribute wings": tensors["ids"]},
+        lambda tensors: tensors | {"more": tensors["ids"]},
+        changed("images", torch.Tensor.float),
+        changed("images", lambda images: images[:5]),
+        changed("images", lambda images: images[:, :, ::2]),
+        changed("images", lambda images: images[0, 0, 0, 0]),
+        changed("ids", torch.Tensor.int),
+        changed("ids", lambda ids: ids.flip(0)),
+        changed("ids", lambda ids: ids[:, None]),
+        changed("cameras", torch.zeros_like),
+        changed("domains", lambda domains: domains + 1),
+        changed("masks", lambda masks: masks.bool()),
+        changed("attribute bag", torch.Tensor.float),
+        changed("attribute bag", lambda values: values[:3]),
+        lambda tensors: {name: value[:4] for name, value in tensors.items()},
+    ],
+)
+def test_a_sound_file_of_another_form_is_drawn_again(change, capsys):
+    first = world.sample(PLACES, **SMALL)
+    rewritten(change)
+    assert are_equal(world.sample(PLACES, **SMALL), first)
+    again = world.sample(PLACES, **SMALL)
+    assert are_equal(again, first) and torch.equal(again.masks, first.masks)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("notes", [None, [], {}, {"people": 3}])
+def test_a_sound_file_of_another_recipe_is_drawn_again(notes):
+    first = world.sample(PLACES, **SMALL)
+    path = cache_files()[0]
+    tensors, _ = store.load(path)
+    store.save(path, tensors | {"images": torch.zeros_like(tensors["images"])}, notes)
+    assert are_equal(world.sample(PLACES, **SMALL), first)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and links of POSIX")
+def test_what_is_no_file_is_replaced_or_named(capsys):
+    """A pipe (which must not be read from), a link into nowhere, a folder."""
+    first = world.sample(PLACES, **SMALL)
+    path = cache_files()[0]
+    for make in (os.mkfifo, lambda place: os.symlink("nowhere", place)):
+        path.unlink()
+        make(path)
+        assert are_equal(world.sample(PLACES, **SMALL), first)
+        assert path.is_file() and capsys.readouterr().err == ""
+    path.unlink()
+    path.mkdir()
+    for _ in range(2):
+        assert are_equal(world.sample(PLACES, **SMALL), first)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1  # a loop says it once
+    assert "a drawn set was not kept (Is a directory" in said[0]
+    assert "it is drawn again when it is needed. REIDKIT_CACHE_DIR can name" in said[0]
+
+
+def test_a_cache_that_takes_nothing_costs_a_line(tmp_path, monkeypatch, capsys):
+    """A file in the way, and disks that refuse: the same pictures, one line a folder."""
+    first = world.sample(PLACES, cache=False, **SMALL)
+    exam = world.make_exam(PLACES, cache=False, **SMALL)
+    for place in ("a", "b"):
+        (tmp_path / place).write_text("in the way")
+        monkeypatch.setenv("REIDKIT_CACHE_DIR", str(tmp_path / place / "deeper"))
+        for _ in range(2):
+            assert are_equal(world.sample(PLACES, **SMALL), first)
+            assert are_equal(world.make_exam(PLACES, **SMALL).both(), exam.both())
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert all("a file stands where a folder is expected" in line for line in said)
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+@pytest.mark.parametrize("part", ["tempfile.mkstemp", "os.replace", "pathlib.Path.mkdir"])
+def test_a_disk_that_refuses_costs_a_line(tmp_path, monkeypatch, capsys, number, part):
+    first = world.sample(PLACES, cache=False, **SMALL)
+    monkeypatch.setenv("REIDKIT_CACHE_DIR", str(tmp_path / f"{part} {number}"))
+
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number), "/cache")
+
+    monkeypatch.setattr(part, refuse)
+    assert are_equal(world.sample(PLACES, **SMALL), first)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and os.strerror(number) in said[0]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_file(tmp_path, monkeypatch, capsys):
+    first = world.sample(PLACES, cache=False, **SMALL)
+
+    def full(path, tensors, header):
+        with files.atomic_path(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(temporary))
+
+    monkeypatch.setattr(tensor_files, "write", full)
+    assert are_equal(world.sample(PLACES, **SMALL), first)
+    said = capsys.readouterr().err
+    assert "(No space left on device: " in said and "make room on the disk" in said
+    assert not list((tmp_path / "world").iterdir())
+
+
+def test_leftovers_of_killed_drawings_are_removed(tmp_path):
+    (tmp_path / "world").mkdir()
+    old = tmp_path / "world" / ".sample-1.safetensors.x.reidkit.part"
+    old.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    world.sample(PLACES, **SMALL)
+    assert not old.exists() and len(cache_files()) == 1
+
+
+def test_two_processes_that_draw_the_same_set():
+    code = (
+        "from reidkit import world\n"
+        "for seed in range(3):\n"
+        "    data = world.sample([('train', 0)], 3, 2, 2, seed=seed)\n"
+        "    print(data.fingerprint())"
+    )
+    words = [sys.executable, "-c", code]
+    root = files.project_root()
+    started = [
+        subprocess.Popen(words, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=120) for process in started]
+    assert told[0] == told[1] and told[0][1] == "" and len(told[0][0].split()) == 3
+    assert len(cache_files()) == 3
 
 
 # ---- the knobs

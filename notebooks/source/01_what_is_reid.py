@@ -118,7 +118,7 @@ print(f"the stranger is closer for {closer:.0f} % of the pictures")
 # %% [markdown] key="protocol" tags=["slide"]
 # ## 2. The protocol, by hand, on six pictures
 #
-# A camera often takes several pictures of a person in one second, near-copies of each other. Finding those again proves nothing. Hence a rule that newcomers trip over: for a query, gallery pictures with **the same identity and the same camera** are **junk**. They are neither right nor wrong; they leave the ranking. Section 5 measures what it would be worth to keep them. In Market-1501's labels, identity −1 is junk too (badly placed boxes), while identity 0, *distractors* (mostly false detections), counts as wrong.
+# A camera often takes several pictures of a person in one second, near-copies of each other. Finding those again proves nothing. Hence a rule that newcomers trip over: for a query, gallery pictures with **the same identity and the same camera** are **junk**. They are neither right nor wrong; they leave the ranking. Section 5 measures what it would be worth to keep them. In Market-1501's labels, identity −1 is junk too (badly placed boxes; in this course, every identity below 0 is), while identity 0, *distractors* (mostly false detections), counts as wrong.
 #
 # Below, a query of person 1 by camera 0, and six gallery pictures, already sorted by distance. **Take a pencil.** Which two are junk? At which ranks stand the right answers in what is left?
 
@@ -153,7 +153,7 @@ check.keep(keep)
 # The second mask needs *both* the identity and the camera to be the query's: combine comparisons with `&`.
 
 # %% [markdown] key="keep-hint3" tags=["hint"]
-# `junk = (gallery_ids == -1) | (... & ...)`, and the answer is `~junk`.
+# `junk = (gallery_ids < 0) | (... & ...)`, and the answer is `~junk`.
 
 
 # %% key="keep-solution" tags=["solution"]
@@ -161,7 +161,7 @@ def keep(query_id, query_camera, gallery_ids, gallery_cameras):
     """query_id, query_camera: int; gallery_ids, gallery_cameras: (G,) int64
     -> (G,) bool, True where the picture counts.
     """
-    junk = (gallery_ids == -1) | ((gallery_ids == query_id) & (gallery_cameras == query_camera))
+    junk = (gallery_ids < 0) | ((gallery_ids == query_id) & (gallery_cameras == query_camera))
     return ~junk
 
 

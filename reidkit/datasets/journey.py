@@ -10,6 +10,7 @@ import torch
 
 from .. import world
 from ..record import Exam, ReIDData
+from ..runtime import pick_device
 from .readers import read
 
 FORMS = "'world', 'market1501:PATH' or 'pku-reid:PATH'"
@@ -64,11 +65,12 @@ def load_journey(
         spec: DATA, as `parse` takes it.
         preset: names size, places, unseen_places, people, exam_people, cameras and pictures.
         seed: of the drawn people.
-        device: where they are drawn.
+        device: where they are drawn; "auto" is the GPU where there is one.
     Raises:
-        What `parse` and `read` raise.
+        What `parse`, `read` and `runtime.pick_device` raise.
     """
     name, path = parse(spec)
+    device = pick_device(device)
     # A wrong path fails before anything is drawn.
     splits = read(name, path, preset.size) if path else None
     if name == "market1501":

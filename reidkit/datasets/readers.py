@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ..pictures import picture_names
-from ..record import Exam, ReIDData
+from ..pictures import check_size, folder_path, picture_names
+from ..record import Exam, ReIDData, is_junk
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Layout:
         inside: the set's own folder name.
         splits: name -> (folder, the one camera that belongs to it, or None for all).
         pattern: matches a whole picture path relative to its folder; the groups id and camera are
-            labels, other groups become attributes.
+            labels, other groups become attributes. All are numbers that int64 holds.
         first_camera: what the set calls its first camera.
         counts: split -> (pictures, ids without junk) as published.
         size: (H, W) of its pictures.
@@ -62,7 +62,7 @@ MARKET_1501 = Layout(
 PKU_REID = Layout(
     inside="pku-reid",
     splits={"query": (".", 1), "gallery": (".", 2)},
-    pattern=r"(?P<id>\d+)/(?P<camera>0[12])_(?P<pose>\d+)\.png",
+    pattern=r"(?P<id>\d{1,18})/(?P<camera>0[12])_(?P<pose>\d{1,18})\.png",
     first_camera=1,
     counts={"query": (592, 74), "gallery": (592, 74)},
     size=(128, 48),
@@ -121,15 +121,17 @@ def read(
             split holds less than a tenth of them, which is a sample.
     Raises:
         FileNotFoundError: a path without the expected folders or pictures; shows the expected tree.
-        ValueError: an unknown name or half; and, showing the expected tree, names that do not
-            parse, counts that differ, or a set in which no query has its person in another camera.
+        ValueError: an unknown name or half, a path or size that is none; and, showing the expected
+            tree, names that do not parse, counts that differ, or a set in which no query has its
+            person in another camera.
     """
-    if name not in LAYOUTS:
+    if not isinstance(name, str) or name not in LAYOUTS:
         raise ValueError(
             f"data set {name!r} has no reader; there are {', '.join(map(repr, LAYOUTS))}"
         )
     layout = LAYOUTS[name]
     _check_half(name, layout, half)
+    size = check_size(layout.size if size is None else size)
     root = _find_root(name, layout, path)
     splits = {split: _read_split(name, layout, split, root, size) for split in layout.splits}
     notes = [_check_counts(name, layout, splits, root, strict)]
@@ -163,7 +165,8 @@ def _check_half(name, layout, half):
 
 def _people_of_half(splits, half):
     """Every other identity of the set, in sorted order: (people / 2,) ids."""
-    people = torch.unique(torch.cat([data.ids for data in splits.values()]))
+    ids = torch.cat([data.ids for data in splits.values()])
+    people = torch.unique(ids[~is_junk(ids)])
     first = 1 if half == "report" else 0
     return people[first::2]
 
@@ -174,7 +177,7 @@ def _expected(layout, root):
 
 def _find_root(name, layout, path):
     """The folder that holds the splits: `path`, or the set's own folder inside it."""
-    path = pathlib.Path(path).expanduser()
+    path = folder_path(path, "path")
     # Splits that share a folder name it once.
     folders = list(dict.fromkeys(folder for folder, _ in layout.splits.values()))
     for root in (path / layout.inside, path):
@@ -211,7 +214,7 @@ def _read_split(name, layout, split, root, size):
         domains=torch.zeros(len(matches), dtype=torch.int64),
         attributes=labels,
         name=f"{name} {split}",
-        size=tuple(size or layout.size),
+        size=size,
         source=_expected(layout, root),
     )
 
@@ -254,22 +257,26 @@ def _check_counts(name, layout, splits, root, strict):
 
 def _check_matches(name, layout, root, query, gallery):
     """A note on queries without a match; an error where no query has one."""
-    ids = 1 + max(int(query.ids.max()), int(gallery.ids.max()))
-    cameras = 1 + max(int(query.cameras.max()), int(gallery.cameras.max()))
-    # (ids, cameras) whether the gallery has this person there
-    in_gallery = torch.zeros(ids, cameras, dtype=torch.bool)
-    labelled = gallery.ids >= 0
-    in_gallery[gallery.ids[labelled], gallery.cameras[labelled]] = True
-    # (Q, cameras) where the gallery has each query's person; rows of junk say nothing
-    person_in = in_gallery[query.ids]
-    shared = (query.ids >= 0) & person_in.any(1)
-    in_other_camera = person_in.scatter(1, query.cameras[:, None], False)
-    matched = int(((query.ids >= 0) & in_other_camera.any(1)).sum())
+    cameras_of = {}  # id -> the cameras that the gallery has this person in
+    for person, camera in _people_seen(gallery):
+        cameras_of.setdefault(person, set()).add(camera)
+    shared = 0
+    matched = 0
+    for person, camera in _people_seen(query):
+        cameras = cameras_of.get(person, set())
+        shared += bool(cameras)
+        matched += bool(cameras - {camera})
     if not matched:
-        why = "share no id" if not shared.any() else "share ids in the same camera only"
+        why = "share no id" if not shared else "share ids in the same camera only"
         raise ValueError(
             f"{name}: query and gallery {why}, so no query has a match in another camera. "
             f"{_expected(layout, root)}"
         )
     missing = len(query) - matched
     return f"{missing} of {len(query)} queries have no match in another camera." if missing else ""
+
+
+def _people_seen(data):
+    """(id, camera) of each picture that is no junk."""
+    counted = ~is_junk(data.ids)
+    return zip(data.ids[counted].tolist(), data.cameras[counted].tolist())

@@ -1,12 +1,17 @@
 """What follows the pooled feature: the neck, classifiers, and the record that models return.
 
-Shapes: B pictures, D feature channels, C identities.
+Shapes: B pictures, D feature channels, C identities. Every layer takes features of any type and
+answers in that of its own parameters: pooling gives float32, also where the network is in half
+precision.
 """
 
 from dataclasses import dataclass, field
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .precision import at_least_float32
 
 
 @dataclass
@@ -26,11 +31,16 @@ class Output:
     extra: dict = field(default_factory=dict)
 
 
+# So that torch.export and torch.func know what is inside, and a model can be exported as it is.
+torch.export.register_dataclass(Output, serialized_type_name="reidkit.layers.heads.Output")
+
+
 class BNNeck(nn.BatchNorm1d):
     """Batch norm between the triplet's feature and the classifier's (Luo et al. 2019).
 
     Its bias is frozen at zero so that the classifier's classes stay spread around the origin. (B,
-    D) -> (B, D), in float32.
+    D) -> (B, D), in the type of its parameters: in float32 under autocast. Turned into a
+    SyncBatchNorm it gives the same numbers, but then in the type of the features.
 
     Args:
         channels: D.
@@ -41,7 +51,7 @@ class BNNeck(nn.BatchNorm1d):
         self.bias.requires_grad_(False)
 
     def forward(self, features: Tensor) -> Tensor:
-        return super().forward(features.float())
+        return super().forward(features.to(self.weight.dtype))
 
 
 class Classifier(nn.Linear):
@@ -55,6 +65,9 @@ class Classifier(nn.Linear):
     def __init__(self, channels: int, classes: int):
         super().__init__(channels, classes, bias=False)
         nn.init.normal_(self.weight, std=0.001)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(features.to(self.weight.dtype))
 
 
 class CosineClassifier(nn.Linear):
@@ -72,9 +85,11 @@ class CosineClassifier(nn.Linear):
         nn.init.normal_(self.weight, std=0.01)
 
     def forward(self, features: Tensor) -> Tensor:
-        unit_features = F.normalize(features.float(), dim=1)
-        unit_weights = F.normalize(self.weight, dim=1)
-        return F.linear(unit_features, unit_weights)
+        weight = at_least_float32(self.weight)  # lengths are taken in float32 or better
+        unit_features = F.normalize(features.to(weight.dtype), dim=1)
+        unit_weights = F.normalize(weight, dim=1)
+        kind = self.weight.dtype
+        return F.linear(unit_features.to(kind), unit_weights.to(kind))
 
 
 class NoClassifier(nn.Module):
@@ -100,7 +115,8 @@ class PairClassifier(nn.Linear):
         nn.init.zeros_(self.bias)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return super().forward((a - b).square()).squeeze(1)  # (n, D) -> (n, 1) -> (n,)
+        squares = (a - b).square().to(self.weight.dtype)  # (n, D)
+        return super().forward(squares).squeeze(1)  # (n, 1) -> (n,)
 
 
 class AttributeHeads(nn.ModuleDict):
@@ -115,4 +131,4 @@ class AttributeHeads(nn.ModuleDict):
         super().__init__({name: nn.Linear(channels, count) for name, count in values.items()})
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
-        return {name: head(features) for name, head in self.items()}
+        return {name: head(features.to(head.weight.dtype)) for name, head in self.items()}

@@ -7,6 +7,8 @@ variance of its means between pictures. So one pass of instance statistics gives
 and any mixture of both norms is y = x a + b with a, b of shape (B, C): see `one_pass`.
 """
 
+import math
+import numbers
 from collections.abc import Callable
 
 import torch
@@ -14,7 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .one_pass import InstanceNormFunction, MixtureFunction, moments
+from . import one_pass
+from .irreplaceable import Irreplaceable
+from .one_pass import moments
+from .tracing import is_transformed
 
 __all__ = [
     "moments",
@@ -30,11 +35,20 @@ __all__ = [
 # ---- instance norm and its mixture with batch norm
 
 
+def _check_channels(kind, channels):
+    if not isinstance(channels, numbers.Integral) or channels < 0:
+        raise ValueError(
+            f"{kind} got channels={channels!r}; expected a whole number, the C of maps (B, C, H, W)"
+        )
+
+
 def _check_maps(layer, x, channels):
-    if x.ndim != 4 or x.shape[1] != channels or not len(x) or x.shape[2] * x.shape[3] < 2:
+    # x.shape[0], not len(x): torch.export keeps the one free and takes the other for a number.
+    is_fit = x.ndim == 4 and x.shape[1] == channels and channels > 0
+    if not is_fit or x.shape[0] == 0 or x.shape[2] * x.shape[3] < 2:
         raise ValueError(
             f"{type(layer).__name__} of {channels} channels got x of shape {tuple(x.shape)}; "
-            f"expected (B, {channels}, H, W), B at least 1 and H W at least 2: one value has no "
+            f"expected (B, {channels}, H, W), B, C at least 1 and H W at least 2: one value has no "
             "variance. Pool after this layer, or use FeatureNorm for pooled features"
         )
 
@@ -44,15 +58,19 @@ class InstanceNorm(nn.Module):
 
     The numbers of nn.InstanceNorm2d(C, affine=True). There are no running statistics, so training
     and evaluation agree, also in this: maps of one pixel, which would all become `bias`, are a
-    ValueError in both.
+    ValueError in both. Statistics are taken in float32 (float64 for such input), the result has the
+    input's type. Differentiable any number of times.
 
     Args:
         channels: C.
         eps: added to the variance.
+    Raises:
+        ValueError: channels is no whole number, or maps have another shape.
     """
 
     def __init__(self, channels: int, eps: float = 1e-5):
         super().__init__()
+        _check_channels("InstanceNorm", channels)
         self.channels = channels
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(channels))
@@ -60,25 +78,27 @@ class InstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         _check_maps(self, x, self.channels)
-        # torch's own is twice as fast on contiguous maps, and slow on channels_last.
-        if x.is_contiguous() and x.dtype == self.weight.dtype:
+        # torch's own is twice as fast on contiguous maps, and slow on channels_last. Maps of one
+        # channel can be both: their stride of channels is 1 then, and torch's may crash (2.13).
+        is_contiguous = x.is_contiguous() and x.stride(1) > 1
+        if is_contiguous and x.dtype == self.weight.dtype:
             y = F.group_norm(x, self.channels, self.weight, self.bias, self.eps)
             return y.to(x.dtype)
-        return InstanceNormFunction.apply(x, self.weight, self.bias, self.eps)
+        return one_pass.instance_norm(x, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, eps={self.eps}"
 
 
-class BatchInstanceNorm(nn.BatchNorm2d):
+class BatchInstanceNorm(Irreplaceable, nn.BatchNorm2d):
     """y = gate BN(x) + (1 - gate) IN(x), one learnt gate per channel: (B, C, H, W) -> the same.
 
     weight, bias and the running statistics are those of nn.BatchNorm2d; the instance branch has
     instance_weight and instance_bias of its own. gate 1 is batch norm, gate 0 instance norm, to
     rounding; gates are not held in [0, 1] here, see `clamp_gates`. Maps of one pixel are a
     ValueError. Statistics are taken in float32 (float64 for such input), the result has the input's
-    type. The fast form can be differentiated once; for gradients of gradients, set second_order =
-    True, which takes `two_branches`.
+    type. Differentiable any number of times. No plain batch norm can take its place, see
+    `Irreplaceable`.
 
     Args:
         channels: C.
@@ -88,11 +108,11 @@ class BatchInstanceNorm(nn.BatchNorm2d):
         track_running_stats: False normalises by the batch in evaluation too.
         one_affine: the older layer, y = weight (gate x_BN + (1 - gate) x_IN) + bias, which is this
             one with weight and bias shared by both branches.
+    Raises:
+        ValueError: channels is no whole number, gate is no number, or maps have another shape.
     Source:
         Choi et al. 2021 (MetaBIN). one_affine: Nam and Kim 2018; "BIN_gate1" in MetaBIN's code.
     """
-
-    second_order = False
 
     def __init__(
         self,
@@ -103,8 +123,15 @@ class BatchInstanceNorm(nn.BatchNorm2d):
         track_running_stats: bool = True,
         one_affine: bool = False,
     ):
+        _check_channels("BatchInstanceNorm", channels)
+        if not math.isfinite(gate):
+            raise ValueError(
+                f"gate is {gate!r}; expected a number, from 0 (instance norm) to 1 (batch norm)"
+            )
         super().__init__(channels, eps, momentum, True, track_running_stats)
-        self.gate = nn.Parameter(torch.full((channels,), float(gate)))
+        del self.affine  # see Irreplaceable
+        self.first_gate = float(gate)
+        self.gate = nn.Parameter(torch.full((channels,), self.first_gate))
         if one_affine:
             self.instance_weight = self.weight
             self.instance_bias = self.bias
@@ -112,22 +139,23 @@ class BatchInstanceNorm(nn.BatchNorm2d):
             self.instance_weight = nn.Parameter(torch.ones(channels))
             self.instance_bias = nn.Parameter(torch.zeros(channels))
 
+    def reset_parameters(self) -> None:
+        """Make every parameter and running statistic that of a new layer."""
+        self.reset_running_stats()
+        first = {"weight": 1.0, "bias": 0.0, "instance_weight": 1.0, "instance_bias": 0.0}
+        for name, number in first.items():
+            if name in self._parameters:  # torch calls this before the layer has its own
+                nn.init.constant_(self._parameters[name], number)
+        if "gate" in self._parameters:
+            nn.init.constant_(self.gate, self.first_gate)
+
     def forward(self, x: Tensor) -> Tensor:
-        if self.second_order:
-            return self.two_branches(x)
         _check_maps(self, x, self.num_features)
-        use_running = not self.training and self.running_mean is not None
-        y, batch_mean, batch_variance = MixtureFunction.apply(
-            x,
-            self.gate,
-            self.weight,
-            self.bias,
-            self.instance_weight,
-            self.instance_bias,
-            self.running_mean if use_running else None,
-            self.running_var if use_running else None,
-            self.eps,
-        )
+        running = (None, None)
+        if not self.training and self.running_mean is not None:
+            running = (self.running_mean, self.running_var)
+        parameters = (self.gate, self.weight, self.bias, self.instance_weight, self.instance_bias)
+        y, batch_mean, batch_variance = one_pass.mixture(x, parameters, running, self.eps)
         if self.training and self.track_running_stats:
             values = x.numel() / x.shape[1]  # B H W
             self._track(batch_mean.flatten(), batch_variance.flatten(), values)
@@ -136,18 +164,28 @@ class BatchInstanceNorm(nn.BatchNorm2d):
     @torch.no_grad()
     def _track(self, mean, variance, values):
         """Update the running statistics as nn.BatchNorm2d does: of the variance, unbiased."""
-        self.num_batches_tracked += 1
-        momentum = self.momentum
-        if momentum is None:  # the plain mean of all batches so far
-            momentum = 1 / int(self.num_batches_tracked)
-        unbiased = variance * (values / (values - 1))
-        self.running_mean.lerp_(mean.to(self.running_mean), momentum)
-        self.running_var.lerp_(unbiased.to(self.running_var), momentum)
+        try:
+            momentum = self.momentum
+            if momentum is None:  # the plain mean of all batches so far
+                momentum = 1 / (int(self.num_batches_tracked) + 1)
+            unbiased = variance * (values / (values - 1))
+            self.running_mean.lerp_(mean.to(self.running_mean), momentum)
+            self.running_var.lerp_(unbiased.to(self.running_var), momentum)
+            self.num_batches_tracked += 1
+        except RuntimeError as error:
+            if not is_transformed():
+                raise
+            raise RuntimeError(
+                "BatchInstanceNorm in training mode cannot update its running statistics inside "
+                "torch.func (grad, vmap, jvp, ...), where nothing outside may change; call the "
+                "model inside `with layers.statistics.held_statistics(model):`, or model.eval() "
+                "first"
+            ) from error
 
     def two_branches(self, x: Tensor) -> Tensor:
-        """The same function as the books write it: both norms computed, then mixed.
+        """The same function as the books write it: torch's two norms computed, then mixed.
 
-        Slower than the one pass, and differentiable twice.
+        Slower than the one pass.
 
         Args:
             x: (B, C, H, W) maps.
@@ -198,7 +236,8 @@ class FeatureNorm(_BatchNorm):
 
     (B, D) or (B, C, H, W) -> the same. DualNorm (Jia et al. 2019) ends in such a norm of the pooled
     feature. The paper's idea is the normalisation alone; the authors' code freezes only the bias
-    and learns the scale from 1, as BNNeck does.
+    and learns the scale from 1, as BNNeck does. The result has the type of the parameters, or of x
+    where that is of half precision. Turned into a SyncBatchNorm it gives the same numbers.
 
     Args:
         channels: D or C.
@@ -210,6 +249,12 @@ class FeatureNorm(_BatchNorm):
         self.weight.requires_grad_(learn_scale)
         self.bias.requires_grad_(False)
 
+    def forward(self, x: Tensor) -> Tensor:
+        # torch's batch norm takes half-precision input beside float32 parameters, and no other mix.
+        if self.weight.dtype != torch.float32 or x.dtype == torch.float64:
+            x = x.to(self.weight.dtype)
+        return super().forward(x)
+
     def _check_input_dim(self, x):
         if x.ndim not in (2, 4):
             raise ValueError(
@@ -220,7 +265,8 @@ class FeatureNorm(_BatchNorm):
 class IBN(nn.Module):
     """Instance norm of some channels, batch norm of the rest (Pan et al. 2018, IBN-Net).
 
-    (B, C, H, W) -> the same. The halves are called IN and BN as in the published weights.
+    (B, C, H, W) -> the same. The halves are called IN and BN as in the published weights. Right up
+    to second derivatives: in training mode, torch's batch norm has no more.
 
     Args:
         channels: C.
@@ -228,11 +274,13 @@ class IBN(nn.Module):
         batch_first: batch norm of the first channels and instance norm of the rest, the "half and
             half" that MetaBIN compares with; False is the other way round.
     Raises:
-        ValueError: a ratio that is no share.
+        ValueError: a ratio that is no share, channels that are no whole number, or maps of another
+            shape.
     """
 
     def __init__(self, channels: int, ratio: float = 0.5, batch_first: bool = False):
         super().__init__()
+        _check_channels("IBN", channels)
         if not 0 <= ratio <= 1:
             raise ValueError(
                 f"ratio is {ratio!r}; "
@@ -255,6 +303,12 @@ class IBN(nn.Module):
         ]
 
     def forward(self, x: Tensor) -> Tensor:
+        channels = sum(self.sizes)
+        if x.ndim != 4 or x.shape[1] != channels or channels == 0:
+            raise ValueError(
+                f"IBN of {channels} channels got x of shape {tuple(x.shape)}; "
+                f"expected (B, {channels}, H, W), C at least 1"
+            )
         normalised = []
         for (norm, channels), size in zip(self.halves(), self.sizes):
             if size:

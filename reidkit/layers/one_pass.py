@@ -42,36 +42,95 @@ the batch branch, whose sums are over all B N values of a channel. So the gradie
     c_batch = - W R / (B N) sum Z g        d_batch = - W / (B N) sum g - c_batch M
 
 Running statistics do not move with x: with them, c_batch and d_batch are 0.
+
+Gradients of gradients. The formulas above use m, r, w, M, R and W as numbers, although they follow
+from x and the parameters; differentiated as they are, they would give something else without a
+word. So where the gradients are to be differentiated themselves (create_graph=True), they are those
+of the same norm in plain operations, see `written_out`. It also takes the place of the whole
+function where torch does not only keep a tape: in torch.compile, torch.export and torch.func, and
+in forward-mode differentiation.
 """
+
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import written_out
+from .precision import at_least_float32
+from .tracing import is_traced
+from .written_out import per_channel
+
+
+def instance_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """Instance norm of maps in any memory layout, differentiable any number of times.
+
+    Args:
+        x: (B, C, H, W) maps.
+        weight: (C,).
+        bias: (C,).
+        eps: added to the variance.
+    Returns:
+        (B, C, H, W), in the type of x.
+    """
+    if is_traced(x, weight, bias):
+        return written_out.instance_norm(x, weight, bias, eps)
+    return InstanceNormFunction.apply(x, weight, bias, eps)
+
+
+def mixture(
+    x: Tensor,
+    parameters: Sequence[Tensor],
+    running: tuple[Tensor, Tensor] | tuple[None, None],
+    eps: float,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """The mixture of batch and instance norm, differentiable any number of times.
+
+    Args:
+        x: (B, C, H, W) maps.
+        parameters: gate, weight, bias, instance_weight and instance_bias, (C,) each.
+        running: mean and variance (C,) to normalise by in the batch branch; None and None for
+            those of the batch.
+        eps: added to the variances.
+    Returns:
+        y (B, C, H, W) in the type of x, and the mean and the biased variance of the batch, both (C,
+        1, 1); None and None with running statistics.
+    """
+    if is_traced(x, *parameters, *running):
+        return written_out.mixture(x, parameters, running, eps)
+    return MixtureFunction.apply(x, *parameters, *running, eps)
+
 
 class InstanceNormFunction(torch.autograd.Function):
     """Instance norm, y = weight z + bias = x a + b, of maps in any memory layout.
 
-    It is the mixture with gate 0, so that a = w = weight r. Once differentiable.
+    It is the mixture with gate 0, so that a = w = weight r.
     """
 
     @staticmethod
     def forward(ctx, x, weight, bias, eps):
-        wide = _at_least_float32(x)
+        wide = at_least_float32(x)
         mean, variance, squares = _moments(wide)
         inverse_deviation = variance.add(eps).rsqrt_()  # r: (B, C, 1, 1)
-        slope = _per_channel(weight) * inverse_deviation  # w = weight r: (B, C, 1, 1)
-        offset = torch.addcmul(_per_channel(bias), slope, mean, value=-1)  # bias - w m
-        ctx.save_for_backward(x, mean, inverse_deviation, slope)
+        slope = per_channel(weight) * inverse_deviation  # w = weight r: (B, C, 1, 1)
+        offset = torch.addcmul(per_channel(bias), slope, mean, value=-1)  # bias - w m
+        ctx.save_for_backward(x, weight, bias, mean, inverse_deviation, slope)
+        ctx.eps = eps
         y = _affine(wide, slope, offset, out=squares)
         return y.to(x.dtype)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, grad_y):
-        x, mean, inverse_deviation, slope = ctx.saved_tensors
-        wide = _at_least_float32(x)
-        grad_y = _at_least_float32(grad_y)
+        x, weight, bias, mean, inverse_deviation, slope = ctx.saved_tensors
+        if torch.is_grad_enabled():
+
+            def norm(x, weight, bias):
+                return written_out.instance_norm(x, weight, bias, ctx.eps)
+
+            return *_grads_with_graph(norm, (x, weight, bias), ctx.needs_input_grad, grad_y), None
+        wide = at_least_float32(x)
+        grad_y = at_least_float32(grad_y)
         sum_g, sum_xg, products = _gradient_sums(wide, grad_y)
         sum_zg = _standardised_sum(sum_xg, sum_g, mean, inverse_deviation)
         grad_weight = sum_zg.sum(0).flatten()
@@ -88,9 +147,9 @@ class InstanceNormFunction(torch.autograd.Function):
 class MixtureFunction(torch.autograd.Function):
     """The mixture y = gate BN(x) + (1 - gate) IN(x) = x a + b.
 
-    Once differentiable. Parameters and running statistics are (C,). Without running statistics,
-    batch norm takes the mean and the biased variance of the batch, which are returned beside y as
-    (C, 1, 1); with them, None is returned twice.
+    Parameters and running statistics are (C,). Without running statistics, batch norm takes the
+    mean and the biased variance of the batch, which are returned beside y as (C, 1, 1); with them,
+    None is returned twice.
     """
 
     @staticmethod
@@ -106,12 +165,9 @@ class MixtureFunction(torch.autograd.Function):
         running_variance,
         eps,
     ):
-        gate = _per_channel(gate)
-        weight = _per_channel(weight)
-        bias = _per_channel(bias)
-        instance_weight = _per_channel(instance_weight)
-        instance_bias = _per_channel(instance_bias)
-        wide = _at_least_float32(x)
+        inputs = (x, gate, weight, bias, instance_weight, instance_bias)
+        gate, weight, bias, instance_weight, instance_bias = map(per_channel, inputs[1:])
+        wide = at_least_float32(x)
         mean, variance, squares = _moments(wide)
 
         # The instance branch: w = (1 - gate) instance_weight r.
@@ -125,8 +181,8 @@ class MixtureFunction(torch.autograd.Function):
         if ctx.of_batch:
             batch_mean, batch_variance = _total_moments(mean, variance)
         else:
-            batch_mean = _per_channel(running_mean)
-            batch_variance = _per_channel(running_variance)
+            batch_mean = per_channel(running_mean)
+            batch_variance = per_channel(running_variance)
         batch_inverse_deviation = batch_variance.add(eps).rsqrt_()  # R: (C, 1, 1)
         batch_slope = gate * weight * batch_inverse_deviation  # W: (C, 1, 1)
 
@@ -137,23 +193,34 @@ class MixtureFunction(torch.autograd.Function):
         offset = torch.addcmul(shift, instance_slope, mean, value=-1)  # b: (B, C, 1, 1)
         y = _affine(wide, slope, offset, out=squares).to(x.dtype)
 
-        parameters = (gate, weight, bias, instance_weight, instance_bias)
         instance = (mean, inverse_deviation, instance_slope)
         batch = (batch_mean, batch_inverse_deviation, batch_slope)
-        ctx.save_for_backward(x, *parameters, *instance, *batch, slope)
+        running = (running_mean, running_variance)
+        ctx.save_for_backward(*inputs, *running, *instance, *batch, slope)
+        ctx.eps = eps
         if not ctx.of_batch:
             return y, None, None
         ctx.mark_non_differentiable(batch_mean, batch_variance)
         return y, batch_mean, batch_variance
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, grad_y, *_):
-        x, gate, weight, bias, instance_weight, instance_bias, *statistics = ctx.saved_tensors
-        mean, inverse_deviation, instance_slope = statistics[:3]
-        batch_mean, batch_inverse_deviation, batch_slope, slope = statistics[3:]
-        wide = _at_least_float32(x)
-        grad_y = _at_least_float32(grad_y)
+        saved = ctx.saved_tensors  # once: recomputed activations can be asked for only once
+        inputs = saved[:6]
+        running = saved[6:8]
+        if torch.is_grad_enabled():
+
+            def norm(x, *parameters):
+                return written_out.mixture(x, parameters, running, ctx.eps)[0]
+
+            grads = _grads_with_graph(norm, inputs, ctx.needs_input_grad, grad_y)
+            return *grads, None, None, None
+        x = inputs[0]
+        gate, weight, bias, instance_weight, instance_bias = map(per_channel, inputs[1:])
+        mean, inverse_deviation, instance_slope = saved[8:11]
+        batch_mean, batch_inverse_deviation, batch_slope, slope = saved[11:]
+        wide = at_least_float32(x)
+        grad_y = at_least_float32(grad_y)
 
         # The sums that everything is made of: over the pixels of a picture, (B, C, 1, 1), ...
         sum_g, sum_xg, products = _gradient_sums(wide, grad_y)
@@ -203,7 +270,7 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         mean and variance, (B, C, 1, 1) each, in float32 or better.
     """
-    mean, variance, _ = _moments(_at_least_float32(x))
+    mean, variance, _ = _moments(at_least_float32(x))
     return mean, variance
 
 
@@ -225,6 +292,23 @@ def _total_moments(mean, variance):
 
 
 # ---- parts of the derivative
+
+
+def _grads_with_graph(norm: Callable, inputs, needed, grad_y):
+    """Gradients that can be differentiated themselves; None where none is needed.
+
+    Args:
+        norm: the norm in plain operations; inputs -> y.
+        inputs: the tensors that it was computed from.
+        needed: whether the gradient by each of them is asked for.
+        grad_y: the gradient by y.
+    """
+    # Aliases, because one tensor may be given twice (one affine map for both branches), or one may
+    # follow from another: each gradient is that of one place alone.
+    aliases = [value.view_as(value) for value in inputs]
+    wanted = [alias for alias, is_needed in zip(aliases, needed) if is_needed]
+    grads = iter(torch.autograd.grad(norm(*aliases), wanted, grad_y, create_graph=True))
+    return [next(grads) if is_needed else None for is_needed in needed[: len(inputs)]]
 
 
 def _gradient_sums(x, grad_y):
@@ -256,12 +340,3 @@ def _affine(x, scale, offset, out):
         return torch.addcmul(offset, x, scale, out=out)
     # torch's addcmul is slow where scale and offset are constant in a row.
     return torch.mul(x, scale, out=out).add_(offset)
-
-
-def _at_least_float32(x):
-    return x if x.dtype == torch.float64 else x.float()
-
-
-def _per_channel(values):
-    """(C,) -> (C, 1, 1), which spreads over pictures and pixels."""
-    return values[:, None, None]

@@ -1,12 +1,14 @@
 """From a map (B, C, H, W) to one number per channel (B, C).
 
-In float32, where x^3 of a small x is still a number.
+In float32, where x^3 of a small x is still a number, or in float64 for maps of float64.
 """
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+
+from .precision import at_least_float32
 
 
 def avg(maps: Tensor) -> Tensor:
@@ -15,9 +17,9 @@ def avg(maps: Tensor) -> Tensor:
     Args:
         maps: (B, C, H, W).
     Returns:
-        (B, C) mean response of each channel, float32.
+        (B, C) mean response of each channel, float32 or better.
     """
-    return maps.float().mean((2, 3))
+    return at_least_float32(maps).mean((2, 3))
 
 
 def max(maps: Tensor) -> Tensor:
@@ -26,9 +28,9 @@ def max(maps: Tensor) -> Tensor:
     Args:
         maps: (B, C, H, W).
     Returns:
-        (B, C) maximum of each channel, float32.
+        (B, C) maximum of each channel, float32 or better.
     """
-    return maps.float().amax((2, 3))
+    return at_least_float32(maps).amax((2, 3))
 
 
 def gem(maps: Tensor, p: float | Tensor = 3.0, eps: float = 1e-6) -> Tensor:
@@ -41,9 +43,12 @@ def gem(maps: Tensor, p: float | Tensor = 3.0, eps: float = 1e-6) -> Tensor:
         p: the exponent, a number or a scalar tensor.
         eps: x is clamped to at least this.
     Returns:
-        (B, C) generalised mean of each channel, float32.
+        (B, C) generalised mean of each channel, float32 or better.
     """
-    powers = maps.float().clamp_min(eps).pow(p)
+    maps = at_least_float32(maps)
+    if isinstance(p, Tensor):
+        p = p.to(maps.dtype)  # 1 / p would lose digits in half precision
+    powers = maps.clamp_min(eps).pow(p)
     return powers.mean((2, 3)).pow(1 / p)
 
 
@@ -72,11 +77,13 @@ class Stripes(nn.Module):
         count: how many stripes.
         pool: (B, C, h, W) -> (B, C).
     Raises:
-        ValueError: more stripes than the map has rows.
+        ValueError: no stripe at all, or more stripes than the map has rows.
     """
 
     def __init__(self, count: int, pool: Callable[[Tensor], Tensor] = avg):
         super().__init__()
+        if count < 1:
+            raise ValueError(f"count is {count!r}; expected one horizontal stripe or more")
         self.count = count
         self.pool = pool
         self.factor = count + 1

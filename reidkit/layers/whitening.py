@@ -9,13 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .irreplaceable import Irreplaceable
+from .precision import at_least_float32
 
-class WhiteningNeck(nn.BatchNorm1d):
-    """(B, D) -> (B, dims), float32: the running mean taken away, then a fixed linear map.
+
+class WhiteningNeck(Irreplaceable, nn.BatchNorm1d):
+    """(B, D) -> (B, dims): the running mean taken away, then a fixed linear map.
 
     A batch norm without its division: so the mean is one of the statistics that can be re-estimated
     on other pictures. In training mode the mean is that of the batch; nothing is learnt by
-    gradient. The map starts at zero, see `fit_whitening`.
+    gradient. The map starts at zero, see `fit_whitening`. The result is in the type of the map. No
+    plain batch norm can take its place, see `Irreplaceable`.
 
     Args:
         channels: D.
@@ -24,15 +28,24 @@ class WhiteningNeck(nn.BatchNorm1d):
 
     def __init__(self, channels: int, dims: int):
         super().__init__(channels, affine=False)
+        del self.affine  # see Irreplaceable
         self.register_buffer("projection", torch.zeros(dims, channels))
 
+    def reset_parameters(self) -> None:
+        """Make the running statistics those of a new layer; the map stays as it is."""
+        self.reset_running_stats()
+
     def forward(self, features: Tensor) -> Tensor:
-        features = features.float()
-        centre = self.running_mean
+        kind = self.projection.dtype
+        features = features.to(kind)
+        wide = at_least_float32(features)
         if self.training:
             super().forward(features)  # for the running mean alone
-            centre = features.mean(0)
-        return F.linear(features - centre, self.projection)
+        if self.training or self.running_mean is None:
+            centre = wide.mean(0)
+        else:
+            centre = self.running_mean
+        return F.linear((wide - centre).to(kind), self.projection)
 
 
 def fit_whitening(

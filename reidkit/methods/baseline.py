@@ -15,6 +15,7 @@ from ..backbones import LEVELS, make_trunk
 from ..layers import pooling
 from ..layers.heads import BNNeck, Classifier, CosineClassifier, Output
 from ..layers.norms import IBN, BatchInstanceNorm, InstanceNorm, swap_norms
+from ..layers.precision import type_of
 
 STAGES = ("bn1", *LEVELS)  # of a trunk; bn1 is the stem's norm
 NORMS = {"in": InstanceNorm, "ibn": IBN, "bin": BatchInstanceNorm}
@@ -23,7 +24,9 @@ NORMS = {"in": InstanceNorm, "ibn": IBN, "bin": BatchInstanceNorm}
 class Baseline(nn.Module):
     """Trunk, pooled feature, neck, classifier: pictures (B, 3, H, W) in 0..255 -> Output.
 
-    The output's feature is (B, D), its logits (B, classes), its neck (B, D).
+    The output's feature is (B, D), its logits (B, classes), its neck (B, D). It computes in the
+    type of the trunk's parameters (float32, or what .half(), .bfloat16() or .double() have made of
+    them); pooling, and so the feature, is in float32 or better.
 
     Args:
         classes: people that the classifier tells apart.
@@ -62,7 +65,7 @@ class Baseline(nn.Module):
         self.classifier = head(width, classes)
 
     def forward(self, images: Tensor) -> Output:
-        images = normalize(images, self.mean, self.std)
+        images = normalize(images, self.mean, self.std, type_of(self.trunk))
         maps = self.trunk.maps(images, self.levels) if self.levels else [self.trunk(images)]
         pooled = [self.pool(one) for one in maps]
         feature = torch.cat(pooled, 1)  # (B, D)

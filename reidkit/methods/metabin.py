@@ -19,7 +19,9 @@ from torch.func import functional_call
 
 from .. import losses, sampling
 from ..layers.heads import Output
-from ..layers.norms import BatchInstanceNorm, gates
+from ..layers.ids import check_ids
+from ..layers.norms import gates
+from ..layers.precision import at_least_float32
 from ..layers.statistics import held_statistics
 from ..training.plan import MAIN, TRAIN
 from .baseline import Baseline, baseline_losses
@@ -49,7 +51,7 @@ def scatter_loss(features: Tensor, domains: Tensor) -> Tensor:
     Returns:
         Scalar in [-1, 1]; 1 where every domain is one point.
     """
-    unit = torch.nn.functional.normalize(features.float(), dim=1)  # (B, D)
+    unit = torch.nn.functional.normalize(at_least_float32(features), dim=1)  # (B, D)
     similarities = []
     for domain in domains.unique():
         members = unit[domains == domain]  # (n_z, D)
@@ -71,7 +73,10 @@ def shuffle_loss(features: Tensor, ids: Tensor, domains: Tensor) -> Tensor:
     Returns:
         (B,); 0, attached to the graph, for an anchor without an f+ or f-. All features equal: log
         2.
+    Raises:
+        ValueError: shapes that do not fit, or ids below 0 (junk).
     """
+    check_ids("shuffle_loss", features, ids)
     distance = losses.pairwise_distance(features)  # (B, B)
     same_domain = domains[:, None] == domains[None]  # (B, B)
     stranger = same_domain & (ids[:, None] != ids[None])  # (B, B) of the same domain
@@ -275,9 +280,6 @@ class MetaBIN:
         names = names[torch.randperm(len(names)).to(names.device)]
         of_training = names[: (len(names) + 1) // 2]  # 3 of 5, 3 of 6, 4 of 8 domains
         train = torch.isin(labels, of_training)  # (B,)
-        for module in model.modules():
-            if isinstance(module, BatchInstanceNorm):
-                module.second_order = self.second_order
         inner_lr = self.gate_lr * cycle(progress, self.low, self.high, self.cycles)
         start = gates(model)  # name -> (C,)
         with held_statistics(model):

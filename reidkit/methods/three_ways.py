@@ -7,6 +7,7 @@ same feature, so only the loss differs.
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,6 +16,7 @@ from ..augment import normalize
 from ..backbones import make_trunk
 from ..layers import pooling
 from ..layers.heads import AttributeHeads, BNNeck, Classifier, Output, PairClassifier
+from ..layers.precision import type_of
 
 WAYS = ("identity", "triplet", "contrastive", "verification", "verification-near", "attributes")
 
@@ -23,7 +25,9 @@ class ThreeWays(nn.Module):
     """A trunk with the heads of all ways: images (B, 3, H, W) in 0..255 -> Output.
 
     The output has feature (B, D), logits (B, classes), neck (B, D) and extra: extra["judge"] is the
-    pair classifier (a module on two sets of features), extra["attributes"] name -> logits.
+    pair classifier (a module on two sets of features), extra["attributes"] name -> logits. Exported
+    or compiled in evaluation mode it has no judge in its output. It computes in the type of the
+    trunk's parameters.
 
     Args:
         classes: identities to train on.
@@ -41,11 +45,14 @@ class ThreeWays(nn.Module):
         self.attributes = AttributeHeads(channels, attributes)
 
     def forward(self, images: Tensor) -> Output:
-        maps = self.trunk(normalize(images))
+        maps = self.trunk(normalize(images, dtype=type_of(self.trunk)))
         feature = pooling.avg(maps)  # (B, D)
         neck = self.neck(feature)
         logits = self.classifier(neck)
-        extra = {"judge": self.judge, "attributes": self.attributes(neck)}
+        extra = {"attributes": self.attributes(neck)}
+        # A module cannot be part of an exported network's output, and only losses ask for it.
+        if self.training or not torch.compiler.is_compiling():
+            extra["judge"] = self.judge
         return Output(feature, logits, neck, extra)
 
 

@@ -13,7 +13,8 @@
     python -m reidkit.recipes drawn-laptop --out data/weights/drawn-laptop.safetensors
 
 A seed draws its own people and first weights. With REIDKIT_DATA_ROOT the models also meet the
-people of PKU-Reid. --check makes one row again and compares it, and writes nothing.
+people of PKU-Reid. --check makes one row again and compares it, and writes nothing. Several calls
+with other seeds may fill one table at the same time.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import functools
 import pathlib
 
 from .. import files, runtime
+from ..console import command, each_once, whole_number
 from . import baseline, drawn, norms, study, tables, ways
 from .examine import real_exams
 from .presets import PRESETS
@@ -35,18 +37,27 @@ NAMES = (
     "features",
     *drawn.FINAL,
 )
+TENSORS = ("norm-features", "features", *drawn.FINAL)  # the others write tables
 ON_REAL_PEOPLE = ("study", "models", "features", "norms")
 
 
+@command
 def main(words: list[str] | None = None) -> int | None:
+    """Do what the words of a command line ask (None: this process's); returns a status.
+
+    What a user can mend ends in one sentence and status 2, before anything is computed.
+    """
     parser = _parser()
     asked = parser.parse_args(words)
     if asked.weights and asked.recipe != "baseline":
         parser.error("--weights belongs to the baseline")
+    asked.seeds = each_once("--seeds", asked.seeds)
+    asked.knobs = asked.knobs and each_once("--knobs", asked.knobs)
+    _check_out(parser, asked)
     runtime.set_threads(asked.threads)
     device = str(runtime.pick_device(asked.device))
     if asked.recipe in drawn.FINAL:
-        return _write_weights(parser, asked, device)
+        return _write_weights(asked, device)
     if asked.recipe in ON_REAL_PEOPLE and not real_exams(PRESETS["smoke"]):
         parser.error(
             "this measures on PKU-Reid; set REIDKIT_DATA_ROOT to the folder of real data sets"
@@ -56,6 +67,18 @@ def main(words: list[str] | None = None) -> int | None:
     if asked.recipe == "norm-features":
         return norms.write_features(asked.out, PRESETS[asked.preset], asked.seeds[0], device)
     return _table_command(parser, asked, device)
+
+
+def _check_out(parser, asked):
+    """An error where --out cannot be written, or is named after something else: in good time."""
+    out = pathlib.Path(asked.out)
+    suffix = ".safetensors" if asked.recipe in TENSORS else ".csv"
+    if out.suffix != suffix:
+        parser.error(f"--out is {asked.out!r}; {asked.recipe} expects a file like x{suffix}")
+    if out.is_dir():
+        parser.error(f"--out is {asked.out!r}, which is a folder; name a file in it")
+    with files.locked(out):
+        pass  # it makes the folder and a file in it, or says why it cannot
 
 
 def _table_command(parser, asked, device):
@@ -132,24 +155,25 @@ def _parser():
     )
     add = parser.add_argument
     add("recipe", choices=NAMES)
-    add("--seeds", type=int, nargs="+", default=[0], help="a row each; weights take the first")
+    seed = whole_number(0, 2**31 - 1)
+    add("--seeds", type=seed, nargs="+", default=[0], help="a row each; weights take the first")
     add("--preset", choices=PRESETS, default="laptop", help="of all but study, models, features")
     add("--data", default="world", help="world, market1501:PATH or pku-reid:PATH")
     add("--device", default="auto")
-    add("--threads", type=int, default=0, help="of torch; 0 keeps its choice")
-    add("--jobs", type=int, default=1, help="rows made side by side")
+    add("--threads", type=whole_number(0, 1024), default=0, help="of torch; 0 keeps its choice")
+    add("--jobs", type=whole_number(1, 1024), default=1, help="rows made side by side")
     add("--knobs", nargs="+", choices=study.STUDY, metavar="KNOB", help="of the study; default all")
     add("--weights", help="trunk weights that the baseline starts from (.pth or .safetensors)")
     add("--out", required=True, help="the file: a table, written whole after each row, or weights")
-    add("--check", action="store_true", help="make one row of the table again and compare it")
-    add("--redo", action="store_true", help="drop rows that other code or inputs have made")
-    add("--restamp", action="store_true", help="give rows today's stamp; only after a --check")
+    one_of = parser.add_mutually_exclusive_group()
+    how = functools.partial(one_of.add_argument, action="store_true")
+    how("--check", help="make one row of the table again and compare it")
+    how("--redo", help="drop rows that other code or inputs have made")
+    how("--restamp", help="give rows today's stamp; only after a --check")
     return parser
 
 
-def _write_weights(parser, asked, device):
-    if pathlib.Path(asked.out).suffix != ".safetensors":
-        parser.error(f"--out is {asked.out}; expected a file that ends in .safetensors")
+def _write_weights(asked, device):
     recipe = drawn.FINAL[asked.recipe]
     _, history = drawn.write_weights(asked.out, recipe, asked.seeds[0], device)
     minutes = history.seconds / 60

@@ -340,7 +340,11 @@ def write_weights(
         device: to compute on.
     Returns:
         (model, History).
+    Raises:
+        ValueError: hashes.json beside the file is damaged; nothing has been trained then.
     """
+    out = pathlib.Path(out)
+    store.hashes(out)
     model, history = train_drawn(recipe, seed, device)
     about = provenance(recipe, seed, device) | {"training_seconds": round(history.seconds)}
     save_model(out, model.cpu(), recipe.spec(), about)

@@ -2,18 +2,17 @@
 kept for reporting.
 """
 
-import csv
-import io
 import pathlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from joblib import Parallel, delayed
 
 from .. import files, runtime
 from ..code_digest import modules_digest
+from ..table_files import name_row, read_table, update_table
+from ..workers import side_by_side
 
 # Columns that depend on the clock.
 TIMES = ("seconds", "training_seconds", "train_seconds")
@@ -69,7 +68,8 @@ def record(table: Table, out: str | pathlib.Path, jobs: int = 1, redo: bool = Fa
     """Fill a table on disk, one row per case; the file is written whole after each row.
 
     A finished row is kept. One that was made by other code or from other inputs (its stamp differs)
-    is kept, too, and said to be so, unless `redo` asks to drop and make it again.
+    is kept, too, and said to be so, unless `redo` asks to drop and make it again. Several processes
+    may fill one table at the same time: each row is put into what stands there then.
 
     Args:
         table: what rows are made of.
@@ -79,28 +79,19 @@ def record(table: Table, out: str | pathlib.Path, jobs: int = 1, redo: bool = Fa
         redo: whether rows of another stamp are dropped.
     Returns:
         All rows of the file.
+    Raises:
+        ValueError: the file is damaged, or another table.
     """
     stamp = table.stamp()
     rows = {}
-    for row in read_table(out):
+    for key, row in _by_case(table, read_table(out), out).items():
         if row.get("stamp") == stamp or not redo:
-            rows[table.key_of(row)] = row
-    todo = []
-    for case, key in zip(table.cases, table.keys()):
-        if key not in rows:
-            todo.append(case)
-        elif rows[key].get("stamp") == stamp:
-            print(f"{_name(case)}: kept")
-        else:
-            print(
-                f"{_name(case)}: kept, though made by other code or inputs (--redo makes it again)"
-            )
-    threads = torch.get_num_threads()
+            rows[key] = row
+    todo = _missing(table, rows, stamp)
     commit = runtime.git_commit()  # before the first row: the code that is running
-    finished = Parallel(jobs, return_as="generator")(
-        delayed(_one)(table.make_row, case, threads) for case in todo
-    )
-    for case, numbers, seconds in finished:
+    threads = torch.get_num_threads()
+    tasks = [(table.make_row, case, threads) for case in todo]
+    for _, (case, numbers, seconds) in side_by_side(_one, tasks, jobs):
         about = {
             "status": "ok",
             "seconds": round(seconds, 1),
@@ -110,13 +101,61 @@ def record(table: Table, out: str | pathlib.Path, jobs: int = 1, redo: bool = Fa
             "stamp": stamp,
         }
         texts = {name: str(value) for name, value in case.items()}
-        rows[tuple(texts.values())] = {**texts, **table.given, **numbers, **about}
-        write_table(out, _in_order(rows, table.keys()))
-        if table.looks:
+        if table.looks:  # before the row: after a kill a look may stand there twice, never not
             log_looks(f"{pathlib.Path(out).name}, {_name(case)}", seen_in(numbers))
+        rows = _put_in(table, out, {**texts, **table.given, **numbers, **about}, redo)
         marks = [f"{key} {value}" for key, value in numbers.items() if key.endswith("_rank1")]
         print(f"{_name(case)}: {', '.join(marks)}")
     return list(rows.values())
+
+
+def _by_case(table, rows, out):
+    """{key: row} of a file's rows; ValueError where they are no rows of such a table."""
+    known = {}
+    for number, row in enumerate(rows, 1):
+        lacking = [name for name in table.cases[0] if name not in row]
+        if lacking:
+            raise ValueError(
+                f"{out} is another table: its rows have no {', '.join(lacking)}; name another --out"
+            )
+        key = table.key_of(row)
+        if key in known:
+            cells = list(row.values())
+            raise ValueError(
+                f"{out}: {name_row(number, cells)} is of the same case as a row before it; delete "
+                "one of them, or name another --out"
+            )
+        known[key] = row
+    return known
+
+
+def _missing(table, rows, stamp):
+    """The cases that have to be made; a line says what is kept of the others."""
+    todo = {}
+    for case, key in zip(table.cases, table.keys()):
+        if key not in rows:
+            todo[key] = case
+        elif rows[key].get("stamp") == stamp:
+            print(f"{_name(case)}: kept")
+        else:
+            print(
+                f"{_name(case)}: kept, though made by other code or inputs (--redo makes it again)"
+            )
+    return list(todo.values())
+
+
+def _put_in(table, out, row, redo):
+    """Put a new row into the file as it stands now -> {key: row} of all of them."""
+
+    def change(found):
+        known = _by_case(table, found, out)
+        if redo:
+            known = {key: old for key, old in known.items() if old.get("stamp") == row["stamp"]}
+        known[table.key_of(row)] = row
+        return _in_order(known, table.keys())
+
+    rows = update_table(out, change)
+    return {table.key_of(row): row for row in rows}
 
 
 def _in_order(rows, keys):
@@ -150,7 +189,7 @@ def check(table: Table, out: str | pathlib.Path) -> list[str]:
     Raises:
         ValueError: the file holds none of the table's cases.
     """
-    recorded = {table.key_of(row): row for row in read_table(out)}
+    recorded = _by_case(table, read_table(out), out)
     for case, key in zip(table.cases, table.keys()):
         if key in recorded:
             _, numbers, _ = _one(table.make_row, case, torch.get_num_threads())
@@ -176,17 +215,24 @@ def restamp(table: Table, out: str | pathlib.Path) -> int:
         out: the file.
     Returns:
         How many rows have another stamp than before.
+    Raises:
+        ValueError: there is no such file, or it is damaged.
     """
     stamp = table.stamp()
     keys = set(table.keys())
-    rows = read_table(out)
-    changed = 0
-    for row in rows:
-        if table.key_of(row) in keys and row.get("stamp") != stamp:
-            row["stamp"] = stamp
-            changed += 1
-    write_table(out, rows)
-    return changed
+    changed = []
+
+    def change(rows):
+        for row in rows:
+            if table.key_of(row) in keys and row.get("stamp") != stamp:
+                row["stamp"] = stamp
+                changed.append(row)
+        return rows
+
+    if not pathlib.Path(out).is_file():
+        raise ValueError(f"{out} is no file, so there is nothing to stamp; correct --out")
+    update_table(out, change)
+    return len(changed)
 
 
 # ---- looks at what is kept for reporting
@@ -199,8 +245,6 @@ def log_looks(what: str, looks: dict[str, dict]) -> None:
         what: for what it was looked at.
         looks: {set: {column: number}}.
     """
-    path = files.results_dir() / "looks.csv"
-    known = read_table(path)
     lines = []
     for name, numbers in looks.items():
         shown = "; ".join(f"{column} {value:.1f}" for column, value in numbers.items())
@@ -211,9 +255,13 @@ def log_looks(what: str, looks: dict[str, dict]) -> None:
             "for": what,
             "numbers": shown,
         }
-        if line not in known:
-            lines.append(line)
-    write_table(path, known + lines)
+        lines.append(line)
+
+    def change(known):
+        return known + [line for line in lines if line not in known]
+
+    if lines:
+        update_table(files.results_dir() / "looks.csv", change)
 
 
 def seen_in(row: dict) -> dict[str, dict]:
@@ -233,29 +281,3 @@ def seen_in(row: dict) -> dict[str, dict]:
 def _shows(column, parts):
     exam, _, score = column.rpartition("_")
     return score in ("rank1", "map") and exam.endswith(parts)
-
-
-# ---- files
-
-
-def read_table(path: str | pathlib.Path) -> list[dict]:
-    """Rows of a CSV file as dicts of text; [] where there is none."""
-    if not pathlib.Path(path).is_file():
-        return []
-    with open(path, newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
-def write_table(path: str | pathlib.Path, rows: list[dict]) -> None:
-    """Write rows as CSV, whole or not at all.
-
-    Args:
-        path: of the file.
-        rows: dicts; a column that a row lacks is empty.
-    """
-    text = io.StringIO()
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    files.write_atomic(path, text.getvalue())

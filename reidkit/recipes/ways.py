@@ -48,7 +48,7 @@ def train_way(
         return ThreeWays(classes, values, preset.trunk)
 
     method = Method(losses=way_losses(way), make=make)
-    name = keep and f"{keep}-{way}"
+    name = keep and f"{keep}-{way.replace('+', '-and-')}"
     model, history = fit(method, journey.train, preset.plan(seed), device=device, keep=name)
     exams = {"home": journey.home, "away": journey.away}
     scores = {name: retrieval.evaluate_exam(model, exam) for name, exam in exams.items()}

@@ -7,11 +7,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from .. import console
+from ..arguments import describe, whole_number
 from ..layers.statistics import interleaved, reestimated_statistics
 from ..record import Exam, ReIDData
-from .metrics import Metrics, evaluate
+from ..runtime import pick_device
+from .metrics import Metrics, check_options, evaluate
+
+TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # that models compute in
 
 
 def embed(
@@ -26,19 +30,23 @@ def embed(
     """Features of all pictures, computed in evaluation mode.
 
     A model returns an Output; its `neck` is the feature where there is one (Luo et al. 2019:
-    distances after BNNeck), else its `feature`. Pictures go in as 0..255: a model normalizes
-    them itself. The model's training mode, layer by layer, is as before when this returns
-    or fails.
+    distances after BNNeck), else its `feature`. A model that returns a tensor returns the feature.
+    Pictures go in as 0..255, in the type of the model's parameters: a model normalizes them itself.
+    The model's training mode, layer by layer, is as before when this returns or fails.
 
     Args:
-        model: returns an Output.
+        model: returns an Output, or features (B, D).
         data: the pictures.
         mirror: add the feature of the mirrored picture before the norm is taken.
         batch: how many pictures go through at once.
-        device: None is where the model is; a name moves the model there.
-        progress: whether a bar is shown.
+        device: None is where the model is; a name ("auto", "cpu", "cuda") moves the model there.
+        progress: whether a bar is shown, in a terminal or a notebook.
     Returns:
         (N, D) float32 of unit norm, on the device.
+    Raises:
+        ValueError: no pictures, batches of none, a device that is not here, or features of another
+            shape.
+        TypeError: what is no model or no record, or a model that returns something else.
     """
     features = outputs(
         model, data, _feature, mirror=mirror, batch=batch, device=device, progress=progress
@@ -66,39 +74,94 @@ def outputs(
     Returns:
         (N, D) on the device.
     Raises:
-        ValueError: no pictures, or batches of none.
+        As `embed`.
     """
-    if batch < 1 or not len(data):
-        raise ValueError(
-            f"cannot embed {len(data)} pictures in batches of {batch}; expected at least one of "
-            "each"
-        )
-    if device is None:
-        device = _device_of(model)
-    model.to(device)
+    batch = _check(model, data, batch)
+    device = _place(model, device)
+    dtype = _type_of(model)
     starts = range(0, len(data), batch)
     features = []
     with _evaluation_mode(model):
-        for start in tqdm(starts, desc=f"embed {data.name}", disable=not progress, leave=False):
+        for start in console.bar(starts, show=progress, desc=f"embed {data.name}", leave=False):
             pictures = data.pictures(slice(start, start + batch))
-            images = pictures.to(device).float()  # (B, 3, H, W)
-            feature = pick(model(images))  # (B, D)
+            images = pictures.to(device).to(dtype)  # (B, 3, H, W)
+            feature = _picked(pick, model, images)  # (B, D)
             if mirror:
-                feature = feature + pick(model(images.flip(3)))
+                feature = feature + _picked(pick, model, images.flip(3))
             features.append(feature)
     return torch.cat(features)
 
 
-def _device_of(model):
-    """Where a model's first tensor is; the CPU for a model without any."""
+def _check(model, data, batch):
+    """The batch as an int, after a look at all three."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is {describe(model)}; expected a torch.nn.Module")
+    if not isinstance(data, ReIDData):
+        raise TypeError(
+            f"data is {describe(data)}; expected a record of pictures, ReIDData(images, ids, "
+            "cameras, domains)"
+        )
+    if not len(data):
+        raise ValueError(f"{data.name}: cannot embed 0 pictures; expected at least one")
+    try:
+        return whole_number(batch, "batch", 1)
+    except ValueError as error:
+        raise ValueError(f"cannot embed pictures in batches of {batch!r}: {error}") from None
+
+
+def _place(model, device):
+    """Move a model to a device, unless that is None; where it is then."""
+    if device is not None:
+        device = pick_device(device)
+        model.to(device)
+        return device
+    # where its first tensor is; the CPU for a model without any
     for tensor in (*model.parameters(), *model.buffers()):
         return tensor.device
     return torch.device("cpu")
 
 
-def _feature(output):
-    feature = output.feature if output.neck is None else output.neck
+def _type_of(model):
+    """The type that a model computes in: of its first parameter with one; else float32."""
+    for parameter in model.parameters():
+        if parameter.dtype in TYPES:
+            return parameter.dtype
+    return torch.float32
+
+
+def _picked(pick, model, images):
+    """What `pick` takes out of the model's output, checked: (B, D) float32."""
+    feature = pick(model(images))
+    if not isinstance(feature, Tensor):
+        raise TypeError(
+            f"the model's feature is {describe(feature)}; expected a tensor of shape (pictures, "
+            "numbers)"
+        )
+    fits = feature.ndim == 2 and len(feature) == len(images) and feature.shape[1] > 0
+    if not fits or not feature.is_floating_point():
+        raise ValueError(
+            f"the model's feature is {describe(feature)} for {len(images)} pictures; expected "
+            f"real numbers of shape ({len(images)}, numbers): one row a picture, flattened"
+        )
     return feature.float()
+
+
+def _feature(output):
+    """The feature that pictures are compared by: of an Output, or the output itself."""
+    if isinstance(output, Tensor):
+        return output
+    if not hasattr(output, "feature"):
+        kinds = describe(output)
+        if isinstance(output, (tuple, list)):
+            kinds = f"a {type(output).__name__} of {', '.join(map(describe, output))}"
+        if isinstance(output, dict):
+            kinds = f"a dict of {', '.join(map(repr, output))}"
+        raise TypeError(
+            f"the model returned {kinds}; expected an Output (with feature and neck), or the "
+            "features as one tensor (pictures, numbers): wrap it in a module that picks them"
+        )
+    neck = getattr(output, "neck", None)
+    return output.feature if neck is None else neck
 
 
 @contextlib.contextmanager
@@ -139,12 +202,11 @@ def embed_by_camera(
     Returns:
         (N, D) float32 of unit norm in the order of the data, on the device.
     Raises:
-        ValueError: no pictures, or a camera with a single one.
+        ValueError: a camera with a single picture; and as `embed`.
+        TypeError: as `embed`.
     """
-    if not len(data):
-        raise ValueError("cannot embed 0 pictures; expected at least two of each camera")
-    if device is not None:
-        model.to(device)
+    batch = _check(model, data, batch)
+    device = _place(model, device)
     features = None
     for camera in data.cameras.unique().tolist():
         numbers = (data.cameras == camera).nonzero().flatten()
@@ -153,7 +215,7 @@ def embed_by_camera(
                 f"{data.name}: camera {camera} has one picture, which has no statistics; expected "
                 "at least two of each camera: leave it out, or use embed"
             )
-        with reestimated_statistics(model, _batches(data, numbers, mirror, batch)):
+        with reestimated_statistics(model, _batches(model, data, numbers, mirror, batch)):
             of_camera = embed(
                 model, data[numbers], mirror=mirror, batch=batch, device=device, progress=progress
             )
@@ -163,10 +225,11 @@ def embed_by_camera(
     return features
 
 
-def _batches(data, numbers, mirror, batch):
-    """The pictures of these numbers, decoded piece by piece."""
+def _batches(model, data, numbers, mirror, batch):
+    """The pictures of these numbers in the model's type, decoded piece by piece."""
+    dtype = _type_of(model)
     for part in interleaved(numbers, batch):
-        images = data.pictures(part).float()  # (b, 3, H, W)
+        images = data.pictures(part).to(dtype)  # (b, 3, H, W)
         if mirror:
             images = torch.cat([images, images.flip(3)])  # (2 b, 3, H, W)
         yield images
@@ -191,7 +254,13 @@ def evaluate_exam(
         per_camera: take `embed_by_camera`, which is transductive. A camera's statistics come from
             its pictures of both sides together, whose cameras are numbered alike.
         embedding: mirror, batch, device and progress, as `embed` takes them.
+    Raises:
+        ValueError: as `embed` and `evaluate`.
+        TypeError: no Exam; and as `embed`.
     """
+    if not isinstance(exam, Exam):
+        raise TypeError(f"exam is {describe(exam)}; expected an Exam(query, gallery)")
+    ranks = check_options(ap, ranks)  # before the long work
     if per_camera:
         both = embed_by_camera(model, exam.both(), **embedding)
         query, gallery = both.split([len(exam.query), len(exam.gallery)])

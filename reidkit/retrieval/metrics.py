@@ -2,9 +2,11 @@
 
 For a query of person y seen by camera c, the gallery falls into three parts (Zheng et al. 2015,
 their Matlab code):
-junk      id -1, or person y in camera c again: taken out of the ranking, neither right nor wrong;
+junk      an id below 0, or person y in camera c again: taken out of the ranking, neither right nor
+          wrong;
 positive  person y in another camera;
 negative  everybody else, distractors (id 0 of Market-1501) included.
+A query of an id below 0 shows nobody who could be found; it has no positive.
 The rank of a positive is one plus the number of gallery pictures, without junk, that are closer. So
 nothing has to be sorted: it is enough to count, for each of the few positives of a query, the
 negatives that are at least as close.
@@ -20,6 +22,8 @@ import torch
 from torch import Tensor
 
 from .. import stats
+from ..arguments import describe, labels_of, whole_number
+from ..record import is_junk
 from .scoring import Scorer, places_in_rows
 
 FEW = 256  # up to here a CPU compares with each positive faster than it searches among them
@@ -83,7 +87,7 @@ def evaluate(
 
     Args:
         query: (Q, D) float of any width on any device.
-        query_ids: (Q,) int.
+        query_ids: (Q,) int; below 0 is junk, here as in the gallery.
         query_cameras: (Q,) int.
         gallery: (G, D) float; the work is done where it is.
         gallery_ids: (G,) int.
@@ -92,24 +96,25 @@ def evaluate(
             (1/n) sum (i/r_i + (i-1)/(r_i-1))/2, as the Matlab code of Market-1501.
         ranks: of the CMC.
     Raises:
-        ValueError: shapes that do not fit, features that are not finite, and where no query has a
-            positive.
+        ValueError: arguments of another kind, shapes that do not fit, features that are not finite,
+            and where no query has a positive.
     """
-    _check_options(ap, ranks)
+    ranks = check_options(ap, ranks)
     scorer = Scorer(query, query_ids, query_cameras, gallery, gallery_ids, gallery_cameras)
     average_precisions, penalties, first_ranks = _score_queries(scorer, ap)
     matched = first_ranks > 0  # (Q,)
     if not matched.any():
         same_camera = (scorer.group_size > 0).sum()
+        nobody = is_junk(scorer.query_ids).sum()
         raise ValueError(
             f"none of {len(matched)} queries has its person in another camera of the gallery; "
-            f"{same_camera} have it in the same camera only, which is junk. Check the ids and "
-            "cameras, and which part is the query"
+            f"{same_camera} have it in the same camera only, which is junk, and {nobody} are junk "
+            "themselves (an id below 0). Check the ids and cameras, and which part is the query"
         )
     cmc = {}
     for rank in ranks:
         within_rank = first_ranks[matched] <= rank
-        cmc[int(rank)] = float(within_rank.mean())
+        cmc[rank] = float(within_rank.mean())
     return Metrics(
         cmc=cmc,
         map=float(average_precisions[matched].mean()),
@@ -122,16 +127,30 @@ def evaluate(
     )
 
 
-def _check_options(ap, ranks):
-    if ap not in ("rectangle", "trapezoid"):
+def check_options(ap: str, ranks: tuple[int, ...]) -> tuple[int, ...]:
+    """The ranks of a CMC as Python's ints, after a look at them and at `ap`.
+
+    Args:
+        ap: see `evaluate`.
+        ranks: see `evaluate`.
+    Raises:
+        ValueError: another ap, or ranks that are no whole numbers from 1 up.
+    """
+    if not isinstance(ap, str) or ap not in ("rectangle", "trapezoid"):
         raise ValueError(
             f"ap is {ap!r}; expected 'rectangle' (torchreid, FastReID) or 'trapezoid' (Market's "
             "Matlab)"
         )
-    if not ranks or any(rank != int(rank) or rank < 1 for rank in ranks):
+    try:
+        checked = tuple(whole_number(rank, "rank", 1) for rank in ranks)
+    except (TypeError, ValueError):
+        checked = ()
+    if not checked:
         raise ValueError(
-            f"ranks are {ranks!r}; expected whole numbers from 1 up, such as (1, 5, 10)"
+            f"ranks are {ranks!r}; expected several whole numbers from 1 up, such as (1, 5, 10); "
+            "a single one is (1,)"
         )
+    return checked
 
 
 def _score_queries(scorer, ap):
@@ -254,9 +273,12 @@ def ranking(
         query: as all labels and the gallery, see `evaluate`.
         top: how many pictures of each ranking.
     Returns:
-        order (Q, top) int64 gallery numbers, and right (Q, top) bool, both on the CPU. Where a
-        query has fewer than `top` pictures left, its row ends in -1.
+        order (Q, top) int64 gallery numbers, and right (Q, top) bool, both on the CPU, with G
+        columns where `top` is more. Where a query has fewer pictures left, its row ends in -1.
+    Raises:
+        ValueError: as `evaluate`, and a top below 1.
     """
+    top = whole_number(top, "top", 1)
     scorer = Scorer(query, query_ids, query_cameras, gallery, gallery_ids, gallery_cameras)
     width = min(top, len(scorer.ids))
     order = torch.full((len(scorer.query), width), -1)
@@ -293,14 +315,15 @@ def bootstrap(
     Returns:
         {"rank1": (low, high), "map": (low, high)}, fractions.
     Raises:
-        ValueError: as many ids as metrics has queries are expected.
+        ValueError: no Metrics, other ids than as many whole numbers as it has queries, no whole
+            seed, or rounds below 1.
     """
-    query_ids = torch.as_tensor(query_ids).cpu()
-    if query_ids.shape != metrics.first_ranks.shape:
-        raise ValueError(
-            f"query_ids have shape {tuple(query_ids.shape)}; expected those given to evaluate, "
-            f"{tuple(metrics.first_ranks.shape)}"
-        )
+    if not isinstance(metrics, Metrics):
+        raise ValueError(f"metrics is {describe(metrics)}; expected what evaluate returns")
+    count = len(metrics.first_ranks)
+    query_ids = labels_of(query_ids, "query_ids", count, "queries given to evaluate").cpu()
+    seed = whole_number(seed, "seed")
+    rounds = whole_number(rounds, "rounds", 1)
     matched = metrics.first_ranks > 0
     hits = (metrics.first_ranks[matched] == 1).double()
     values = torch.stack([hits, metrics.average_precisions[matched]], dim=1)  # (M, 2)

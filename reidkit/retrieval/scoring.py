@@ -17,6 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..arguments import features_of, labels_of
+from ..record import is_junk
+
 CHUNK = 4 << 20  # scores in flight: 16 MB of float32, and a few times that in temporaries
 TILE = 8 << 20  # gallery numbers that one matrix product takes: 32 MB, copied in the order it likes
 
@@ -47,19 +50,19 @@ class Scorer:
         query_ids: (Q,) whole numbers.
         query_cameras: (Q,) whole numbers.
         gallery: (G, D) features, on the device where the work is done.
-        gallery_ids: (G,) whole numbers; -1 is junk.
+        gallery_ids: (G,) whole numbers; below 0 is junk, as in query_ids.
         gallery_cameras: (G,) whole numbers.
     Raises:
         ValueError: shapes do not fit together, or features are not finite.
     """
 
     def __init__(self, query, query_ids, query_cameras, gallery, gallery_ids, gallery_cameras):
-        self.query = _check_features("query", query)
-        self.query_ids = _check_labels("query ids", query_ids, self.query)
-        self.query_cameras = _check_labels("query cameras", query_cameras, self.query)
-        self.gallery = _check_features("gallery", gallery)
-        self.ids = _check_labels("gallery ids", gallery_ids, self.gallery)
-        self.cameras = _check_labels("gallery cameras", gallery_cameras, self.gallery)
+        self.query = features_of(query, "query features")
+        self.query_ids = _labels("query ids", query_ids, self.query)
+        self.query_cameras = _labels("query cameras", query_cameras, self.query)
+        self.gallery = features_of(gallery, "gallery features")
+        self.ids = _labels("gallery ids", gallery_ids, self.gallery)
+        self.cameras = _labels("gallery cameras", gallery_cameras, self.gallery)
         if self.query.shape[1] != self.gallery.shape[1]:
             raise ValueError(
                 f"query features have {self.query.shape[1]} numbers each, gallery features "
@@ -86,7 +89,7 @@ class Scorer:
         query_squares = _squares("query", self.query, self.dtype, self.centre)
         self.lengths = squares.sqrt().cpu().numpy()  # (G,) |g|
         self.query_lengths = query_squares.sqrt().cpu().numpy()  # (Q,) |q|
-        junk = torch.from_numpy(self.ids == -1).to(squares.device)
+        junk = torch.from_numpy(is_junk(self.ids)).to(squares.device)
         self.bias = (squares / -2).masked_fill(junk, -torch.inf)  # (G,) -|g|^2/2
 
     def _group_by_id(self):
@@ -96,7 +99,7 @@ class Scorer:
         self.group_start = grouped_ids.searchsorted(self.query_ids)  # (Q,)
         group_end = grouped_ids.searchsorted(self.query_ids, side="right")
         self.group_size = group_end - self.group_start  # (Q,)
-        self.group_size[self.query_ids == -1] = 0
+        self.group_size[is_junk(self.query_ids)] = 0
 
     def chunks(self) -> Iterator[numpy.ndarray]:
         """Query numbers (R,) in chunks of about CHUNK scores.
@@ -180,26 +183,10 @@ def places_in_rows(row: numpy.ndarray, sizes: numpy.ndarray) -> numpy.ndarray:
     return numpy.arange(len(row)) - starts[row]
 
 
-def _check_features(side, features):
-    features = torch.as_tensor(features)
-    if features.ndim != 2 or not len(features):
-        raise ValueError(
-            f"{side} features have shape {tuple(features.shape)}; expected (pictures, numbers), "
-            "one picture or more"
-        )
-    return features.detach()
-
-
-def _check_labels(name, labels, features):
-    labels = torch.as_tensor(labels)
-    real_numbers = labels.is_floating_point() or labels.is_complex()
-    if labels.shape != (len(features),) or real_numbers:
-        side = name.partition(" ")[0]
-        raise ValueError(
-            f"{name} are {labels.dtype} {tuple(labels.shape)}; expected whole numbers of shape "
-            f"({len(features)},), one for each of the {side} features"
-        )
-    return labels.cpu().long().numpy()
+def _labels(name, labels, features):
+    """Checked labels as a numpy array (N,) int64."""
+    side = name.partition(" ")[0]
+    return labels_of(labels, name, len(features), f"{side} features").cpu().numpy()
 
 
 def _tiles(features):

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .. import files
+from ..console import command
 from . import source
 from .execute import (
     claims,
@@ -121,7 +122,10 @@ def state(chapter: source.Chapter) -> str:
 
     if not _path_of(chapter).is_file():
         return "stale"
-    about = nbformat.read(_path_of(chapter), as_version=4).metadata.get("reidkit", {})
+    try:
+        about = nbformat.read(_path_of(chapter), as_version=4).metadata.get("reidkit", {})
+    except Exception:  # nbformat raises many kinds: whatever is damaged is built again
+        return "stale"
     if about.get("stamp") != chapter.stamp:
         return "stale"
     return "current" if about.get("words") == chapter.words else "reworded"
@@ -214,7 +218,7 @@ def course(wishes: Sequence[str] = ()) -> int:
         notebook = source.notebook(chapter)
         notebooks[chapter.name] = notebook
         if wishes:
-            _set_parameters(notebook, grid(wishes, declared(notebook), separator="\n")[0])
+            _set_parameters(notebook, grid(wishes, declared(notebook), several=False)[0])
     status = 0
     lines = [f"{'chapter':<28}{'seconds':>8}{'held':>8}{'not held':>10}{'not tested':>12}"]
     for name, notebook in notebooks.items():
@@ -261,10 +265,13 @@ def _lines_of(error):
 # ---- the command line
 
 
+@command
 def main(words: Sequence[str] | None = None) -> int:
     """Do what the words of a command line (default: this process's) ask; returns an exit status."""
     parser = _parser()
     asked = parser.parse_args(words)
+    if asked.p and not asked.course:
+        parser.error("-p belongs to --course; with other parameters, run reidkit.teach.rerun")
     if asked.course:
         try:
             return course(asked.p)
@@ -318,7 +325,7 @@ def _parser():
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="with --course: a parameter, e.g. PRESET=smoke",
+        help="with --course: a parameter, e.g. PRESET=smoke; a list of JSON quotes a value",
     )
     return parser
 

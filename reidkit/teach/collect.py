@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from .. import files
 from ..stats import t_interval
 from .figures import pixels, png
+from .plots import as_words
 from .start import STYLE
 
 if TYPE_CHECKING:
@@ -37,12 +38,14 @@ def records(path: str | os.PathLike) -> dict:
     try:
         notebook = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         cells = notebook["cells"]
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
     values = {}
     for cell in cells:
         for output in cell.get("outputs", []):
-            values |= output.get("data", {}).get(RECORD, {})
+            found = output.get("data", {}).get(RECORD)
+            if isinstance(found, dict):
+                values |= found
     return values
 
 
@@ -53,14 +56,15 @@ def write(rows: list[dict], table: pathlib.Path) -> None:
         rows: one for each run.
         table: path of the CSV; the PNG has the same one, with its own suffix.
     """
-    files.write_atomic(table, to_csv(rows))
-    figure = picture(rows)
-    if figure is not None:
-        files.write_atomic(table.with_suffix(".png"), png(pixels(figure)))
+    with files.locked(table):  # two reruns side by side: table and picture are of the same one
+        files.write_atomic(table, to_csv(rows))
+        figure = picture(rows)
+        if figure is not None:
+            files.write_atomic(table.with_suffix(".png"), png(pixels(figure)))
 
 
-def to_csv(rows: list[dict]) -> str:
-    """Rows as CSV text.
+def flat(rows: list[dict]) -> list[dict]:
+    """Rows with one level only.
 
     The columns: parameters, recorded values, then status, error, seconds and what the run stood on.
     """
@@ -70,11 +74,20 @@ def to_csv(rows: list[dict]) -> str:
             columns |= dict.fromkeys(row[part])
     columns |= dict.fromkeys(rows[0])
     names = [name for name in columns if name not in NESTED]
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, names, restval="", extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    made = []
     for row in rows:
-        writer.writerow({**row["parameters"], **row["records"], **row})
+        merged = {**row["parameters"], **row["records"], **row}
+        made.append({name: merged.get(name, "") for name in names})
+    return made
+
+
+def to_csv(rows: list[dict]) -> str:
+    """Rows as CSV text, with the columns of `flat`."""
+    lines = flat(rows)
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
     return stream.getvalue()
 
 
@@ -104,7 +117,7 @@ def picture(rows: list[dict]) -> Figure | None:
         figure = Figure(figsize=(4.2 * across, 3.2 * down))
         FigureCanvasAgg(figure)
         for place, number in enumerate(numbers, 1):
-            panel = figure.add_subplot(down, across, place, xlabel=axis, ylabel=number)
+            panel = figure.add_subplot(down, across, place, xlabel=axis, ylabel=as_words(number))
             _draw_panel(panel, rows, number, axis, line_names)
     return figure
 
@@ -139,7 +152,7 @@ def _draw_panel(panel, rows, number, axis, line_names):
     for row in rows:
         if number not in row["records"]:
             continue
-        label = ", ".join(f"{name} = {row['parameters'][name]}" for name in line_names)
+        label = as_words(", ".join(f"{name} = {row['parameters'][name]}" for name in line_names))
         place = ticks.index(_tick(row, axis))
         points = lines.setdefault(label, {})
         points.setdefault(place, []).append(float(row["records"][number]))
@@ -152,7 +165,7 @@ def _draw_panel(panel, rows, number, axis, line_names):
 
 
 def _tick(row, axis):
-    return str(row["parameters"].get(axis, ""))
+    return as_words(row["parameters"].get(axis, ""))
 
 
 def _draw_line(panel, points, shift, label, style):

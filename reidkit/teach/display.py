@@ -94,6 +94,15 @@ def table(
     return text, f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def in_markdown(text: str) -> str:
+    """A text as markdown shows it: no tag and no link in it takes effect, emphasis and code do.
+
+    Args:
+        text: such as a caption into which a file's name was filled.
+    """
+    return text.replace("<", "&lt;").replace("](", "]&#40;")
+
+
 def number(value: Any, digits: int = 3) -> str:
     """A number as a reader wants it.
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from unittest import mock
 
-from .. import files
+from .. import console, files
 from . import source
 from .messages import say
 
@@ -89,12 +89,10 @@ def execute(
             nbclient's CellExecutionError.)
     """
     import nbclient
-    from tqdm import tqdm
 
     notebook = copy.deepcopy(notebook)
-    bar = tqdm(
-        total=len(notebook.cells), desc=label, unit="cell", leave=False, disable=not progress
-    )
+    total = len(notebook.cells)
+    bar = console.bar(show=progress, total=total, desc=label, unit="cell", leave=False)
     with bar:
         client = nbclient.NotebookClient(
             notebook,

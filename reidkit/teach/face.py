@@ -4,12 +4,15 @@
 that they are readable on light and dark pages.
 """
 
+import argparse
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from .. import files, world
+from ..console import command
 from ..stats import Estimate
 from . import plots
 from .figures import grid, pixels, png
@@ -99,8 +102,13 @@ def draw_headline() -> np.ndarray:
     return array
 
 
-def main() -> None:
+@command
+def main(words: Sequence[str] | None = None) -> None:
     """Write both pictures into docs/."""
+    about = __doc__.splitlines()[0]
+    argparse.ArgumentParser(prog="python -m reidkit.teach.face", description=about).parse_args(
+        words
+    )
     for name, array in {"people": draw_people(), "headline": draw_headline()}.items():
         path = docs_dir() / f"{name}.png"
         files.write_atomic(path, png(array))
@@ -113,4 +121,4 @@ def docs_dir() -> pathlib.Path:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

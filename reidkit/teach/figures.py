@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from .display import emit
+from .display import emit, in_markdown
 from .messages import say
 from .rooms import load_words
 
@@ -133,7 +133,7 @@ def show(
         name: "02-shares": alt text and caption are those of `shares` in the figures.toml of chapter
             02's room.
         alt: alt text of a picture that no room describes; at least 20 characters.
-        caption: its caption.
+        caption: its caption; None shows none.
         width: pixels on the page.
         smooth: enlarge a small picture smoothly instead of pixel by pixel.
         **values: fill the {blanks} of alt text and caption.
@@ -154,7 +154,9 @@ def show(
     if width:
         metadata["width"] = width
     emit(f"[{name or 'figure'}] {alt}", metadata={"image/png": metadata}, png=png(array))
-    emit(caption, markdown=f"*{caption}*" if "*" not in caption else caption)
+    if caption:
+        words = in_markdown(caption)
+        emit(caption, markdown=words if "*" in words else f"*{words}*")
 
 
 def words_of(

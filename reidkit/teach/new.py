@@ -9,12 +9,16 @@ by part.
 
 import argparse
 import json
+import keyword
 import pathlib
 import re
 import string
 
 from .. import files
+from ..console import command
 from . import rooms
+
+LONGEST_NAME = 60  # of a room
 
 SOURCE = '''\
 # ---
@@ -287,12 +291,19 @@ def new_chapter(number: str, name: str, title: str) -> list[pathlib.Path]:
 
 
 def _check(number, name, title):
-    if not re.fullmatch(r"\d\d[a-z]?", number):
+    if not re.fullmatch(r"[0-9][0-9][a-z]?", number):
         raise ValueError(f"number is {number!r}; expected two digits, or two digits and a letter")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"name is {name!r}; expected small letters, digits and underscores")
+    if keyword.iskeyword(name) or len(name) > LONGEST_NAME:
+        raise ValueError(
+            f"name is {name!r}; expected a name that can be imported, of at most {LONGEST_NAME} "
+            "letters: no word of Python's own"
+        )
     if not title.strip():
         raise ValueError("the title is empty; expected a few words")
+    if not title.isprintable():
+        raise ValueError(f"the title is {title!r}; expected a few words in one line")
     for path in rooms.source_folder().glob("[0-9]*.py"):
         if path.stem.partition("_")[0] == number:
             raise FileExistsError(f"{path.name} has the number {number}; choose another")
@@ -300,6 +311,7 @@ def _check(number, name, title):
             raise FileExistsError(f"{path.name} has the room {name}; choose another name")
 
 
+@command
 def main(words: list[str] | None = None) -> None:
     """Run the command. What a user can mend ends in one sentence and status 2."""
     about = __doc__.splitlines()[0]
@@ -319,4 +331,4 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -138,6 +138,15 @@ def line(
     axes.errorbar(places, means, yerr=[down, up], **keywords)
 
 
+def as_words(text: object) -> str:
+    """A text from outside, for a label: matplotlib takes what stands between two $ for a formula.
+
+    Args:
+        text: anything; str turns it into words.
+    """
+    return str(text).replace("$", r"\$")
+
+
 def name_rows(axes: Axes, names: Sequence[str], **options: Any) -> None:
     """Names of rows on the y axis, the first on top: row i stands at y = len(names) - 1 - i.
 
@@ -148,7 +157,7 @@ def name_rows(axes: Axes, names: Sequence[str], **options: Any) -> None:
     """
     axes.set(
         yticks=range(len(names)),
-        yticklabels=list(reversed(names)),
+        yticklabels=[as_words(name) for name in reversed(names)],
         ylim=(-0.6, len(names) - 0.4),
         **options,
     )

@@ -3,109 +3,25 @@
     python -m reidkit.teach.rerun 01 -p SEED=0,1,2 -p PRESET=smoke --jobs 2 --out runs/
 
 Every run has a kernel of its own, through papermill, on the chapter's solution form. A finished run
-is a file: kill this at any moment, say the same line again, and only what is missing runs.
+is a file: kill this at any moment, say the same line again, and only what is missing runs. A run
+that another rerun is computing is waited for.
 """
 
 import argparse
-import datetime
-import json
 import os
 import pathlib
 import re
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from unittest import mock
 
-from .. import files, runtime
+from .. import console, files, runtime, table_files
 from ..code_digest import modules_digest
+from ..console import whole_number
+from ..workers import side_by_side
 from . import collect, source
-from .execute import gallery_folder, surroundings
 from .messages import say
-from .parameters import Refused, declared, find, grid
-
-VERSIONS = ("torch", "numpy")  # what a row says its numbers stand on, beside Python
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """Under what each run of a grid computes."""
-
-    threads: int = 1  # torch's; numbers depend on it, so runs with other threads are other runs
-    cached: bool = False  # load trained weights where they lie, instead of training
-    timeout: int | None = None  # seconds that one cell may take; None: as long as it needs
-
-
-USUAL = Conditions()
-
-
-def run_one(template: str, parameters: dict, target: str, conditions: Conditions = USUAL) -> dict:
-    """Run a chapter once, in a kernel of its own; an error is noted in its row and stops no other.
-
-    Args:
-        template: path of the notebook to run.
-        parameters: name -> value, put below the parameters cell.
-        target: the executed notebook goes to target.ipynb, then the row to target.json, which marks
-            the run as finished.
-    Returns:
-        The row: parameters, records, status "ok" or "failed", and what the run stood on.
-    """
-    began = time.perf_counter()
-    runtime.set_threads(conditions.threads)
-    unfinished = f"{target}.running.ipynb"
-    error = _run_notebook(template, parameters, unfinished, conditions)
-    records = collect.records(unfinished)
-    if os.path.exists(unfinished):  # not where the kernel never came up
-        os.replace(unfinished, f"{target}.ipynb")
-    device = runtime.pick_device(parameters.get("DEVICE", "auto"))
-    row = {
-        "parameters": parameters,
-        "records": records,
-        "status": "failed" if error else "ok",
-        "error": error,
-        "seconds": round(time.perf_counter() - began, 1),
-        "threads": conditions.threads,
-        "device": runtime.device_name(device),
-        **runtime.versions(VERSIONS),
-        "commit": runtime.git_commit(),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-    }
-    if "DATA" in parameters:  # the table names the data set, not a folder of this machine
-        data_set = parameters["DATA"].partition(":")[0]
-        row["parameters"] = parameters | {"DATA": data_set}
-    files.write_atomic(f"{target}.json", json.dumps(row))
-    return row
-
-
-def _run_notebook(template, parameters, target, conditions):
-    """Execute with papermill -> "", or one line that says what stopped the run."""
-    import papermill
-
-    folder = gallery_folder()
-    variables = {
-        "OMP_NUM_THREADS": str(conditions.threads),
-        "MKL_NUM_THREADS": str(conditions.threads),
-        "REIDKIT_STATIC": "1",
-    }
-    if not conditions.cached:
-        variables["REIDKIT_CACHE"] = "off"
-    with surroundings(fresh=False), mock.patch.dict(os.environ, variables):
-        try:
-            papermill.execute_notebook(
-                template,
-                target,
-                parameters,
-                kernel_name="python3",
-                progress_bar=False,
-                execution_timeout=conditions.timeout,
-                cwd=str(folder if folder.is_dir() else folder.parent),
-            )
-        except Exception as problem:  # whatever it is, it is this run's row and stops no other
-            name = getattr(problem, "ename", type(problem).__name__)
-            reason = getattr(problem, "evalue", problem)
-            return f"{name}: {reason}".strip().splitlines()[0]
-    return ""
+from .one_run import STATES, USUAL, VERSIONS, Conditions, damages, finished_row, run_one
+from .parameters import declared, find, grid
 
 
 def run_grid(
@@ -147,15 +63,20 @@ def run_grid(
         targets.append(folder / _file_name(task, key))
     template = folder / f"{stamp}.ipynb"
     files.write_atomic(template, nbformat.writes(notebook))
-    missing = []
-    for task, target in zip(tasks, targets):
-        if not _is_finished(target, retry):
-            missing.append((task, target))
-    finished_before = len(tasks) - len(missing)
-    print(say("rerun plan", total=len(tasks), kept=finished_before, missing=len(missing)))
-    _run_all(template, missing, jobs, conditions, progress)
+    for name, reason in damages(targets):
+        console.say(say("rerun damaged", file=name, reason=reason))
+    rows = [finished_row(target, retry) for target in targets]
+    missing = [number for number, row in enumerate(rows) if row is None]
+    kept = len(rows) - len(missing)
+    print(say("rerun plan", total=len(rows), kept=kept, missing=len(missing)))
+    calls = [
+        (str(template), tasks[number], str(targets[number]), conditions, retry)
+        for number in missing
+    ]
+    for number, row in _run_all(calls, jobs, progress):
+        place = missing[number]
+        rows[place] = finished_row(targets[place]) or row  # a stopped run has no file
     defaults = {name: about["default"].strip("\"'") for name, about in parameters.items()}
-    rows = [_read_row(target) for target in targets]
     return [row | {"parameters": defaults | row["parameters"]} for row in rows]
 
 
@@ -165,22 +86,17 @@ def _stamp(chapter):
     return files.digest(chapter.stamp, code, runtime.versions(VERSIONS))
 
 
-def _run_all(template, missing, jobs, conditions, progress):
-    """Run these (task, target), `jobs` at a time, and say which of them failed."""
-    import joblib
-    from tqdm import tqdm
+def _run_all(calls, jobs, progress):
+    """Make these calls of `run_one`, `jobs` at a time -> (number, row) as they end.
 
-    workers = joblib.Parallel(
-        n_jobs=min(jobs, max(1, len(missing))), return_as="generator_unordered"
-    )
-    rows = workers(
-        joblib.delayed(run_one)(str(template), task, str(target), conditions)
-        for task, target in missing
-    )
-    for row in tqdm(rows, total=len(missing), unit="run", disable=not progress):
+    A line says which of them failed.
+    """
+    done = side_by_side(run_one, calls, jobs)
+    for number, row in console.bar(done, show=progress, total=len(calls), unit="run"):
         if row["status"] != "ok":
-            sentence = say("rerun failed", parameters=row["parameters"], error=row["error"])
-            print(sentence, file=sys.stderr)
+            what = "rerun failed" if row["status"] in STATES else "rerun stopped"
+            console.say(say(what, parameters=row["parameters"], error=row["error"]))
+        yield number, row
 
 
 def _file_name(task, key):
@@ -190,35 +106,39 @@ def _file_name(task, key):
     return f"{safe[-100:]}-{key}"
 
 
-def _read_row(target):
-    return json.loads(pathlib.Path(f"{target}.json").read_text(encoding="utf-8"))
-
-
-def _is_finished(target, retry):
-    try:
-        status = _read_row(target)["status"]
-    except (OSError, ValueError):
-        return False
-    return status == "ok" or not retry
-
-
+@console.command
 def main(words: Sequence[str] | None = None) -> int:
     """Run the grid that a command line asks for and write its table; returns an exit status."""
     asked = _parser().parse_args(words)
     conditions = Conditions(asked.threads, asked.cache, asked.timeout)
-    try:
-        chapter = find(asked.chapter)
-        rows = run_grid(chapter, asked.p, asked.out, asked.jobs, conditions, asked.retry)
-    except Refused as refusal:
-        print(refusal, file=sys.stderr)
-        return 2
+    out = pathlib.Path(asked.out)
+    if out.exists() and not out.is_dir():
+        raise ValueError(say("rerun out", out=asked.out))
+    if asked.record:
+        _check_record(asked.record)
+    chapter = find(asked.chapter)
+    rows = run_grid(chapter, asked.p, out, asked.jobs, conditions, asked.retry)
     failed = sum(row["status"] != "ok" for row in rows)
-    table = pathlib.Path(asked.out) / f"{chapter.name}.csv"
+    table = out / f"{chapter.name}.csv"
     collect.write(rows, table)
     if asked.record and not failed:
-        files.write_atomic(files.results_dir() / f"{asked.record}.csv", table.read_bytes())
+        recorded = _recorded_table(asked.record)
+        with files.locked(recorded):
+            table_files.write_table(recorded, collect.flat(rows))
     print(say("rerun done", ok=len(rows) - failed, failed=failed, table=table.as_posix()))
+    if any(row["status"] not in STATES for row in rows):
+        console.say(say("rerun again"))
     return int(failed > 0)
+
+
+def _recorded_table(name):
+    return files.results_dir() / f"{files.check_name(name, '--record')}.csv"
+
+
+def _check_record(name):
+    """An error where the table could not be recorded: before the runs, which take hours."""
+    with files.locked(_recorded_table(name)):
+        pass
 
 
 def _parser():
@@ -229,11 +149,17 @@ def _parser():
     )
     parser.add_argument("chapter", help="its number, e.g. 01, or the path of a source")
     parser.add_argument(
-        "-p", action="append", default=[], metavar="NAME=A,B", help="a parameter and its values"
+        "-p",
+        action="append",
+        default=[],
+        metavar="NAME=A,B",
+        help="a parameter and its values; where a value has commas, a list of JSON: "
+        "-p 'DATA=[\"pku-reid:/data/Smith, J/pku-reid\"]'",
     )
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default 1)")
+    count = whole_number(1, 1024)
+    parser.add_argument("--jobs", type=count, default=1, help="runs at a time (default 1)")
     parser.add_argument(
-        "--threads", type=int, default=1, help="torch threads of each run (default 1)"
+        "--threads", type=count, default=1, help="torch threads of each run (default 1)"
     )
     parser.add_argument("--out", default="runs", help="folder of the runs (default runs/)")
     parser.add_argument(
@@ -245,7 +171,7 @@ def _parser():
         help="load trained weights where they lie, instead of training",
     )
     parser.add_argument("--retry", action="store_true", help="run failed runs again")
-    parser.add_argument("--timeout", type=int, help="seconds that one cell may take")
+    parser.add_argument("--timeout", type=whole_number(1), help="seconds that one cell may take")
     return parser
 
 

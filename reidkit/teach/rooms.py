@@ -40,11 +40,12 @@ def room_of(number: str) -> str:
     Raises:
         KeyError: no source has this number.
     """
-    sources = sorted(source_folder().glob(f"{number}_*.py"))
-    if not sources:
-        known = ", ".join(path.stem for path in sorted(source_folder().glob("[0-9]*.py")))
-        raise KeyError(say("no chapter", number=number, known=known))
-    return sources[0].stem.partition("_")[2]
+    names = [path.stem for path in sorted(source_folder().glob("[0-9]*.py"))]
+    for name in names:
+        found, _, room = name.partition("_")
+        if found == number and room:
+            return room
+    raise KeyError(say("no chapter", number=number, known=", ".join(names)))
 
 
 def room_folder(number: str) -> pathlib.Path:

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 
 from .. import files
+from ..console import command
+from .display import in_markdown
 from .messages import say
 from .rooms import source_folder
 
@@ -76,11 +78,16 @@ def _read_header(path: pathlib.Path) -> dict:
     """The fields below `reidkit:` at the top of a source, whose cells are not parsed."""
     import jupytext  # 1.5 s: only builders and chapter 0 need it
 
-    top = re.match(r"# ---\n(#.*\n)+?# ---\n", path.read_text(encoding="utf-8"))
-    if top is None:
-        return {}
-    notebook = jupytext.reads(top[0], fmt="py:percent")
-    return notebook.metadata.get("reidkit", {})
+    try:
+        top = re.match(r"# ---\n(#.*\n)+?# ---\n", path.read_text(encoding="utf-8"))
+        header = jupytext.reads(top[0], fmt="py:percent").metadata if top else {}
+    except OSError:
+        raise
+    except Exception as error:  # of YAML, of which there are many, or bytes that are no text
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(say("header form", file=path.name, reason=reason)) from error
+    fields = header.get("reidkit", {})
+    return fields if isinstance(fields, dict) else {}
 
 
 def make_table(folder: pathlib.Path | None = None) -> str:
@@ -92,8 +99,14 @@ def make_table(folder: pathlib.Path | None = None) -> str:
     lines = [HEAD]
     for entry in read_entries(folder):
         link = f"[{entry.number}](notebooks/{entry.name}.ipynb)"
-        lines.append(f"| {link} | {entry.title} | {entry.about} | {entry.minutes:g} |")
+        title = _as_cell(entry.title)
+        about = _as_cell(entry.about)
+        lines.append(f"| {link} | {title} | {about} | {entry.minutes:g} |")
     return "\n".join(lines)
+
+
+def _as_cell(text):
+    return in_markdown(str(text)).replace("|", r"\|")
 
 
 def with_table(text: str, table: str) -> str:
@@ -112,12 +125,15 @@ def with_table(text: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
+@command
 def main(words: list[str] | None = None) -> None:
+    """Print the table, or write it into the README."""
     about = __doc__.splitlines()[0]
     parser = argparse.ArgumentParser(prog="python -m reidkit.teach.toc", description=about)
     parser.add_argument("--write", action="store_true", help="replace the table in README.md")
+    asked = parser.parse_args(words)
     table = make_table()
-    if not parser.parse_args(words).write:
+    if not asked.write:
         print(table)
         return
     readme = files.project_root() / "README.md"
@@ -126,4 +142,4 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

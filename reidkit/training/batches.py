@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .. import sampling
 from ..augment import takes_labels
-from ..record import ReIDData
+from ..record import ReIDData, is_junk
+from .given import check_augmented, check_range, sets_of
 from .plan import TRAIN
 
 IN_MEMORY = 8e9  # bytes of pictures that are decoded once and kept
@@ -19,7 +20,8 @@ IN_MEMORY = 8e9  # bytes of pictures that are decoded once and kept
 class Batch:
     """B pictures on the device.
 
-    images (B, 3, H, W) float32 in 0..255, augmented; ids 0..C-1 (-1 where unlabelled), cameras,
+    images (B, 3, H, W) in 0..255, augmented, of the type of the model's parameters (float32 as a
+    rule); ids 0..C-1 (-1 where unlabelled), cameras,
     domains and index (into the record as it was handed to `fit`) (B,) int64; attributes name ->
     (B,); masks (B, H, W) uint8 or None; step: which one.
     """
@@ -47,7 +49,7 @@ class Batch:
 
 def is_unlabelled(data: ReIDData) -> bool:
     """Whether nobody in a record has an identity: then its pictures are material, not junk."""
-    return len(data) > 0 and not (data.ids >= 0).any()
+    return len(data) > 0 and bool(is_junk(data.ids).all())
 
 
 def prepare(
@@ -66,8 +68,9 @@ def prepare(
     for name, record in by_name(data).items():
         kept = torch.arange(len(record))
         if not is_unlabelled(record):
-            if not (record.ids >= 0).all():
-                kept = (record.ids >= 0).nonzero().flatten()
+            junk = is_junk(record.ids)
+            if junk.any():
+                kept = (~junk).nonzero().flatten()
                 record = record[kept]
             record = record.relabelled()
         records[name] = record
@@ -78,6 +81,26 @@ def prepare(
 def by_name(data: ReIDData | Mapping[str, ReIDData]) -> dict:
     """{name: record}, a single record under the name "train"."""
     return dict(data) if isinstance(data, Mapping) else {TRAIN: data}
+
+
+def count_people(data: ReIDData | Mapping[str, ReIDData]) -> int:
+    """How many classes a network for these records needs: the people of the first labelled one.
+
+    Args:
+        data: as `prepare` gives it.
+    Returns:
+        The number; 0 where no record is labelled.
+    """
+    labelled = [record for record in by_name(data).values() if not is_unlabelled(record)]
+    return len(labelled[0].ids.unique()) if labelled else 0
+
+
+def pictures_type(model: nn.Module) -> torch.dtype:
+    """The type of the pictures that a model takes: that of its first parameter of real numbers."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            return parameter.dtype
+    return torch.float32
 
 
 def count_pictures(batches: Mapping[str, Any]) -> int:
@@ -99,12 +122,13 @@ class Assembler:
         positions: likewise.
         plan: augment and seed.
         device: where batches go.
+        dtype: of their pictures, see `pictures_type`. They are augmented in float32.
     """
 
-    def __init__(self, data, positions, plan, device):
+    def __init__(self, data, positions, plan, device, dtype=torch.float32):
         self.single = not isinstance(data, Mapping)
         self.records = {
-            name: _Loaded(name, record, positions[name], plan, device)
+            name: _Loaded(name, record, positions[name], plan, device, dtype)
             for name, record in by_name(data).items()
         }
 
@@ -115,7 +139,7 @@ class Assembler:
             drawn: indices, or {name: indices or list of indices}, as the sampler yields them.
             step: which one.
         """
-        sets = dict(drawn) if isinstance(drawn, Mapping) else {TRAIN: drawn}
+        sets = sets_of(drawn, step, TRAIN)
         batches = dict.fromkeys(sets)
         for record in self.records.values():
             own = {name: part for name, part in sets.items() if self._record_of(name) is record}
@@ -125,7 +149,7 @@ class Assembler:
     def _record_of(self, name):
         if self.single:
             return self.records[TRAIN]
-        record = self.records.get(name.partition(".")[0])
+        record = self.records.get(str(name).partition(".")[0])
         if record is None:
             raise ValueError(
                 f"the sampler yields a set {name!r}; expected the name of a record, or one before "
@@ -139,8 +163,9 @@ class _Loaded:
     memory.
     """
 
-    def __init__(self, name, data, positions, plan, device):
+    def __init__(self, name, data, positions, plan, device, dtype):
         self.data, self.device, self.plan = data, device, plan
+        self.name, self.dtype = name, dtype
         # A single record's augmentation has the numbers that it had before records had names.
         self.stream = () if name == TRAIN else (name,)
         height, width = data.size
@@ -161,7 +186,12 @@ class _Loaded:
         """
         if not sets:
             return {}
-        parts = [part for several in sets.values() for part in _as_list(several)]
+        parts = []
+        for several in sets.values():
+            for part in _as_list(several):
+                parts.append(check_range(part, len(self.data), self.name, step))
+        if not parts:  # lists without a set
+            return sets
         whole = self._batch(torch.cat(parts), step)
         ends = torch.tensor([len(part) for part in parts]).cumsum(0).tolist()
         starts = [0, *ends[:-1]]
@@ -188,7 +218,7 @@ class _Loaded:
         )
         if self.plan.augment is not None:
             images, masks = self._augmented(labels)
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = images.contiguous(memory_format=torch.channels_last).to(self.dtype)
         return replace(labels, images=images, masks=masks)
 
     def _augmented(self, batch):
@@ -200,7 +230,7 @@ class _Loaded:
         generator = sampling.generator(self.plan.seed, *counters, device=self.device)
         augment = self.plan.augment
         more = {"labels": batch} if takes_labels(augment) else {}
-        images = augment(images, generator, **more)
+        images = check_augmented(augment(images, generator, **more), images)
         masks = None if batch.masks is None else images[:, 3].to(torch.uint8)
         return images[:, :3], masks
 

@@ -5,7 +5,7 @@ killed and started again ends with the same weights as one that was not.
 """
 
 import contextlib
-import math
+import functools
 import os
 import signal
 import threading
@@ -19,13 +19,15 @@ from torch import nn
 from .. import sampling
 from ..code_digest import modules_digest
 from ..console import bar, say
-from ..files import cache_dir, digest
+from ..files import cache_dir, check_name, digest
 from ..fingerprints import describe
 from ..record import ReIDData
 from ..runtime import device_name, pick_device
-from .batches import Assembler, by_name, count_pictures, is_unlabelled, prepare
-from .checkpoints import Run, memories_of, remove_leftovers
-from .plan import MAIN, TRAIN, Plan, lr_at, make_optimizers
+from . import checks, given
+from .batches import Assembler, by_name, count_people, count_pictures, pictures_type, prepare
+from .checkpoints import Run, memories_of, remove_leftovers, turn
+from .plan import MAIN, Plan, lr_at, make_optimizers
+from .steps import finite, step_of
 
 
 class History(list):
@@ -63,15 +65,18 @@ def fit(
     """Train a network by a method.
 
     Junk (id < 0) is left out of labelled records, whose ids become 0..C-1 in sorted order; a record
-    in which nobody has an id is unlabelled and stays whole. A model takes pictures in 0..255 and
-    normalizes them itself. Losses see what the model returns, outside autocast.
+    in which nobody has an id is unlabelled and stays whole. A model takes pictures in 0..255, of
+    the type of its parameters, and normalizes them itself. Losses see what the model returns,
+    outside autocast. Logits, where a model has some, are for as many people as the data have.
 
     A run that is kept (`keep`): the first call trains, the same call later loads. Its key holds the
     initial weights, the data, the plan, the code of the method and of all that it and the loop
     import, torch's version, device and threads. Killed at any moment, the same call goes on from a
     checkpoint at most `plan.checkpoint_every` seconds old and ends with the same weights bit for
-    bit (same machine and threads). REIDKIT_CACHE=off trains afresh and keeps nothing. Where the
-    disk does not take a file, a line says so, and training goes on.
+    bit (same machine and threads). Made by two processes at a time, one trains and the other waits
+    for its result. REIDKIT_CACHE=off trains afresh and keeps nothing. Where the disk does not take
+    a file, a line says so, and training goes on; a file that is damaged or of another network is
+    named and made again.
 
     Args:
         method: a `Method`, or any object with its attributes.
@@ -79,63 +84,106 @@ def fit(
         plan: a `Plan`.
         model: the network; None lets the method make one, with first weights of `plan.seed`.
         device: "auto", "cpu", "cuda" or "cuda:NUMBER".
-        keep: a name, under which the run is kept; None keeps nothing.
+        keep: a name, under which the run is kept, of letters, digits, "-", "_" and "."; None keeps
+            nothing.
         progress: whether to show a bar.
     Returns:
         (the trained model, in evaluation mode and on the device; its History).
     Raises:
-        ValueError: arguments that do not fit together.
+        ValueError: arguments that do not fit together, or a method, sampler or model that gives
+            something else than it should; it names what, and the remedy.
+        AttributeError: the plan names a submodule that the model does not have.
         FloatingPointError: a loss is not finite; it names step and part.
     """
-    _check(method, model)
+    _check(method, data, plan, model, keep)
     device = pick_device(device)
-    data, positions = prepare(data)
-
-    def stream(start):
-        return method.sampler(data, plan.people, plan.pictures, plan.seed, start)
-
+    prepared = prepare(data)
+    stream = _stream_of(method, prepared[0], plan)
     stream(0)  # complains about the data before anything else is done
     if model is None:
-        model = _make(method, data, plan)
+        model = _make(method, prepared[0], plan)
+    checks.check_submodules(model, plan.freeze, "freeze")
     # A third faster than the usual layout, on a CPU too.
     model.to(device, memory_format=torch.channels_last)
-    optimizers = getattr(method, "optimizers", make_optimizers)(model, plan)
-    path = _result_path(keep, method, (data, positions), plan, model, device)
+    optimizers = _make_optimizers(method, model, plan)
+    path = _result_path(keep, method, prepared, plan, model, device)
     run = Run(model, optimizers, memories_of(method), plan, keep or "fit", path)
-    loaded = run.load_result()
-    if not loaded:
-        step = getattr(method, "step", None) or _gradient_step(method.losses, plan, device)
-        assemble = Assembler(data, positions, plan, device)
-        _train(run, step, stream, assemble, device, progress)
+    train = functools.partial(_train, run, method, prepared, stream, device, progress)
+    loaded = _load_or_train(run, train)
     model.eval()
     return model, History(run.history, run.seconds, loaded)
 
 
-def _check(method, model):
-    losses = getattr(method, "losses", None)
-    step = getattr(method, "step", None)
-    if losses is None and step is None:
-        raise ValueError(
-            "a method needs losses(output, batch) or step(model, batches, optimizers, progress)"
-        )
-    if model is None and getattr(method, "make", None) is None:
-        raise ValueError("there is no network: give fit a model=..., or the method a make(classes)")
+def _check(method, data, plan, model, keep):
+    if keep is not None:
+        check_name(keep, "keep")
+    if not isinstance(plan, Plan):
+        raise ValueError(f"plan is {checks.described(plan)}; expected a Plan(steps=...)")
+    checks.check_method(method, model)
+    if plan.augment is not None:
+        checks.check_augment(plan.augment)
+    checks.check_data(data)
+    if model is not None:
+        checks.check_model(model, "model")
+
+
+def _stream_of(method, data, plan):
+    """start -> the iterator of what the sampler yields, from step `start` on."""
+    sampler = getattr(method, "sampler", None) or sampling.by_identity
+
+    def stream(start):
+        drawn = sampler(data, plan.people, plan.pictures, plan.seed, start)
+        return given.check_stream(drawn)
+
+    return stream
 
 
 def _make(method, data, plan):
     """A network for the people of the first labelled record; the caller's random numbers stay as
     they are.
     """
-    labelled = [record for record in by_name(data).values() if not is_unlabelled(record)]
-    classes = len(labelled[0].ids.unique()) if labelled else 0
+    classes = count_people(data)
     with torch.random.fork_rng():
         torch.manual_seed(plan.seed)
-        return method.make(classes)
+        model = method.make(classes)
+    checks.check_model(model, f"what the method's make({classes}) gives")
+    return model
 
 
-def _train(run, step, stream, assemble, device, progress):
-    """Run all steps and keep the result. A kept run that stops early gives model and method their
-    first state back, so that the same call in the same process has the same key."""
+def _make_optimizers(method, model, plan):
+    make = getattr(method, "optimizers", None) or make_optimizers
+    optimizers = make(model, plan)
+    has_step = getattr(method, "step", None) is not None
+    checks.check_optimizers(optimizers, None if has_step else MAIN)
+    return optimizers
+
+
+def _load_or_train(run, train):
+    """Load the run's result, or train it when nobody else does -> whether it was loaded."""
+    if run.path is None:
+        train()
+        return False
+    checks.check_state(run.state())
+    if run.load_result():
+        return True
+    was_unsound = os.path.lexists(run.path)  # which has been said
+    with turn(run.path, run.label) as waited:
+        # While this process waited, or just before, another one may have finished the run.
+        if (waited or not was_unsound) and run.load_result():
+            return True
+        train()
+    return False
+
+
+def _train(run, method, prepared, stream, device, progress):
+    """Run all steps and keep the result; prepared: what `prepare` returns.
+
+    A kept run that stops early gives model and method their first state back, so that the same call
+    in the same process has the same key.
+    """
+    data, positions = prepared
+    step = step_of(method, run.plan, device, data)
+    assemble = Assembler(data, positions, run.plan, device, pictures_type(run.model))
     before = None
     if run.path:
         before = {name: value.clone() for name, value in run.state().items()}
@@ -179,9 +227,9 @@ def _loop(run, step, stream, assemble, interrupts, shown):
         _set_lr(run, lr)
         for name, until in plan.freeze.items():
             _freeze(run.model.get_submodule(name), number < until, trained)
-        batches = assemble(next(stream), number)
+        batches = assemble(given.next_drawn(stream, number, plan.steps), number)
         values = step(run.model, batches, run.optimizers, number / plan.steps)
-        values = _finite(values, number)
+        values = finite(values, number)
         took = time.perf_counter() - begun
         run.step = number + 1
         run.seconds += took
@@ -206,7 +254,7 @@ def _kept(run, written):
     """What a stopped run leaves behind, in words."""
     if written:
         return "the same call goes on from here"
-    if run.path:
+    if run.path is not None:
         return "an older checkpoint is kept, if there is one"
     return "nothing is kept (keep='a name' would keep it)"
 
@@ -217,54 +265,14 @@ def _remember_factors(run):
     """
     for optimizer in run.optimizers.values():
         for group in optimizer.param_groups:
-            group.setdefault("factor", group["lr"] / run.plan.lr)
+            # At a rate of 0 every share is 0.
+            group.setdefault("factor", group["lr"] / (run.plan.lr or 1.0))
 
 
 def _set_lr(run, lr):
     for optimizer in run.optimizers.values():
         for group in optimizer.param_groups:
             group["lr"] = lr * group["factor"]
-
-
-def _gradient_step(losses, plan, device):
-    """The step of a method that has only losses: forward, backward, one optimizer."""
-    autocast = plan.precision == "bfloat16"
-    autocast = autocast or (plan.precision == "auto" and device.type == "cuda")
-
-    def step(model, batches, optimizers, progress):
-        if set(batches) != {TRAIN}:
-            raise ValueError(
-                f"the sampler yields the sets {', '.join(batches)}; losses(output, batch) are for "
-                "one unnamed batch: write a step(model, batches, optimizers, progress)"
-            )
-        batch = batches[TRAIN]
-        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-            output = model(batch.images)
-        parts = losses(output, batch)
-        total = sum(parts.values())
-        optimizer = optimizers[MAIN]
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        optimizer.step()
-        return {"loss": total, **parts}
-
-    return step
-
-
-def _finite(values, number):
-    """Plain floats, with "loss" among them (the sum where a step gives none); FloatingPointError
-    names a part gone wrong."""
-    values = {name: float(torch.as_tensor(value).detach()) for name, value in values.items()}
-    wrong = [name for name, value in values.items() if name != "loss" and not math.isfinite(value)]
-    values.setdefault("loss", sum(values.values()))
-    if not math.isfinite(values["loss"]):
-        wrong.append("loss")
-    if wrong:
-        raise FloatingPointError(
-            f"step {number}: loss part {wrong[0]!r} is not finite ({values}); lower lr=, lengthen "
-            "warmup=, or look for a division or root of zero in the loss"
-        )
-    return values
 
 
 def _freeze(module, frozen, trained):

@@ -2,7 +2,6 @@
 fast, on what batches).
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from .. import sampling
+from .checks import check_submodules
 
 TRAIN = "train"  # the name of a batch whose sampler gives it none
 MAIN = "main"  # the name of the one optimizer of most methods
@@ -20,6 +20,7 @@ CHOICES = {
     "schedule": ("cosine", "step", "constant"),
     "precision": ("auto", "float32", "bfloat16"),
 }
+SEEDS = (-(2**63), 2**64 - 1)  # what torch takes
 NOT_SETTINGS = {"augment", "checkpoint_every"}  # described apart, or of no influence on the result
 
 
@@ -37,7 +38,8 @@ class Plan:
     # Parameters that are not decayed, by the last part of their name: {"gate"} keeps the gates of
     # batch-instance norm from being pulled to 0.
     undecayed: tuple[str, ...] = ()
-    warmup: int | None = None  # steps until lr is reached; None is a tenth of all steps
+    # Steps until lr is reached; None is a tenth of all steps. A run with fewer never reaches it.
+    warmup: int | None = None
     schedule: str = "cosine"  # see lr_at
     # Submodule -> first steps in which it stands still: no gradient, no decay, batch norm in eval
     # mode.
@@ -54,14 +56,41 @@ class Plan:
     def __post_init__(self):
         for name, choices in CHOICES.items():
             value = getattr(self, name)
-            if value not in choices:
-                expected = ", ".join(map(repr, choices))
-                raise ValueError(f"{name} is {value!r}; expected one of {expected}")
+            expected = f"one of {', '.join(map(repr, choices))}"
+            _expect(isinstance(value, str) and value in choices, name, value, expected)
         for name in ("steps", "people", "pictures"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1")
-        json.dumps(self.settings())  # they go into the result's header: better fail now
+            _expect(is_whole(value, 1), name, value, "a whole number of at least 1")
+        for name in ("lr", "weight_decay"):
+            value = getattr(self, name)
+            _expect(is_number(value), name, value, "a number from 0, which is finite")
+        wait = self.checkpoint_every
+        is_never = isinstance(wait, float) and wait == math.inf
+        expected = "seconds from 0, or math.inf for no checkpoint"
+        _expect(is_number(wait) or is_never, "checkpoint_every", wait, expected)
+        expected = "a whole number of steps from 0, or None for a tenth of all steps"
+        _expect(self.warmup is None or is_whole(self.warmup), "warmup", self.warmup, expected)
+        fits = is_whole(self.seed, SEEDS[0]) and self.seed <= SEEDS[1]
+        _expect(fits, "seed", self.seed, "a whole number from -2^63 to 2^64 - 1")
+        expected = "a function augment(images, generator), see reidkit.augment, or None"
+        _expect(self.augment is None or callable(self.augment), "augment", self.augment, expected)
+        self._check_names()
+
+    def _check_names(self):
+        """Whether what is set for parts of the network is set by their names."""
+        words = self.undecayed
+        is_names = isinstance(words, (tuple, list, set, frozenset)) and _are_words(words)
+        expected = "names in brackets, such as ('gate',)"
+        _expect(is_names, "undecayed", words, expected)
+        for name, fits, expected in (
+            ("lr_factors", is_number, "numbers from 0, such as {'trunk': 0.1}"),
+            ("freeze", is_whole, "whole numbers of steps from 0, such as {'trunk': 100}"),
+        ):
+            parts = getattr(self, name)
+            is_named = isinstance(parts, Mapping) and _are_words(parts)
+            _expect(is_named, name, parts, f"a dict from a submodule's name to {expected}")
+            for part, value in parts.items():
+                _expect(fits(value), f"{name}[{part!r}]", value, expected)
 
     @property
     def warmup_steps(self) -> int:
@@ -78,6 +107,26 @@ class Plan:
                 value = sorted(value)
             chosen[one.name] = dict(value) if isinstance(value, Mapping) else value
         return chosen | {"warmup": self.warmup_steps}
+
+
+def is_whole(value: object, lowest: int = 0) -> bool:
+    """Whether a value is a Python int from `lowest`. True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= lowest
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite Python number from 0. True and False are none."""
+    kind = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return kind and 0 <= value < math.inf
+
+
+def _are_words(names):
+    return all(isinstance(name, str) and name for name in names)
+
+
+def _expect(fits, name, value, expected):
+    if not fits:
+        raise ValueError(f"{name} is {value!r}; expected {expected}")
 
 
 def lr_at(step: int, plan: Plan) -> float:
@@ -111,9 +160,10 @@ def make_optimizers(model: nn.Module, plan: Plan) -> dict[str, torch.optim.Optim
         plan: lr, lr_factors, weight_decay, undecayed, optimizer.
     Raises:
         AttributeError: lr_factors or freeze name a submodule that the model does not have.
+        ValueError: nothing in the model can be trained.
     """
-    for name in (*plan.lr_factors, *plan.freeze):
-        model.get_submodule(name)  # a misspelt name stops here, and torch names it
+    check_submodules(model, plan.lr_factors, "lr_factors")
+    check_submodules(model, plan.freeze, "freeze")
     members = {}  # (factor on the learning rate, weight decay) -> parameters
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -123,9 +173,22 @@ def make_optimizers(model: nn.Module, plan: Plan) -> dict[str, torch.optim.Optim
         {"params": parameters, "factor": factor, "weight_decay": decay}
         for (factor, decay), parameters in members.items()
     ]
+    if not groups:
+        count = len(list(model.parameters()))
+        why = f"none of its {count} parameters has requires_grad" if count else "it has none"
+        raise ValueError(
+            f"{type(model).__name__} has no parameter to train: {why}; give fit a network whose "
+            "parameters have requires_grad (model.requires_grad_(True))"
+        )
     if plan.optimizer == "adam":
-        return {MAIN: torch.optim.Adam(groups, plan.lr)}
+        return {MAIN: torch.optim.Adam(groups, plan.lr, eps=_adam_eps(model))}
     return {MAIN: torch.optim.SGD(groups, plan.lr, momentum=0.9, nesterov=True)}
+
+
+def _adam_eps(model):
+    """What Adam adds to the root of the mean square: 1e-8, which is 0 in half precision."""
+    halves = any(parameter.dtype == torch.float16 for parameter in model.parameters())
+    return 1e-4 if halves else 1e-8
 
 
 def _lr_factor(name, plan):
@@ -153,6 +216,7 @@ class Method:
         resume.
     sampler: sampler(data, people, pictures, seed, start) yields what a step looks at, beginning
         with step `start`: indices into the record, or {name: indices or a list of indices}.
+        Without one, P x K over all identities of a single record.
     make: make(classes) -> the network, where `fit` is not given one. optimizers: optimizers(model,
     plan) -> {name: optimizer}. The learning rate of every group follows the plan's
         schedule, in proportion to the rate that it was made with.

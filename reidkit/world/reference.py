@@ -12,11 +12,10 @@ import hashlib
 import json
 import pathlib
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from .. import files, store
+from .. import files, tensor_files
 from .cameras import make_cameras
 from .people import make_people
 from .places import EASY, FAMILIES, HARD, NORMAL, make_place
@@ -97,7 +96,7 @@ def compare(device: torch.device | str = "cpu") -> list[str]:
     Returns:
         sentences; none if the world is as it was.
     """
-    reference, note = store.read(path())
+    reference, note = tensor_files.read(path())
     differences = []
     if note["version"] != VERSION:
         differences.append(f"version is {VERSION}, the reference is of {note['version']}")
@@ -123,7 +122,7 @@ def write(device: torch.device | str = "cpu") -> None:
         ValueError: where the kept one of the same version differs.
     """
     if path().is_file():
-        _, kept_note = store.read(path())
+        _, kept_note = tensor_files.read(path())
         if kept_note["version"] == VERSION and compare(device):
             raise ValueError(
                 f"the world has changed, and its version is still {VERSION}: set a new VERSION in "
@@ -131,9 +130,7 @@ def write(device: torch.device | str = "cpu") -> None:
                 "(make tables)"
             )
     note = {"version": VERSION, "places": places(), "device": device_class(device)}
-    path().parent.mkdir(parents=True, exist_ok=True)
-    with files.atomic_path(path()) as temporary:
-        safetensors.torch.save_file(draw(device), temporary, note)
+    tensor_files.write(path(), draw(device), note)
 
 
 def main(words: list[str] | None = None) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..runtime import pick_device
 from . import scene
 from .body import LOWER, UPPER, Person
 from .cameras import CHAIN, Cameras
@@ -105,13 +106,13 @@ def render(
         cameras: B cameras.
         poses: B poses.
         size: height and width of the pictures, pixels.
-        device: where they are drawn and stay.
+        device: where they are drawn and stay; "auto" is the GPU where there is one.
         seed: of the noise.
         raw: False spares the memory of the float pictures.
     Returns:
         B pictures on the CPU or the device that was asked for.
     Raises:
-        ValueError: for unequal lengths or an odd size.
+        ValueError: for unequal lengths, an odd size, or a device that is not here.
     """
     _check(people, cameras, poses, size)
     return _render(people, cameras, poses, size, device, seed, raw)
@@ -135,13 +136,13 @@ def restyle(
         poses: B poses.
         other_cameras: B cameras, whose imaging chain is used.
         size: height and width of the pictures, pixels.
-        device: where they are drawn and stay.
+        device: where they are drawn and stay; "auto" is the GPU where there is one.
         seed: of the noise.
         raw: False spares the memory of the float pictures.
     Returns:
         B pictures; masks and raw are identical to those of `render`.
     Raises:
-        ValueError: for unequal lengths or an odd size.
+        ValueError: for unequal lengths, an odd size, or a device that is not here.
     """
     if len(other_cameras) != len(cameras):
         raise ValueError(
@@ -155,7 +156,7 @@ def restyle(
 
 def _render(people, cameras, poses, size, device, seed, keep_raw):
     """Draw piece by piece, so that the planes of one piece stay in the processor's cache."""
-    device = torch.device(device)
+    device = pick_device(device)
     size = tuple(size)
     count = len(people)
     noise_key = hash32("noise", seed, people.key, cameras.key, poses.key)  # (B,)
