@@ -2,8 +2,8 @@
 
 lab         set up, check the machine, open JupyterLab in work/ on chapter 0
 test        set up, then every test (more words go to pytest: python course.py test -k world)
-setup       only make .venv; --keep-torch takes the torch and torchvision that this Python has
-            (a CUDA build, say)
+setup       only make .venv, or mend it after the folder was moved; --keep-torch takes the torch
+            and torchvision that this Python has (a CUDA build, say)
 update      bring newer chapters into work/, keep your answers
 course      run every chapter into build/course/ (NAME=VALUE sets a parameter: PRESET=smoke)
 lecture 01  build a lecture copy of a chapter and open it (--route 15 is the short one)
@@ -18,6 +18,7 @@ lint        style checks
 
 # Standard library only: this runs before anything is installed.
 
+import contextlib
 import hashlib
 import json
 import os
@@ -37,6 +38,7 @@ LAB_SETTINGS = VENV / "etc" / "jupyter" / "labconfig" / "default_setting_overrid
 PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 LOWEST = (3, 11)
 HIGHEST = (3, 13)
+MOVED = ROOT / "reidkit" / "teach" / "moved.py"  # run by its path, with the standard library alone
 API_PAGES = ROOT / "build" / "docs"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -60,6 +62,8 @@ def main(words):
         "docs": docs,
         "lint": lint,
     }
+    for stream in (sys.stdout, sys.stderr):  # a pipe on Windows knows Latin letters only
+        stream.reconfigure(errors="backslashreplace")
     if not words or words[0] in ("help", "-h", "--help"):
         print(__doc__)
         return 0
@@ -68,7 +72,7 @@ def main(words):
         return 2
     try:
         return commands[words[0]](words[1:]) or 0
-    except Stop as reason:
+    except (Stop, OSError) as reason:
         print(f"course.py: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -81,13 +85,25 @@ def main(words):
 def setup(words=()):
     """Make .venv, or find that it is what requirements.lock and pyproject.toml ask for.
 
-    In the second case this takes no time.
+    In the second case this takes no time. An environment that was renamed, moved or copied with
+    the course's folder is mended, and one whose Python is gone is made anew.
     """
     keep_torch = "--keep-torch" in words
-    if _is_set_up() and not keep_torch:
+    state = _state_of_environment()
+    if state == "broken":
+        if not STAMP.is_file():
+            raise Stop(f"{VENV.name} has no Python with pip, and setup did not make it: delete it")
+        print("the Python that .venv was made with is gone: making .venv anew", flush=True)
+        keep_torch = keep_torch or _is_stamped(keep_torch=True)
+    elif state == "moved" and STAMP.is_file():
+        print("the course's folder was renamed, moved or copied: mending .venv", flush=True)
+        if _call([str(PYTHON), "-I", str(MOVED)]):
+            raise Stop("notebooks would not find this reidkit; delete .venv and run setup again")
+    is_made = _is_stamped(keep_torch=False) or _is_stamped(keep_torch=True)
+    if is_made and not keep_torch and state in ("here", "moved"):
         return
     begin = time.perf_counter()
-    if not PYTHON.exists():
+    if state in ("none", "broken"):
         _make_environment(keep_torch)
     constraints = _pins_without_torch() if keep_torch else LOCK
     print("installing what requirements.lock pins (a minute or two, once)", flush=True)
@@ -100,19 +116,34 @@ def setup(words=()):
     print(f"set up in {time.perf_counter() - begin:.0f} s", flush=True)
 
 
-def _is_set_up():
-    """Whether .venv is there and was made from these very files, with whichever torch."""
-    if not (STAMP.is_file() and PYTHON.exists()):
-        return False
-    stamp = STAMP.read_text(encoding="utf-8")
-    return stamp in (_stamp(keep_torch=False), _stamp(keep_torch=True))
+def _is_stamped(keep_torch):
+    """Whether .venv was made from these very files, with this one's torch or the pinned one."""
+    return STAMP.is_file() and STAMP.read_text(encoding="utf-8") == _stamp(keep_torch)
+
+
+def _state_of_environment():
+    """What is to be said of .venv: "none" is there; it is "broken", without a Python that runs or
+    without pip; "moved", where it finds no reidkit or that of another folder; or "here".
+    """
+    if not VENV.is_dir():
+        return "none"
+    probe = [str(PYTHON), "-I", str(MOVED), "--check"]  # -I: without this shell's PYTHONPATH
+    try:
+        status = subprocess.run(probe, capture_output=True, check=False).returncode
+    except OSError:
+        return "broken"
+    return {0: "here", 3: "moved"}.get(status, "broken")
 
 
 def _make_environment(keep_torch):
     python = _fitting_python()
+    if not os.access(ROOT, os.W_OK):
+        raise Stop(f"{str(ROOT)!r} can only be read: copy the course to a folder of yours")
     print(f"making .venv with {python}", flush=True)
-    packages = ["--system-site-packages"] if keep_torch else []
-    _run([python, "-m", "venv", *packages, str(VENV)])
+    options = ["--system-site-packages"] if keep_torch else []
+    if VENV.exists():  # else links to a Python that is gone would stay
+        options.append("--clear")
+    _run([python, "-m", "venv", *options, str(VENV)])
 
 
 def _pins_without_torch():
@@ -131,13 +162,15 @@ def _pins_without_torch():
 
 
 def lab(words):
-    """Copy missing chapters into work/, check the machine, open JupyterLab on chapter 0."""
+    """Check the machine, copy missing chapters into work/, open JupyterLab on chapter 0."""
     setup()
-    _let_lab_fetch_nothing()
-    _run(_module("reidkit.teach.copies"))
-    doctor = _module("reidkit.teach.doctor")
-    if subprocess.run(doctor, cwd=ROOT, check=False).returncode:
+    with contextlib.suppress(OSError):  # a folder that can only be read: then JupyterLab asks
+        _let_lab_fetch_nothing()
+    if _call(_module("reidkit.teach.doctor")):
         print("the check found something (above); JupyterLab opens all the same", flush=True)
+    if _call(_module("reidkit.teach.copies")) and not _work_dir().is_dir():
+        place = str(_work_dir())
+        raise Stop(f"no folder {place!r} to open (see above); REIDKIT_WORK_DIR can name another")
     options = [
         f"--ServerApp.root_dir={_work_dir()}",
         "--LabApp.default_url=/lab/tree/00_start_here.ipynb",
@@ -252,30 +285,9 @@ def lint(words):
 
 
 def docs(words):
-    """Pages of the package's public modules, made from their docstrings by pdoc.
-
-    What one chapter alone needs, its room, has none.
-    """
+    """Pages of the package's public modules, made from their docstrings."""
     setup()
-    # Two warnings that are none: reidkit.teach fetches its names when they are first used (they
-    # have their pages in the modules that they come from), and a module is named twice below.
-    quiet = ["-W", "ignore:Found", "-W", "ignore:The module specification"]
-    pdoc = [str(PYTHON), *quiet, "-m", "pdoc", "--docformat", "google"]
-    # A package's __all__ hides its modules from pdoc, so that each is named here.
-    hidden = [r"!reidkit\.chapters\.", r"!.*\._"]
-    status = _call([*pdoc, "--output-directory", str(API_PAGES), *_modules(), *hidden, *words])
-    if status == 0:
-        print(f"open {API_PAGES / 'index.html'}")
-    return status
-
-
-def _modules():
-    """Names of all modules of the package, a package's own first."""
-    names = []
-    for path in sorted((ROOT / "reidkit").rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        names.append(".".join(parts).removesuffix(".__init__"))
-    return [name for name in names if not name.endswith(".__main__")]
+    return _call([*_module("reidkit.teach.pages"), str(API_PAGES), *words])
 
 
 # ---- what they stand on

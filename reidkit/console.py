@@ -68,7 +68,8 @@ def take_every_glyph() -> None:
     A pipe on Windows may know Latin letters only, and a file's name may hold anything.
     """
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure") and stream.errors == "strict":
+        # The second: what Python takes for stdout where the system's language is "C".
+        if hasattr(stream, "reconfigure") and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="backslashreplace")
 
 

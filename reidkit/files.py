@@ -186,7 +186,7 @@ def locked(path: str | os.PathLike, seconds: float = 60.0) -> Iterator[None]:
     guard.touch()  # what the disk does not take is said at once, and not waited for
     lock = filelock.FileLock(guard, timeout=seconds)
     try:
-        lock.acquire()
+        lock.acquire(poll_interval=0.01)  # else the one that has just written wins again and again
     except filelock.Timeout:
         raise TimeoutError(
             f"another process has been writing {str(path)!r} for {seconds:g} seconds; wait for it "

@@ -62,7 +62,7 @@ def test_lecture_copy_in_voila(tmp_path, monkeypatch):
     path, notes = lecture.write(source.read(write_demo(tmp_path)), route=45, seed=3)
     monkeypatch.delenv("REIDKIT_HOME")
     with voila(path) as address, page() as view:
-        view.goto(address, timeout=120_000)
+        view.goto(f"{address}/?token=t", timeout=120_000)
         move_every_control(view, least=3)
         box = view.locator(".reidkit-explore").first
         seen = {look(box)[1]}

@@ -171,11 +171,17 @@ def test_make_course_hands_parameters_on():
     assert said("course", *wishes, "ARGS=NAME=x") == ["course", *wishes, "NAME=x"]
 
 
+def course_module():
+    """course.py as a module."""
+    spec = importlib.util.spec_from_file_location("course", ROOT / "course.py")
+    course = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(course)
+    return course
+
+
 def load_course(monkeypatch):
     """course.py as a module whose commands run nothing -> (module, list of the commands)"""
-    spec = importlib.util.spec_from_file_location("course", ROOT / "course.py")
-    course, ran = importlib.util.module_from_spec(spec), []
-    spec.loader.exec_module(course)
+    course, ran = course_module(), []
     monkeypatch.setattr(course, "setup", lambda: None)
     ended = subprocess.CompletedProcess([], 0)
     monkeypatch.setattr(course.subprocess, "run", lambda command, **_: ran.append(command) or ended)

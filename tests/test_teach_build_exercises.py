@@ -12,7 +12,6 @@ import torch
 from reidkit import teach
 from reidkit.teach import exercises
 from reidkit.teach.exercises import exercise, expect
-from reidkit.teach.progress import load, note
 
 
 def draw_numbers():
@@ -144,43 +143,6 @@ def test_nothing_is_kept_when_progress_is_off(desk, monkeypatch, capsys):
     add_one(lambda x: 2)
     teach.progress()
     assert not desk.exists() and "0 of 1 exercises done" in capsys.readouterr().out
-
-
-def test_a_broken_or_unwritable_record_stops_nothing(desk, monkeypatch, capsys):
-    desk.parent.mkdir()
-    desk.write_text("{half", encoding="utf-8")
-    assert load() == {"exercises": {}, "guesses": {}}
-    note("91-add-one", "wrong")
-    assert load()["exercises"]["91-add-one"]["tries"] == 1
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("reidkit.files.write_atomic", full)
-    assert add_one(lambda x: 2)
-    assert "No space left" in capsys.readouterr().out
-
-
-def test_ask_in_a_static_run_shows_the_options(desk, monkeypatch, capsys):
-    assert teach.ask("90-guess", "Camera or person?", ["camera", "person"]) is None
-    shown = capsys.readouterr().out
-    assert "Camera or person?" in shown and "camera" in shown and "person" in shown
-
-
-def test_ask_keeps_a_guess(desk, monkeypatch):
-    import IPython
-    import IPython.display
-
-    boxes = []
-    monkeypatch.setattr(IPython, "get_ipython", lambda: object())
-    monkeypatch.setattr(IPython.display, "display", boxes.append)
-    monkeypatch.delenv("REIDKIT_STATIC", raising=False)
-    assert teach.ask("90-guess", "Camera or person?", ["camera", "person"]) is None
-    buttons = boxes[0].children[1]
-    buttons.value = "person"
-    assert load()["guesses"] == {"90-guess": "person"}
-    assert teach.ask("90-guess", "Camera or person?", ["camera", "person"]) == "person"
-    assert boxes[1].children[1].value == "person"
 
 
 def test_solution_goes_into_the_next_cell(desk, monkeypatch, capsys):

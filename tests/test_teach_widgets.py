@@ -140,6 +140,28 @@ def test_live_explore_redraws_and_reads_out(live):
     assert type(x).__name__ == "FloatSlider"
 
 
+def test_live_explore_is_readable_where_no_widget_shows(live):
+    teach.explore(draw, CONTROLS, FILM, alt=ALT, name="demo")
+    (box, _), (beside, _) = live
+    assert box._repr_mimebundle_()["text/plain"].endswith(f"{ALT})")
+    assert any("widget-view" in name for name in box._repr_mimebundle_())
+    plain = beside["text/plain"]
+    assert "VBox" not in plain
+    for words in (f"[demo] {ALT}", "n = 4", "n is 4", "n is 10", "to move: n, x, kind, on"):
+        assert words in plain
+    assert "n is 4" in re.sub("<img[^>]*>", "", beside["text/html"])
+
+
+def test_words_of_a_drawing_are_escaped(live):
+    def risky(state):
+        return teach.Frame(draw(state)[0], "<img src=x onerror=alert(1)>")
+
+    teach.explore(risky, CONTROLS, FILM, alt=ALT + ' "><script>')
+    _, readout, _ = parts(live)
+    for markup in (live[1][0]["text/html"], readout.value):
+        assert "<script>" not in markup and "<img src=x" not in markup
+
+
 def test_live_explore_waits_with_a_slow_drawing_and_reuses_artists(live):
     artists_given = []
 

@@ -23,6 +23,7 @@ _HOME = {
     "record": "recorded",
     "show_source": "show_source",
     "ask": "progress",
+    "guess": "progress",
     "progress": "progress",
     "solution": "exercises",
     "doctor": "doctor",

@@ -6,6 +6,8 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..console import take_every_glyph
+
 
 def emit(
     plain: str, markup: str | None = None, metadata: dict[str, Any] | None = None, **mimes: Any
@@ -21,12 +23,11 @@ def emit(
         **mimes: further forms by name: png=bytes, markdown=text; any other name holds data for
             JSON.
     """
-    from IPython import get_ipython
+    if not in_a_notebook():
+        line(plain)
+        return
     from IPython.display import display
 
-    if get_ipython() is None:
-        print(plain)
-        return
     names = {"png": "image/png", "markdown": "text/markdown"}
     bundle = {"text/plain": plain} | ({} if markup is None else {"text/html": markup})
     bundle |= {
@@ -34,6 +35,35 @@ def emit(
         for name, content in mimes.items()
     }
     display(bundle, raw=True, metadata=metadata or {})
+
+
+def in_a_notebook() -> bool:
+    """Whether there is something that shows more than text."""
+    try:
+        from IPython import get_ipython
+    except ImportError:  # the doctor speaks without it, too
+        return False
+    return get_ipython() is not None
+
+
+def line(text: str) -> None:
+    """Print a text, wherever to: a pipe on Windows knows Latin letters only."""
+    take_every_glyph()
+    print(text)
+
+
+def in_words(widget: Any, words: str) -> Any:
+    """Let a widget be `words` wherever no widget shows.
+
+    Its own plain text is the beginning of a listing of its parts.
+
+    Args:
+        widget: of ipywidgets; changed in place and returned.
+        words: what it says in plain text.
+    """
+    bundle = widget._repr_mimebundle_() | {"text/plain": words}
+    widget._repr_mimebundle_ = lambda **_: bundle  # where IPython asks first
+    return widget
 
 
 def table(

@@ -5,17 +5,23 @@ It looks at versions, device, threads, memory, disk, widgets and the minutes to 
 something stops the course.
 """
 
+import argparse
+import contextlib
 import os
+import pathlib
 import shutil
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from .messages import say
 
 try:
     from .. import files, runtime
+    from ..console import REMEDIES, command
     from .display import emit, table
 except ImportError as error:
     # Without torch nothing of reidkit imports: this hides all other problems.
@@ -40,6 +46,7 @@ WIDGETS_FROM = (8, 0)
 REFERENCE = 150.0
 WARM_UP = 3  # batches of `speed` before the clock starts
 GIGABYTE = 2**30
+PROBE = 4 * 2**20  # bytes that a folder must take
 
 
 class Check(NamedTuple):
@@ -67,7 +74,7 @@ def _numbers(version):
 
 def checks() -> list[Check]:
     """Every check, in the order in which to mend them."""
-    return [*_versions(), *_widgets(), *_machine(), *_folders(), _minutes()]
+    return [*_versions(), *_kernel(), *_widgets(), *_machine(), *_folders(), _minutes()]
 
 
 def _versions() -> Iterator[Check]:
@@ -127,9 +134,17 @@ def _machine() -> Iterator[Check]:
         yield _graded("memory", f"{free:.1f} GB free", free >= 2, "memory", otherwise)
     except ImportError:
         yield Check("memory", "unknown (psutil is not installed)", "ok")
-    free = shutil.disk_usage(files.project_root()).free / GIGABYTE
+    free = _free_of_disk() / GIGABYTE
     otherwise = "look" if free >= 0.5 else "stops"
     yield _graded("disk", f"{free:.0f} GB free", free >= 2, "disk", otherwise)
+
+
+def _free_of_disk():
+    """Bytes free where the cache is, or will be."""
+    folder = files.cache_dir().absolute()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 def _cores():
@@ -140,15 +155,91 @@ def _cores():
 
 
 def _folders() -> Iterator[Check]:
-    for what, folder in (("cache folder", files.cache_dir), ("folder work/", files.work_dir)):
+    """Whether the two folders take some megabytes, and files under a lock."""
+    places = (
+        ("cache folder", files.cache_dir, "REIDKIT_CACHE_DIR"),
+        ("folder work/", files.work_dir, "REIDKIT_WORK_DIR"),
+    )
+    for what, folder, variable in places:
         try:
-            probe = folder() / ".doctor"
-            files.write_atomic(probe, "")
-            probe.unlink()
+            _write_probe(folder())
             yield Check(what, "can be written", "ok")
-        except OSError as error:
-            problem = f"cannot be written ({error.strerror})"
-            yield Check(what, problem, "stops", say("doctor folder"))
+        except (OSError, NotImplementedError) as error:
+            remedy = REMEDIES.get(getattr(error, "errno", None), "")
+            advice = say("doctor folder", variable=variable, remedy=remedy and f"{remedy}, or ")
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            yield Check(what, f"cannot be written ({reason})", "stops", advice)
+
+
+def _write_probe(folder):
+    """Write some megabytes down to the disk and delete them: a full disk refuses no empty file.
+
+    Raises:
+        OSError: the folder cannot be made, or does not take them.
+    """
+    probe = folder / f".doctor-{os.getpid()}"
+    with files.locked(probe, seconds=1):
+        try:
+            with open(probe, "wb") as stream:
+                stream.write(os.urandom(PROBE))  # what no file system can compress
+                stream.flush()
+                os.fsync(stream.fileno())
+        finally:
+            probe.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # Windows has deleted the lock
+        probe.with_name(f".{probe.name}.lock").unlink(missing_ok=True)
+
+
+def _kernel() -> Iterator[Check]:
+    """Whether notebooks in work/ run in this environment, and find this folder's reidkit.
+
+    A folder that was renamed, moved or copied with its environment still names the old place.
+    """
+    python = _python_of_kernels()
+    is_this = python is not None and _is_same(
+        os.path.dirname(python), os.path.dirname(sys.executable)
+    )
+    found = "this environment's" if is_this else f"another one: {python or 'none is found'}"
+    yield _graded("Python of notebooks", found, is_this, "kernel", "look")
+    here = pathlib.Path(__file__).resolve().parents[1]
+    place = _place_of_package(python or sys.executable)
+    if place is not None and _is_same(place, here):
+        yield Check("reidkit in notebooks", "this folder's", "ok")
+        return
+    found = f"not this folder's, but that in {place}" if place else "is not found"
+    yield Check("reidkit in notebooks", found, "stops", say("doctor place"))
+
+
+def _python_of_kernels():
+    """The Python that starts when a notebook is opened; None where nothing would start."""
+    try:
+        from jupyter_client.kernelspec import KernelSpecManager
+
+        first = KernelSpecManager().get_kernel_spec("python3").argv[0]
+    except Exception:  # not installed, no kernel, or a description that cannot be read
+        return None
+    if not os.path.isabs(first):  # "python": Jupyter puts its own in its place
+        return sys.executable
+    return first if os.path.exists(first) else None
+
+
+def _place_of_package(python):
+    """The folder of the reidkit that a Python finds outside this folder; None: it finds none."""
+    code = "import importlib.util as u; s = u.find_spec('reidkit'); print(s.origin if s else '')"
+    with tempfile.TemporaryDirectory() as elsewhere:
+        try:
+            ended = subprocess.run(
+                [python, "-c", code], cwd=elsewhere, capture_output=True, text=True, timeout=60
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+    path = ended.stdout.strip()
+    return pathlib.Path(path).parent if path and ended.returncode == 0 else None
+
+
+def _is_same(one, other):
+    """Whether two paths lead to one folder."""
+    return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
 
 
 def speed(seconds: float = 0.6) -> float:
@@ -206,12 +297,17 @@ def _show(results):
     emit(f"{text}\n{verdict}", f"{markup}<p>{verdict}</p>")
 
 
-def main() -> int:
+@command
+def main(words: Sequence[str] | None = None) -> int:
     """Show every check; the exit status is 1 where something stops the course."""
+    if words:  # there are none but --help
+        argparse.ArgumentParser(
+            prog="python -m reidkit.teach.doctor", description=__doc__.splitlines()[0]
+        ).parse_args(words)
     results = checks()
     _show(results)
     return int(any(check.state == "stops" for check in results))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

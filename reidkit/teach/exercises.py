@@ -18,6 +18,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from . import display
 from .messages import say
 from .progress import note
 
@@ -84,7 +85,7 @@ def exercise(
                     np.random.set_state(states[1]),
                     torch.set_rng_state(states[2]),
                 )
-            print(line)
+            display.line(line)
             note(key, state)
             verdict = Verdict(state == "well done")
             verdict.state = state
@@ -205,6 +206,6 @@ def solution(key: str) -> None:
     except ImportError:
         shell = None
     if shell is None:
-        print(code)
+        display.line(code)
     else:
         shell.set_next_input(code)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import importlib.util
 import pathlib
 import re
 import subprocess
@@ -18,7 +19,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .. import files
+from .. import console, files
+from ..console import explain
 from . import source
 from .messages import say
 from .parameters import Refused, find
@@ -109,25 +111,38 @@ def write(
 ) -> tuple[pathlib.Path, pathlib.Path]:
     """Write the copy and its notes into build/lecture/.
 
+    Where the course's folder can only be read, they go into work/lecture/.
+
     Args:
         chapter: as it is written.
         route: 15 or 45, the minutes that the lecture has.
         seed: of the row of examples at each widget.
     Returns:
         (path of the notebook, path of the notes)
+    Raises:
+        OSError: neither folder can be written.
     """
     import nbformat
 
     notebook, notes = lecture_form(chapter, route, seed)
-    path = files.project_root() / "build" / "lecture" / f"{chapter.name}-{route}.ipynb"
-    path_of_notes = path.with_suffix(".notes.md")
-    files.write_atomic(path, nbformat.writes(notebook))
-    files.write_atomic(path_of_notes, notes)
-    return path, path_of_notes
+    name = f"{chapter.name}-{route}.ipynb"
+    for folder in (files.project_root() / "build", files.work_dir()):
+        path = folder / "lecture" / name
+        path_of_notes = path.with_suffix(".notes.md")
+        try:
+            files.write_atomic(path, nbformat.writes(notebook))
+            files.write_atomic(path_of_notes, notes)
+            return path, path_of_notes
+        except OSError as error:
+            reason = explain(error)
+    raise OSError(say("lecture place", folder=str(folder), reason=reason))
 
 
 def command(path: pathlib.Path, program: str) -> list[str]:
     """The command that shows a copy.
+
+    Both serve this machine alone, and whoever knows the token in the address that they print and
+    open: a page runs code, and other people may be logged in here.
 
     Args:
         path: of the copy.
@@ -135,7 +150,13 @@ def command(path: pathlib.Path, program: str) -> list[str]:
             cells first).
     """
     options = {
-        "voila": [str(path), "--VoilaConfiguration.show_tracebacks=True"],
+        # --token makes a new one at each start; JupyterLab does so by itself.
+        "voila": [
+            str(path),
+            "--token",
+            "--Voila.ip=127.0.0.1",
+            "--VoilaConfiguration.show_tracebacks=True",
+        ],
         "jupyterlab": [
             f"--ServerApp.root_dir={path.parent}",
             f"--LabApp.default_url=/doc/tree/{path.name}",
@@ -144,16 +165,20 @@ def command(path: pathlib.Path, program: str) -> list[str]:
     return [sys.executable, "-m", program, *options[program]]
 
 
+@console.command
 def main(words: Sequence[str] | None = None) -> int:
     """Make the copy that a command line asks for, and show it; returns an exit status."""
     asked = _parser().parse_args(words)
+    if asked.open != "no" and importlib.util.find_spec(asked.open) is None:
+        print(say("lecture program", program=asked.open), file=sys.stderr)
+        return 2
     try:
         chapter = find(asked.chapter)
     except Refused as refusal:
         print(refusal, file=sys.stderr)
         return 2
     path, notes = write(chapter, asked.route, asked.seed)
-    place = f"build/lecture/{path.name}"
+    place = f"{path.parents[1].name}/lecture/{path.name}"
     print(say("lecture made", path=place, route=asked.route, notes=notes.name))
     if asked.open == "no":
         print(say("lecture open", chapter=asked.chapter, route=asked.route))
@@ -171,7 +196,9 @@ def _parser():
     parser.add_argument(
         "--route", type=int, choices=ROUTES, default=45, help="minutes (default 45)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the row of examples (default 0)")
+    parser.add_argument(
+        "--seed", type=console.whole_number(0), default=0, help="of the row of examples (default 0)"
+    )
     parser.add_argument(
         "--open", choices=("voila", "jupyterlab", "no"), default="no", help="show it at once"
     )

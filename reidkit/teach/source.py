@@ -85,9 +85,14 @@ def folder() -> pathlib.Path:
     return rooms.source_folder()
 
 
+def paths(where: str | os.PathLike | None = None) -> list[pathlib.Path]:
+    """The sources of all chapters in reading order."""
+    return sorted(pathlib.Path(where or folder()).glob("[0-9]*.py"))
+
+
 def chapters(where: str | os.PathLike | None = None) -> list[Chapter]:
     """All chapters in reading order."""
-    return [read(path) for path in sorted(pathlib.Path(where or folder()).glob("[0-9]*.py"))]
+    return [read(path) for path in paths(where)]
 
 
 def stamps(cells: Sequence[NotebookNode], number: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .. import files, runtime
+from .display import line
 from .messages import say
 
 # The first is drawn; the others read a folder: "market1501:PATH".
@@ -139,7 +140,7 @@ def start(
 
     pyplot.style.use(STYLE)
     versions = runtime.versions(("torch", "numpy"))
-    print(
+    line(
         say(
             "start",
             chapter=chapter,
@@ -151,5 +152,5 @@ def start(
             versions=", ".join(f"{name} {version}" for name, version in versions.items()),
         )
     )
-    print(say("start minutes", minutes=f"{run.preset.minutes:g}", preset=PRESET))
+    line(say("start minutes", minutes=f"{run.preset.minutes:g}", preset=PRESET))
     return run

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from .display import emit, number
+from .display import emit, in_words, number
 from .figures import grid, pixels, png, words_of
 from .messages import say
 
@@ -224,11 +224,12 @@ def _shrunk(picture):
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
 
 
-def _folded(summary, picture, alt):
-    """HTML of a picture (PNG) that is seen when its summary is opened."""
+def _folded(summary, picture, alt, words=""):
+    """HTML of a picture (PNG) and words below it, seen when the summary is opened."""
     data = base64.b64encode(picture).decode()
     image = f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt, quote=True)}">'
-    return f"<details><summary>{html.escape(summary)}</summary>{image}</details>"
+    below = f"<p>{html.escape(words)}</p>" if words else ""
+    return f"<details><summary>{html.escape(summary)}</summary>{image}{below}</details>"
 
 
 # ---- on the page
@@ -272,19 +273,23 @@ def explore(
     strip, words = _filmstrip(drawing, first, film, controls)
     folded = _folded(say("film title", count=len(film)), strip, f"{alt} {words}")
     readout = f"{describe(first, controls)}. {text}"
+    hint = say("explore live", names=", ".join(control.label for control in controls.values()))
     if _is_static():
         for state in states(controls):
             drawing(state)
         emit(f"[{name or 'explore'}] {alt}", metadata={"image/png": {"alt": alt}}, png=still)
-        hint = say("explore live", names=", ".join(control.label for control in controls.values()))
         markup = f"<p>{html.escape(readout)}</p><p><small>{html.escape(hint)}</small></p>{folded}"
         emit(f"{readout}\n{hint}", markup)
     else:
         from IPython.display import display
 
-        display(_live_box(drawing, controls, picture, readout, alt))
-        still_below = _folded(say("still title"), still, alt)
-        emit(say("film plain", states=words), folded + still_below)
+        box = _live_box(drawing, controls, picture, readout, alt)
+        display(in_words(box, say("explore box", alt=alt)))
+        # The same for whoever sees no widgets: what the first frame shows, and the film.
+        still_below = _folded(say("still title"), still, alt, readout)
+        film_words = say("film plain", states=words)
+        plain = f"[{name or 'explore'}] {alt}\n{readout}\n{hint}\n{film_words}"
+        emit(plain, folded + still_below)
 
 
 def _is_static():
