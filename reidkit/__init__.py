@@ -10,4 +10,4 @@ import os
 # counts where reidkit is imported before torch; course.py sets it for everything that it starts.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

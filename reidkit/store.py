@@ -48,8 +48,6 @@ def load(path: pathlib.Path) -> tuple[dict[str, torch.Tensor], Any]:
             again.
     """
     path = pathlib.Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path.name} is a folder, where a file is expected: move it away")
     try:
         tensors, header = tensor_files.read(path)
     except NotTensors as error:

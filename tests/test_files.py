@@ -354,7 +354,7 @@ def test_a_disk_without_modes_or_locks(tmp_path, monkeypatch):
     files.write_atomic(tmp_path / "a", "x")
     assert (tmp_path / "a").read_text() == "x"
 
-    def no_locks(self):
+    def no_locks(self, **_):
         raise NotImplementedError("FileSystem does not appear to support flock")
 
     monkeypatch.setattr(files.filelock.FileLock, "acquire", no_locks)

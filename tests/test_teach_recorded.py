@@ -145,6 +145,8 @@ def test_a_page_of_the_whole_course_escapes_alt_texts():
 
 
 def test_labels_with_dollars_are_words():
+    from matplotlib import pyplot
+
     from reidkit.teach import collect, plots
 
     rows = []
@@ -157,3 +159,4 @@ def test_labels_with_dollars_are_words():
     figure, axes = plots.make_figure()
     plots.name_rows(axes, ["$\\bad{$", "b"])
     figure.canvas.draw()
+    pyplot.close(figure)

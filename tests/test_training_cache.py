@@ -258,7 +258,7 @@ def test_a_folder_in_the_place_of_a_result_or_checkpoint(tmp_path, capsys, whole
         model, history = call(losses=stop_after_four)
         said = capsys.readouterr().err.splitlines()
         assert same(model, whole) and not history.loaded
-        assert f"{path.name} is a folder, where a file is expected: move it away" in said[0]
+        assert f"{path.name} is damaged (it is a folder)" in said[0]
         assert "was not kept (Is a directory" in said[1] and len(said) == 2
         path.rmdir()
         if path == partial:  # the result is kept

@@ -192,7 +192,7 @@ def test_the_turn_is_given_back_after_an_error():
 
 @pytest.mark.parametrize("error", [NotImplementedError("no flock"), OSError(37, "No locks")])
 def test_a_disk_without_locks_keeps_all_the_same(monkeypatch, capsys, error):
-    def refuse(self):
+    def refuse(self, **_):
         raise error
 
     monkeypatch.setattr("filelock.FileLock.acquire", refuse)
@@ -205,7 +205,7 @@ def test_a_disk_without_locks_keeps_all_the_same(monkeypatch, capsys, error):
 def test_two_without_locks_do_not_damage_each_other(monkeypatch, capsys):
     """Where there are no locks, a second run of the same call in the middle of the first one."""
 
-    def refuse(self):
+    def refuse(self, **_):
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr("filelock.FileLock.acquire", refuse)
