@@ -101,6 +101,8 @@ def test_little_disk_memory_and_a_folder_without_rights(monkeypatch, tmp_path):
 
 
 NAMES = {"cache folder": "REIDKIT_CACHE_DIR", "folder work/": "REIDKIT_WORK_DIR"}
+# Without a cache the course is slow; without work/ there is nothing to work in.
+STATES = {"cache folder": "look", "folder work/": "stops"}
 
 
 @pytest.mark.parametrize("what", NAMES)
@@ -131,7 +133,7 @@ def test_a_disk_that_takes_an_empty_file_only_is_found(what, number, words, tmp_
 
     monkeypatch.setattr(doctor.os, "fsync", refuse)
     check = by_name(doctor._folders())[what]
-    assert check.state == "stops" and os.strerror(number) in check.found
+    assert check.state == STATES[what] and os.strerror(number) in check.found
     assert words in check.remedy and NAMES[what] in check.remedy
     assert synced and min(synced) >= 10**6
     assert not list(tmp_path.glob(".doctor*"))
@@ -142,7 +144,7 @@ def test_a_full_disk_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("REIDKIT_CACHE_DIR", str(tmp_path))
     (tmp_path / f".doctor-{os.getpid()}").symlink_to("/dev/full")
     check = by_name(doctor._folders())["cache folder"]
-    assert check.state == "stops" and "No space left" in check.found
+    assert check.state == "look" and "No space left" in check.found
     assert "REIDKIT_CACHE_DIR" in check.remedy
 
 

@@ -155,12 +155,16 @@ def _cores():
 
 
 def _folders() -> Iterator[Check]:
-    """Whether the two folders take some megabytes, and files under a lock."""
+    """Whether the two folders take some megabytes, and files under a lock.
+
+    Without the first one the course draws and trains everything anew each time; without the second
+    one there are no copies to work in.
+    """
     places = (
-        ("cache folder", files.cache_dir, "REIDKIT_CACHE_DIR"),
-        ("folder work/", files.work_dir, "REIDKIT_WORK_DIR"),
+        ("cache folder", files.cache_dir, "REIDKIT_CACHE_DIR", "look"),
+        ("folder work/", files.work_dir, "REIDKIT_WORK_DIR", "stops"),
     )
-    for what, folder, variable in places:
+    for what, folder, variable, state in places:
         try:
             _write_probe(folder())
             yield Check(what, "can be written", "ok")
@@ -168,7 +172,7 @@ def _folders() -> Iterator[Check]:
             remedy = REMEDIES.get(getattr(error, "errno", None), "")
             advice = say("doctor folder", variable=variable, remedy=remedy and f"{remedy}, or ")
             reason = getattr(error, "strerror", None) or type(error).__name__
-            yield Check(what, f"cannot be written ({reason})", "stops", advice)
+            yield Check(what, f"cannot be written ({reason})", state, advice)
 
 
 def _write_probe(folder):

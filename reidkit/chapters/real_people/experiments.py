@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ... import datasets, files, retrieval, runtime, store, world
+from ...console import command
 from ...recipes.examine import real_exams
 from ...recipes.presets import PRESETS
 from ...record import Exam
@@ -196,13 +197,25 @@ def first_in_second(features: Tensor, ids: Tensor, cameras: Tensor) -> retrieval
     return retrieval.evaluate(features[q], ids[q], cameras[q], features[g], ids[g], cameras[g])
 
 
-def write_outline() -> None:
-    """Record the outline of PKU-Reid's development half; it needs REIDKIT_DATA_ROOT."""
-    data = real_exams(PRESETS["smoke"])["pku_development"].both()
+@command
+def main(words: Sequence[str] | None = None) -> None:
+    """Record the outline of PKU-Reid's development half.
+
+    Args:
+        words: of the command line; there are none.
+    Raises:
+        ValueError: REIDKIT_DATA_ROOT names no folder that holds the set.
+    """
+    exam = real_exams(PRESETS["smoke"]).get("pku_development")
+    if exam is None:
+        raise ValueError(
+            "this measures on PKU-Reid; set REIDKIT_DATA_ROOT to the folder of real data sets"
+        )
+    data = exam.both()
     values = outline(data.pictures(), data.cameras).half()
     path = files.results_dir() / "11_outline.safetensors"
     store.write_recorded(path, {"outline": values}, runtime.provenance())
 
 
 if __name__ == "__main__":
-    write_outline()
+    raise SystemExit(main())
