@@ -29,7 +29,7 @@ READERS = {
     "str": str,
     "bool": {"True": True, "False": False}.__getitem__,
 }
-
+EXAMPLES = {"int": "0", "float": "0.5", "bool": "True"}
 
 BLANK = 32  # characters below it are no text: "\\t" of a path whose backslashes were not doubled
 
@@ -186,7 +186,8 @@ def _typed(name, word, type_name):
     try:
         value = READERS[type_name](word)
     except (KeyError, ValueError):
-        raise Refused(say("rerun type", parameter=name, word=word, kind=type_name)) from None
+        values = {"parameter": name, "word": word, "kind": type_name}
+        raise Refused(say("rerun type", **values, example=EXAMPLES[type_name])) from None
     try:
         checked = check_parameter(name, value)
     except (TypeError, ValueError) as error:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 
+from reidkit.console import bar
+
 from .outcomes import HANG, SAME, judge_command
 from .troubles import ROOT, read_only, small_disk
 
@@ -45,7 +47,7 @@ def run(counts):
         course = pathlib.Path(place) / "course"
         shutil.copytree(ROOT, course, ignore=LEFT_OUT)
         read_only(place)
-        for line in COMMANDS:
+        for line in bar(COMMANDS, desc="a course that can only be read", unit="command"):
             outcome, said = call(course, ["-m", *shlex.split(line)])
             counts.add("a course that can only be read", outcome, line, said)
         outcome, said = call(course, ["-c", USE])

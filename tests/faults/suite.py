@@ -7,6 +7,8 @@ import tempfile
 from collections import Counter
 from unittest import mock
 
+from reidkit.console import bar
+
 from . import kinds, lone_course, outcomes, troubles, words
 from .damage import damaged
 
@@ -42,12 +44,15 @@ def run(share=1.0, seed=0, only=None):
             all.
     """
     counts = Counts()
-    for kind in all_kinds():
-        if only is None or kind.name in only:
+    chosen = [kind for kind in all_kinds() if only is None or kind.name in only]
+    with bar(chosen, desc="damaged inputs", unit="kind") as shown:
+        for kind in shown:
+            shown.set_postfix_str(kind.name)
             run_kind(kind, max(1, round(share * kind.trials)), seed, counts)
     if only is None or "troubles" in only:
         troubles.run(share, seed, counts)
-    if share == 1.0 and only is None or only and "read-only course" in only:
+    is_whole = only is None and share >= 1
+    if is_whole or "read-only course" in (only or ()):
         lone_course.run(counts)
     return counts
 

@@ -12,6 +12,8 @@ import tempfile
 import time
 from unittest import mock
 
+from reidkit.console import bar
+
 from . import writers
 from .outcomes import HANG, LOST, REFUSED, SAME, SILENT, TRACEBACK
 
@@ -204,20 +206,21 @@ def run(share, seed, counts):
     draw = random.Random(f"{seed} troubles")
     every = list(writers.WRITERS)
     few = max(2, round(len(every) * min(1, 2 * share)))
-    for writer in draw.sample(every, few):
-        for _ in range(max(1, round(10 * share))):
-            counts.add("killed writers", *labelled(kill(writer, draw), writer))
+    kills = [writer for writer in draw.sample(every, few) for _ in range(max(1, round(10 * share)))]
+    for writer in bar(kills, desc="killed writers", unit="kill"):
+        counts.add("killed writers", *labelled(kill(writer, draw), writer))
     shared = [writer for writer in every if writer.name in SHARED]
-    for writer in dict.fromkeys([*shared, *draw.sample(every, few)]):
+    races = list(dict.fromkeys([*shared, *draw.sample(every, few)]))
+    for writer in bar(races, desc="two writers at once", unit="race"):
         rounds = max(8, round(60 * share)) if writer.name in SHARED else 6
         counts.add("two writers at once", *labelled(race(writer, rounds), writer))
     if not can_mount():
         counts.told.append("full and read-only disks were not tried: this user cannot mount any")
         return
-    for writer in draw.sample(every, few):
+    for writer in bar(draw.sample(every, few), desc="full disks", unit="disk"):
         ended = write_on_a_bad_disk(writer, full(draw), takes_nothing=False)
         counts.add("full disks", *labelled(ended, writer))
-    for writer in draw.sample(every, few):
+    for writer in bar(draw.sample(every, few), desc="read-only disks", unit="disk"):
         ended = write_on_a_bad_disk(writer, read_only, takes_nothing=True)
         counts.add("read-only disks", *labelled(ended, writer))
 
