@@ -36,6 +36,7 @@ print("end of", statuses)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CODINGS)
 def test_every_line_is_printed(name, tmp_path):
     root = tmp_path / "行人 ✓"

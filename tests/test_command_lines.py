@@ -135,6 +135,7 @@ MODULES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module, line", MODULES)
 def test_each_command_as_a_user_starts_it(module, line):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}  # a pipe that knows few letters

@@ -96,6 +96,7 @@ def test_first_and_second_derivatives_by_differences(kind, layout, training):
         gradgradcheck(function, (x, *values))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("kind", NORMS)
 def test_second_derivatives_by_some_of_the_inputs(kind, training):

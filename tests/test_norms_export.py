@@ -101,6 +101,7 @@ def test_maps_of_any_size(strict):
         torch.testing.assert_close(program.module()(x), layer(x), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MODELS)
 def test_models_for_any_batch(kind):
     torch.manual_seed(0)
@@ -120,6 +121,7 @@ def test_models_for_any_batch(kind):
                     torch.testing.assert_close(value, wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["DualNorm", "MetaBIN", "three ways"])
 def test_models_export_by_tracing_of_bytecode_too(kind):
     torch.manual_seed(0)
@@ -170,6 +172,7 @@ def test_compiled_in_one_graph(kind, layout, training):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["DualNorm", "MetaBIN", "three ways"])
 def test_compiled_models_train(kind):
     torch._dynamo.reset()

@@ -27,6 +27,7 @@ def test_published_way_and_ours_agree():
     assert 0 < published[0] < 1
 
 
+@pytest.mark.slow
 def test_command():
     words = ["--queries", "120", "--gallery", "900", "--width", "8", "--runs", "1"]
     printed = run_command(*words)

@@ -75,6 +75,7 @@ print(retrieval.evaluate_exam(load_drawn_laptop().model, exam).queries)
 """
 
 
+@pytest.mark.slow
 def test_drawing_training_and_searching_open_no_connection(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", ALONE],

@@ -191,6 +191,7 @@ for number in range(first, first + 25):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_lose_no_row_and_a_reader_meets_no_half(tmp_path):
     path = tmp_path / "t.csv"
     words = [sys.executable, "-c", ADD, str(path)]

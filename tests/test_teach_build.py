@@ -263,6 +263,7 @@ def test_an_unknown_parameter_fails(project, capsys):
 # ---- the whole course
 
 
+@pytest.mark.slow
 def test_course_runs_all_and_counts_claims(project, capsys):
     other = chapter_demo.SOURCE.replace('"91"', '"92"').replace("v >= 0", "v > 99")
     chapter_demo.write(project, other, "92_other.py")

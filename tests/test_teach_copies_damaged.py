@@ -255,6 +255,7 @@ def update_elsewhere():
     return subprocess.Popen(words, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_two_updates_at_the_same_time_lose_nothing(desk, tmp_path):
     before = desk.read_bytes()
     newer(tmp_path)

@@ -252,6 +252,7 @@ def start_writers(desk, monkeypatch, *arguments):
     return [writer(*argument) for argument in arguments]
 
 
+@pytest.mark.slow
 def test_no_verdict_of_several_notebooks_is_lost(desk, monkeypatch):
     writers = start_writers(desk, monkeypatch, ("a", 170), ("b", 170), ("c", 170))
     assert [one.communicate(timeout=120)[0] for one in writers] == [b"", b"", b""]

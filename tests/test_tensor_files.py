@@ -65,6 +65,7 @@ store.save(pathlib.Path(sys.argv[1]), {name: torch.arange(3.0) for name in names
 """
 
 
+@pytest.mark.slow
 def test_the_same_content_is_the_same_bytes_in_every_process(tmp_path):
     found = set()
     for number in (1, -1, 1):

@@ -297,12 +297,14 @@ def recorded_seeds(folder):
     return seeds, sorted(int(look["for"].rpartition(" ")[2]) for look in looks)
 
 
+@pytest.mark.slow
 def test_two_calls_with_other_seeds_fill_one_table_and_one_log(tmp_path):
     calls = [start_recording(tmp_path, 0, 15), start_recording(tmp_path, 15, 30)]
     assert [call.wait(120) for call in calls] == [0, 0]
     assert recorded_seeds(tmp_path) == (list(range(30)), list(range(30)))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_a_killed_call_leaves_a_table_and_no_row_without_its_look(tmp_path):
     call = start_recording(tmp_path, 0, 1000)

@@ -43,6 +43,7 @@ def is_alive(number):
     return psutil.pid_exists(number) and psutil.Process(number).status() != "zombie"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_workers_and_what_they_started_end_with_their_owner(tmp_path):
     pytest.importorskip("psutil")
