@@ -23,6 +23,7 @@ from .console import explain, say
 
 HOUR = 3600  # seconds
 PART = ".reidkit.part"  # how the names of unfinished files end
+DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no files on Windows
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9_-])?")
 LONGEST_NAME = 120
 LONGEST_LOCK = 200  # bytes of a file's name that the name of its lock repeats
@@ -93,11 +94,13 @@ def check_name(name: str, what: str) -> str:
     Raises:
         ValueError: it is no such name. "../x" would leave the folder that it is meant for.
     """
-    if isinstance(name, str) and len(name) <= LONGEST_NAME and NAME.fullmatch(name):
+    is_name = isinstance(name, str) and len(name) <= LONGEST_NAME and NAME.fullmatch(name)
+    if is_name and not DEVICES.fullmatch(name):
         return name
     raise ValueError(
         f"{what} is {name!r}; expected a name of letters (a to z), digits, '-', '_' and '.', that "
-        f"begins with a letter or digit and has at most {LONGEST_NAME} characters"
+        f"begins with a letter or digit, has at most {LONGEST_NAME} characters, and is no name "
+        "that Windows keeps for a device, such as 'con'"
     )
 
 
@@ -112,6 +115,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     unfinished in that folder an hour ago or earlier is removed.
     """
     path = pathlib.Path(path)
+    if path.is_symlink():  # what it points to is written, not the link
+        path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_old(path.parent, f".*{PART}", HOUR)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=PART)

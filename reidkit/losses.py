@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .layers.ids import check_attributes, check_classes, check_ids, check_rows
+from .layers.ids import check_attributes, check_classes, check_ids, check_pairs, check_rows
 from .layers.precision import at_least_float32
 
 FAR = 1e9  # "no such pair"; finite, so that gradients stay finite
@@ -374,13 +374,9 @@ def verification(logits: Tensor, same: Tensor) -> Tensor:
     Returns:
         (n,) loss per pair.
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the shapes differ, or `same` is not bool.
     """
-    if logits.shape != same.shape:
-        raise ValueError(
-            f"verification: logits {tuple(logits.shape)}, same {tuple(same.shape)}; "
-            "need one shape (n,)"
-        )
+    check_pairs("verification", logits, same)
     logits = at_least_float32(logits)
     return F.binary_cross_entropy_with_logits(logits, same.to(logits.dtype), reduction="none")
 
@@ -393,7 +389,10 @@ def balanced_mean(values: Tensor, same: Tensor) -> Tensor:
         same: (n,) bool.
     Returns:
         A scalar; a side without pairs counts 0.
+    Raises:
+        ValueError: the shapes differ, or `same` is not bool.
     """
+    check_pairs("balanced_mean", values, same)
     total = 0
     for side in (values[same], values[~same]):
         total = total + side.sum() / max(len(side), 1)

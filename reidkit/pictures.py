@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .arguments import whole_number
 
+LONGEST_SIDE = 8192  # pixels that a picture may be resized to
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})  # all else (Thumbs.db, readme.txt) is not
 HIDDEN = (".", "__MACOSX")  # what macOS leaves in archives looks like pictures
 
@@ -137,7 +138,7 @@ def check_size(size: Any) -> tuple[int, int]:
     """The (height, width) of pictures, after a look at it.
 
     Args:
-        size: two whole numbers from 1 up.
+        size: two whole numbers from 1 to 8192.
     Returns:
         The same as two Python ints.
     Raises:
@@ -145,11 +146,14 @@ def check_size(size: Any) -> tuple[int, int]:
     """
     try:
         height, width = size
-        return whole_number(height, "height", 1), whole_number(width, "width", 1)
+        sides = whole_number(height, "height", 1), whole_number(width, "width", 1)
+        if max(sides) > LONGEST_SIDE:  # a picture of it could fill the memory
+            raise ValueError
+        return sides
     except (TypeError, ValueError):
         raise ValueError(
-            f"size is {size!r}; expected (height, width), two whole numbers from 1 up, "
-            "for example (128, 64)"
+            f"size is {size!r}; expected (height, width), two whole numbers from 1 to "
+            f"{LONGEST_SIDE}, for example (128, 64)"
         ) from None
 
 

@@ -231,5 +231,5 @@ def _unknown_hashes(table, what):
     return ValueError(
         f"{str(table)!r} {what}; expected a JSON object with "
         '{"size": bytes, "sha256": 64 hexadecimal digits} for each name of a file. Get it again '
-        f"from the course's repository: git checkout -- {table.name}"
+        f"from the course's repository: git checkout -- {table}"
     )

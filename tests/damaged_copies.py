@@ -130,7 +130,18 @@ OPEN = {
     "MyST and back": through_jupytext("md:myst"),
     "format 3": in_format_3,
 }
+
+
 # Files that it does not open.
+def conflict(content):
+    """Marks of git round one line of the answer: two versions of it, then the rest of the cell."""
+    lines = content.decode().splitlines(keepends=True)
+    place = next(at for at, line in enumerate(lines) if "return 1 + x" in line)
+    other = lines[place].replace("1 + x", "x + 1")
+    marks = ["<<<<<<< HEAD\n", lines[place], "=======\n", other, ">>>>>>> b\n"]
+    return "".join([*lines[:place], *marks, *lines[place + 1 :]]).encode()
+
+
 SHUT = {
     "byte order mark": lambda content: b"\xef\xbb\xbf" + content,
     "mark, no metadata": lambda content: b"\xef\xbb\xbf" + without_metadata({})(content),
@@ -159,6 +170,7 @@ SHUT = {
     "a conflict": lambda content: content.replace(
         b'   "cell_type"', b'<<<<<<< HEAD\n=======\n>>>>>>> b\n   "cell_type"', 1
     ),
+    "a conflict inside the answer": lambda content: conflict(content),
     "a script": lambda content: jupytext.writes(
         nbformat.reads(content.decode(), as_version=4), fmt="py:percent"
     ).encode(),

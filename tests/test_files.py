@@ -369,3 +369,13 @@ def test_a_folder_that_may_not_be_looked_into_has_no_leftovers(tmp_path, monkeyp
 
     monkeypatch.setattr(pathlib.Path, "glob", refuse)
     files.remove_old(tmp_path, "*", 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links of POSIX")
+def test_what_a_link_points_to_is_written(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "real").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "there" / "real")
+    files.write_atomic(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there" / "real").read_text() == "new"

@@ -292,3 +292,20 @@ def test_the_type_of_a_module():
     assert at_least_float32(torch.ones(2).half()).dtype == torch.float32
     x = torch.ones(2).double()
     assert at_least_float32(x) is x
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool, torch.complex64])
+@pytest.mark.parametrize("make", [InstanceNorm, BatchInstanceNorm])
+def test_maps_of_whole_numbers_are_refused(make, dtype):
+    with pytest.raises(ValueError, match="cannot hold what a norm gives; expected floats"):
+        make(3)(torch.ones(2, 3, 4, 4).to(dtype))
+
+
+@pytest.mark.parametrize("own", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("other", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("training", [True, False])
+def test_ibn_takes_maps_of_another_type(own, other, training):
+    norm = IBN(4).to(own).train(training)
+    x = torch.randn(3, 4, 5, 5, generator=torch.Generator().manual_seed(0))
+    expected = IBN(4).double().train(training)(x.double())
+    torch.testing.assert_close(norm(x.to(other)).double(), expected, rtol=0.02, atol=0.05)

@@ -154,3 +154,21 @@ def test_losses_of_methods_say_it_too():
     ):
         with pytest.raises(ValueError, match="the lowest of the ids is -1"):
             method(output, batch)
+
+
+@pytest.mark.parametrize("loss", [losses.cross_entropy, losses.arcface_logits])
+def test_logits_that_are_none(loss):
+    with pytest.raises(ValueError, match="logits are None; expected a tensor .B, C."):
+        loss(None, torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize("loss", [losses.verification, losses.balanced_mean])
+@pytest.mark.parametrize("turn", [torch.Tensor.long, torch.Tensor.byte, torch.Tensor.float, list])
+def test_what_tells_pairs_apart_is_bool(loss, turn):
+    values = torch.tensor([1.0, 5.0, 3.0, 40.0])
+    same = torch.tensor([True, False, False, True])
+    loss(values, same)
+    with pytest.raises(ValueError, match="expected .n,. with bool .n,."):
+        loss(values, turn(same))
+    with pytest.raises(ValueError, match="expected .n,. with bool .n,."):
+        loss(values, same[:3])

@@ -314,7 +314,10 @@ def test_ordinary_pictures_are_as_pillow_has_them(tmp_path):
 
 @pytest.mark.parametrize(
     "size",
-    [0, 64, None, "64", (64,), (64, 32, 3), (0, 32), (64, -1), (64.0, 32), (64, "32"), (True, 32)],
+    [
+        *(0, 64, None, "64", (64,), (64, 32, 3), (0, 32), (64, -1), (64.0, 32), (64, "32")),
+        *((True, 32), (10**5, 10**6), (10**9, 1), (8193, 8)),
+    ],
 )
 def test_sizes_that_are_none(tmp_path, size):
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")

@@ -103,7 +103,7 @@ def test_backslashes_of_windows_are_kept(monkeypatch):
         ("SEED=[1.5]", ["int", "'1.5'"]),
         ("SEED=[true]", ["int", "'True'"]),
         ("DATA=pku-reid:/data/Smith, J/x", ["no folder", 'DATA=["pku-reid:/data/Smith, J/x"]']),
-        ("SEED=0,x", ["'x'", 'SEED=["0,x"]']),
+        ("SEED=0,x", ["'x'", "type int, such as SEED=0"]),
     ],
 )
 def test_what_cannot_be_quoted_says_how_to_quote(wish, words):
@@ -121,6 +121,24 @@ def test_the_help_shows_how_to_quote(capsys):
 def test_where_a_wish_has_one_value_a_comma_is_a_comma():
     assert grid(["WORD=a, b"], declared(), several=False) == [{"WORD": "a, b"}]
     assert grid(['WORD=["a, b"]'], declared(), several=False) == [{"WORD": "a, b"}]
+
+
+def test_a_value_in_quotes_is_one_value():
+    assert grid(['WORD="a, b"'], declared()) == [{"WORD": "a, b"}]
+    assert grid(['WORD="a"b'], declared()) == [{"WORD": '"a"b'}]
+
+
+@pytest.mark.parametrize("wish", ["SEED=0,,1", "SEED=,"])
+def test_a_gap_between_numbers_is_no_list_of_texts(wish):
+    with pytest.raises(Refused) as refusal:
+        grid([wish], declared())
+    assert "JSON" not in str(refusal.value) and "SEED=0" in str(refusal.value)
+
+
+def test_a_home_of_nobody_is_refused():
+    wish = "DATA=pku-reid:~nobody-here/x"
+    with pytest.raises(Refused, match="write the path in full"):
+        grid([wish], {"DATA": {"inferred_type_name": "str"}})
     with pytest.raises(Refused, match="several values"):
         grid(["SEED=[0, 1]"], declared(), several=False)
 

@@ -10,6 +10,7 @@ from contract_case import source_and_target
 from training_case import both, net, own_cache, people, same, train  # noqa: F401 a fixture
 
 from reidkit import augment, sampling
+from reidkit.methods import baseline
 from reidkit.training import Method, Plan, fit
 
 PLAN = Plan(steps=3, people=4, pictures=3)
@@ -103,6 +104,11 @@ def test_a_sampler_that_ends_names_the_step():
         run(sampler=yields(GOOD, GOOD))
     with pytest.raises(ValueError, match="ended before step 0 of 3"):
         run(sampler=yields())
+
+
+def test_batch_norm_takes_no_single_picture():
+    with pytest.raises(ValueError, match="step 0: batch norm takes no statistics of one picture"):
+        run(sampler=yields(*[torch.tensor([0])] * 3), model=baseline.make(8, trunk="tiny"))
 
 
 @pytest.mark.parametrize("returned", [None, [GOOD], GOOD, {"train": GOOD}, 5])

@@ -27,6 +27,10 @@ def check_ids(name: str, values: Tensor | None, ids: Tensor, classes: int | None
             f"{name}: ids are a {type(ids).__name__}; expected an int64 tensor (B,), as "
             "torch.tensor(ids) makes it"
         )
+    if values is not None and not isinstance(values, Tensor):
+        raise ValueError(
+            f"{name}: values are a {type(values).__name__}; expected a tensor (B, D) or (B, C)"
+        )
     if values is None:
         is_fit = ids.ndim == 1
         place = "no values"
@@ -67,8 +71,13 @@ def check_classes(name: str, logits: Tensor, ids: Tensor) -> None:
         logits: (B, C).
         ids: (B,) identities, 0..C-1.
     Raises:
-        ValueError: see `check_ids`.
+        ValueError: there are no logits, or see `check_ids`.
     """
+    if not isinstance(logits, Tensor):
+        raise ValueError(
+            f"{name}: logits are {logits!r:.80}; expected a tensor (B, C). Give the model a "
+            "classifier, or leave this loss out"
+        )
     classes = logits.shape[1] if logits.ndim == 2 else None
     check_ids(name, logits, ids, classes)
 
@@ -129,6 +138,32 @@ def check_attributes(name: str, logits: dict[str, Tensor], labels: dict[str, Ten
                 f"{value.shape[1] - 1}, as the head has {value.shape[1]} values, or -1 where it is "
                 "not known. Make the head for as many values as the data have"
             )
+
+
+def check_pairs(name: str, values: Tensor, same: Tensor) -> None:
+    """Refuse what does not say of each pair whether it shows one person.
+
+    Args:
+        name: of the loss, for the message.
+        values: (n,) one per pair.
+        same: (n,) bool.
+    Raises:
+        ValueError: the shapes differ, or `same` holds numbers, which would choose pairs instead of
+            telling them apart.
+    """
+    is_fit = isinstance(values, Tensor) and isinstance(same, Tensor)
+    if not is_fit or values.shape != same.shape or same.dtype != torch.bool:
+        given = [_described(values), _described(same)]
+        raise ValueError(
+            f"{name}: got {given[0]} with same {given[1]}; expected (n,) with bool (n,), as "
+            "ids[a] == ids[b] gives it"
+        )
+
+
+def _described(value):
+    if isinstance(value, Tensor):
+        return f"{value.dtype} {tuple(value.shape)}"
+    return f"a {type(value).__name__}"
 
 
 def _can_be_looked_at(numbers):

@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from . import one_pass
 from .irreplaceable import Irreplaceable
+from .maps import check_maps, in_type_of
 from .one_pass import moments
 from .tracing import is_transformed
 
@@ -39,17 +40,6 @@ def _check_channels(kind, channels):
     if not isinstance(channels, numbers.Integral) or channels < 0:
         raise ValueError(
             f"{kind} got channels={channels!r}; expected a whole number, the C of maps (B, C, H, W)"
-        )
-
-
-def _check_maps(layer, x, channels):
-    # x.shape[0], not len(x): torch.export keeps the one free and takes the other for a number.
-    is_fit = x.ndim == 4 and x.shape[1] == channels and channels > 0
-    if not is_fit or x.shape[0] == 0 or x.shape[2] * x.shape[3] < 2:
-        raise ValueError(
-            f"{type(layer).__name__} of {channels} channels got x of shape {tuple(x.shape)}; "
-            f"expected (B, {channels}, H, W), B, C at least 1 and H W at least 2: one value has no "
-            "variance. Pool after this layer, or use FeatureNorm for pooled features"
         )
 
 
@@ -77,7 +67,7 @@ class InstanceNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        _check_maps(self, x, self.channels)
+        check_maps(self, x, self.channels)
         # torch's own is twice as fast on contiguous maps, and slow on channels_last. Maps of one
         # channel can be both: their stride of channels is 1 then, and torch's may crash (2.13).
         is_contiguous = x.is_contiguous() and x.stride(1) > 1
@@ -150,7 +140,7 @@ class BatchInstanceNorm(Irreplaceable, nn.BatchNorm2d):
             nn.init.constant_(self.gate, self.first_gate)
 
     def forward(self, x: Tensor) -> Tensor:
-        _check_maps(self, x, self.num_features)
+        check_maps(self, x, self.num_features)
         running = (None, None)
         if not self.training and self.running_mean is not None:
             running = (self.running_mean, self.running_var)
@@ -192,7 +182,7 @@ class BatchInstanceNorm(Irreplaceable, nn.BatchNorm2d):
         Returns:
             (B, C, H, W) normalised maps.
         """
-        _check_maps(self, x, self.num_features)
+        check_maps(self, x, self.num_features)
         gate = self.gate[:, None, None]  # (C, 1, 1)
         instance = F.instance_norm(
             x, weight=self.instance_weight, bias=self.instance_bias, eps=self.eps
@@ -309,6 +299,7 @@ class IBN(nn.Module):
                 f"IBN of {channels} channels got x of shape {tuple(x.shape)}; "
                 f"expected (B, {channels}, H, W), C at least 1"
             )
+        x = in_type_of(self.BN.weight, x)
         normalised = []
         for (norm, channels), size in zip(self.halves(), self.sizes):
             if size:

@@ -19,6 +19,9 @@ CELL_BEGINS = re.compile(r'\{\s*"(?:attachments|cell_type|execution_count|id|met
 NEXT_CELL = re.compile(r'\{\s*"(?:attachments|cell_type)"')
 SOURCE = re.compile(r'(?<!\\)"source"\s*:\s*\[?')
 STRINGS = re.compile(r'\s*("(?:[^"\\]|\\.)*")\s*,?')
+# Lines that git leaves in a file where two versions meet; and lines of a list that lack a comma.
+MARKS = re.compile(r"(?m)^(?:<{7}|={7}|>{7}|\|{7})(?: .*)?\n?")
+NO_COMMA = re.compile(r'"(\s*\n\s*)"')
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what nbformat 4.5 allows
 
 
@@ -99,6 +102,8 @@ def _raw_notebook(text):
             return cells, value.get("metadata"), True
     except (ValueError, RecursionError):
         pass
+    if MARKS.search(text):  # both sides of a conflict are kept
+        text = NO_COMMA.sub(r'",\1"', MARKS.sub("", text.replace("\r\n", "\n")))
     cells = _cells_in(text, decoder)
     if not cells and re.search(r"(?m)^# %%", text):
         cells = _cells_of_script(text)

@@ -136,6 +136,7 @@ def _words(wish, several):
     """(name, its values as words) of one wish."""
     name, _, text = wish.partition("=")
     name = name.strip()
+    text = _unquoted(text)
     if text.lstrip().startswith("["):
         words = _from_json(wish, text)
     else:
@@ -145,6 +146,15 @@ def _words(wish, several):
     if len(words) > 1 and not several:
         raise Refused(say("rerun one value", wish=wish))
     return name, words
+
+
+def _unquoted(text):
+    """A text in double quotes, as a shell may leave them, as a list of JSON with that one value."""
+    try:
+        is_text = isinstance(json.loads(text), str)
+    except ValueError:
+        is_text = False
+    return f"[{text}]" if is_text else text
 
 
 def _from_json(wish, text):
@@ -171,7 +181,11 @@ def _distinct(name, words, type_name, wish):
         try:
             value, meaning = _typed(name, word, type_name)
         except Refused as refusal:
-            if "," not in wish or wish.partition("=")[2].lstrip().startswith("["):
+            if (
+                type_name != "str"
+                or "," not in wish
+                or wish.partition("=")[2].lstrip().startswith("[")
+            ):
                 raise
             whole = json.dumps([wish.partition("=")[2]], ensure_ascii=False)
             raise Refused(say("rerun comma", refusal=refusal, parameter=name, list=whole)) from None

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .. import files, runtime
+from ..pictures import folder_path
 from .display import line
 from .messages import say
 
@@ -93,7 +94,7 @@ def _with_full_path(spec):
     if not needs_path:
         return spec
     # A relative path counts from the course's folder too.
-    places = [pathlib.Path(path).expanduser(), files.project_root() / path]
+    places = [folder_path(path, "DATA"), files.project_root() / path]
     folders = [place for place in places if path and place.is_dir()]
     if not folders:
         raise ValueError(say("parameter folder", value=spec, path=path))

@@ -109,6 +109,21 @@ def check_range(index: Tensor, count: int, name: str, step: int) -> Tensor:
     return index.long()
 
 
+@contextlib.contextmanager
+def explained(batches: Mapping, step: int) -> Iterator[None]:
+    """Say in our words what batch norm says of a batch of one picture, in a `with` block."""
+    try:
+        yield
+    except ValueError as error:
+        if "Expected more than 1 value per channel" not in str(error):
+            raise
+        counts = {name: len(batch) for name, batch in batches.items()}
+        raise ValueError(
+            f"step {step}: batch norm takes no statistics of one picture; the batch has {counts}. "
+            "Let the sampler yield two or more: people= and pictures= of the plan"
+        ) from None
+
+
 def check_augmented(images: Any, before: Tensor) -> Tensor:
     """What an augmentation gives: as many pictures of as many channels, in floating point."""
     same_form = isinstance(images, Tensor) and images.ndim == 4 and images.is_floating_point()

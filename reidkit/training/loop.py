@@ -228,7 +228,8 @@ def _loop(run, step, stream, assemble, interrupts, shown):
         for name, until in plan.freeze.items():
             _freeze(run.model.get_submodule(name), number < until, trained)
         batches = assemble(given.next_drawn(stream, number, plan.steps), number)
-        values = step(run.model, batches, run.optimizers, number / plan.steps)
+        with given.explained(batches, number):
+            values = step(run.model, batches, run.optimizers, number / plan.steps)
         values = finite(values, number)
         took = time.perf_counter() - begun
         run.step = number + 1
