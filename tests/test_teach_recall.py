@@ -284,7 +284,7 @@ def test_the_gallery_has_fixed_questions_with_folded_answers(name, value, page, 
     (bundle,) = page.texts
     assert not page.boxes and bundle["text/html"].count("<details>") == 3
     assert "teach.answer" not in str(bundle)
-    assert "1. No, h is not. Because of h." in bundle["text/plain"]
+    assert "Answer 1: No, h is not. Because of h." in bundle["text/plain"]
 
 
 def test_no_random_state_is_touched(desk, capsys):

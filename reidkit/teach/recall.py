@@ -44,7 +44,8 @@ def recall(chapter: str) -> None:
         return
     texts = [_in_words(place, question) for place, question in numbered]
     if not is_asked():  # nobody is there to be spoilt
-        texts += [f"{place}. {_answer_of(question)}" for place, question in numbered]
+        title = say("recall folded")
+        texts += [f"{title} {place}: {_answer_of(question)}" for place, question in numbered]
     pages = [_with_folded_answer(place, question) for place, question in numbered]
     emit("\n".join(texts), "".join(pages))
 
