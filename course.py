@@ -1,6 +1,7 @@
 """Everything the course does, from a bare Python 3.11-3.13 on: `python course.py lab` (`make lab`).
 
-lab         set up, check the machine, open JupyterLab in work/ on chapter 0
+lab         set up, check the machine, open JupyterLab in work/ on chapter 0; --no-solutions leaves
+            the solutions out of work/, until --solutions gives them back
 test        set up, then every test (more words go to pytest: python course.py test -k world)
 setup       only make .venv, or mend it after the folder was moved; --keep-torch takes the torch
             and torchvision that this Python has (a CUDA build, say)
@@ -168,7 +169,9 @@ def lab(words):
         _let_lab_fetch_nothing()
     if _call(_module("reidkit.teach.doctor")):
         print("the check found something (above); JupyterLab opens all the same", flush=True)
-    if _call(_module("reidkit.teach.copies")) and not _work_dir().is_dir():
+    wish = [word for word in words if word in ("--solutions", "--no-solutions")]
+    words = [word for word in words if word not in wish]
+    if _call([*_module("reidkit.teach.copies"), *wish]) and not _work_dir().is_dir():
         place = str(_work_dir())
         raise Stop(f"no folder {place!r} to open (see above); REIDKIT_WORK_DIR can name another")
     options = [

@@ -4,11 +4,13 @@ copy in Voila.
 
 import json
 
+import nbformat
 import pytest
 from browser import lab, look, move_every_control, need_browser, page, run_all, voila
 from demo import write_demo
+from nbformat.v4 import new_code_cell, new_notebook
 
-from reidkit.teach import lecture, source
+from reidkit.teach import lecture, questions, source
 
 
 def chapters():
@@ -24,8 +26,6 @@ def working_copy(name, folder):
     """The chapter's working copy in `folder`, with the smoke preset and one thread set in its
     parameters cell.
     """
-    import nbformat
-
     path = write_demo(folder) if name == "demo" else source.folder() / name
     notebook = source.notebook(source.read(path), "work")
     cell = next(cell for cell in notebook.cells if "parameters" in source.tags(cell))
@@ -54,6 +54,27 @@ def test_every_control_moves_picture_and_readout(name, tmp_path):
         assert (
             "the score is positive [held]" in text and '"state"' not in text
         )  # the sentence, not its JSON
+
+
+def test_a_recalled_question_is_answered_by_keyboard(tmp_path):
+    need_browser()
+    cell = new_code_cell('from reidkit import teach\nteach.recall("04")')
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = new_notebook(cells=[cell], metadata={"kernelspec": kernel})
+    nbformat.write(notebook, tmp_path / "chapter.ipynb")
+    first = questions.choose("04", {"recall": {}, "exercises": {}})[0]
+    number = first.options.index(first.right) + 1
+    with lab(tmp_path) as address, page() as view:
+        run_all(view, address, "chapter.ipynb")
+        buttons = view.locator(".widget-toggle-buttons")
+        buttons.nth(2).wait_for(timeout=60_000)
+        assert first.why not in view.locator("body").inner_text()
+        button = buttons.first.get_by_role("button", name=str(number), exact=True)
+        button.focus()
+        view.keyboard.press("Space")
+        view.get_by_text("✓ Right.").first.wait_for(timeout=15_000)
+        assert first.why in view.locator("body").inner_text()
+        assert button.is_disabled()
 
 
 def test_lecture_copy_in_voila(tmp_path, monkeypatch):

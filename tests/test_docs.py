@@ -17,7 +17,8 @@ from PIL import Image
 
 import reidkit
 from reidkit import chapters
-from reidkit.teach import face, new, rooms, source
+from reidkit.chapters.start_here.figures import COMING
+from reidkit.teach import face, new, questions, rooms, source
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,10 +51,45 @@ def test_the_numbers_of_the_headline_are_the_recorded_ones():
 
 
 def test_links_inside_the_project_lead_somewhere():
-    for name in ("README.md", "CONTRIBUTING.md", "STYLE.md", "CHANGELOG.md"):
-        text = (ROOT / name).read_text(encoding="utf-8")
-        for target in re.findall(r"\]\(([^)#:]+)\)", text):
-            assert (ROOT / target).exists(), f"{name} links to {target}"
+    for name in ("README.md", "CONTRIBUTING.md", "STYLE.md", "CHANGELOG.md", "docs/TEACHING.md"):
+        path = ROOT / name
+        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{name} links to {target}"
+
+
+# ---- the page for lecturers
+
+TEACHING = (ROOT / "docs" / "TEACHING.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_leads_to_the_page_for_lecturers():
+    assert "(docs/TEACHING.md)" in README
+
+
+def test_each_plan_has_every_chapter_that_is_written_once():
+    written = [path.stem for path in source.paths()]
+    numbers = {name.partition("_")[0] for name in written}
+    announced = {number for number, _, _ in COMING} - numbers
+    plans = re.split(r"(?m)^##+ ", TEACHING)
+    plans = {plan.split(":")[0]: plan for plan in plans if "| week |" in plan}
+    assert list(plans) == ["Four weeks", "Eight weeks", "Thirteen weeks"]
+    for name, plan in plans.items():
+        assert re.findall(r"notebooks/(\w+)\.ipynb", plan) == written, name
+        later = re.findall(r"\*(\w+) \(to come\)\*", plan)
+        assert set(later) <= announced, name
+        weeks = re.findall(r"(?m)^\| (\d+) \|", plan)
+        expected = {"Four weeks": 4, "Eight weeks": 8, "Thirteen weeks": 13}[name]
+        assert list(map(int, weeks)) == list(range(1, expected + 1)), name
+    assert set(later) == announced  # the longest plan has them all
+
+
+def test_the_page_says_what_goes_wrong_in_each_exercise():
+    named = re.findall(r"(?m)^- `([\w-]+)`: ", TEACHING)
+    assert named == [
+        f"{chapter.number}-{name}" for chapter in source.chapters() for name in chapter.exercises
+    ]
+    shown = re.findall(r"(?m)^\| (\w+) \| [^|]+ \| [^|]+ \|$", TEACHING)
+    assert shown[1:] == [chapter.number for chapter in source.chapters()]  # below the heading
 
 
 def test_one_version():
@@ -135,6 +171,7 @@ def test_a_new_chapter_has_the_form_of_one(project):
     assert chapter.header["title"] == TITLE
     assert chapter.exercises == ["mean-colour"]
     assert rooms.load_words("90-goal")["alt"]
+    assert questions.load_questions("90")[0].exercise == "90-mean-colour"
     tagged = [tag for cell in chapter.cells for tag in source.tags(cell)]
     assert tagged.count("parameters") == 1
     assert tagged.count("check") == chapter.header["least_checks"]

@@ -94,14 +94,16 @@ def test_every_other_dependency_has_its_reason():
 # ---- commands
 
 
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/TEACHING.md")
+
+
 def words_of(text, pattern):
     return {match.group(1) for match in re.finditer(pattern, text)}
 
 
 def test_commands_in_the_texts_exist():
     text = "\n".join(
-        (ROOT / name).read_text(encoding="utf-8")
-        for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile", "course.py")
+        (ROOT / name).read_text(encoding="utf-8") for name in (*PAGES, "Makefile", "course.py")
     )
     commands = set(
         re.search(

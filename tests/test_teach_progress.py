@@ -148,16 +148,16 @@ def test_another_coding_is_no_damage(coding, desk):
 
 def test_what_a_newer_course_wrote_stays(desk):
     desk.parent.mkdir()
-    newer = {"recall": {"05-a": [1, 2]}, "exercises": {"01-a": DONE | {"minutes": 3}}}
+    newer = {"later": {"05-a": [1, 2]}, "exercises": {"01-a": DONE | {"minutes": 3}}}
     desk.write_text(json.dumps(newer))
     note("91-add-one", "wrong")
     written = json.loads(desk.read_text())
-    assert written["recall"] == {"05-a": [1, 2]} and written["exercises"]["01-a"]["minutes"] == 3
-    written["recall"]["05-b"] = []
+    assert written["later"] == {"05-a": [1, 2]} and written["exercises"]["01-a"]["minutes"] == 3
+    written["later"]["05-b"] = []
     desk.write_text(json.dumps(written))
     note("01-a", "wrong")
     written = json.loads(desk.read_text())
-    assert "05-b" in written["recall"] and not set_aside(desk)
+    assert "05-b" in written["later"] and not set_aside(desk)
     assert written["exercises"]["01-a"] == DONE | {"minutes": 3, "state": "wrong", "tries": 3}
 
 

@@ -49,6 +49,26 @@ def test_only_what_is_between_the_marks_is_replaced():
         toc.with_table("no marks here", "new")
 
 
+def test_the_minutes_of_the_page_for_lecturers_are_current():
+    text = (files.project_root() / "docs" / "TEACHING.md").read_text(encoding="utf-8")
+    current = toc.with_minutes(text, toc.read_entries())
+    assert text == current, "run `python -m reidkit.teach.toc --write`"
+
+
+def test_a_week_has_the_minutes_of_its_chapters(tmp_path):
+    path = chapter_demo.write(tmp_path, COMPLETE)
+    chapter_demo.write(tmp_path, COMPLETE.replace('"91"', '"92"'), "92_more.py")
+    entries = toc.read_entries(path.parent)
+    one = "[91](../notebooks/91_tiny.ipynb)"
+    two = "[92](../notebooks/92_more.ipynb)"
+    weeks = f"| 1 | {one}, {two} | both | 7 |\n| 2 | {two} | one | 7 |\n| 3 | none | | 7 |\n"
+    text = toc.with_minutes(f"{weeks}{toc.BEGIN}\n{toc.END}\n", entries)
+    assert text.startswith(weeks.replace("both | 7", "both | 2").replace("one | 7", "one | 1"))
+    assert f"| {one} | A tiny chapter | 1 | 0.1 |" in text
+    with pytest.raises(KeyError, match="92_more"):
+        toc.with_minutes(text, entries[:1])
+
+
 def test_the_command_writes_the_readme(tmp_path, monkeypatch, capsys):
     readme = tmp_path / "README.md"
     readme.write_text(f"# Title\n{toc.BEGIN}\n{toc.END}\n", encoding="utf-8")

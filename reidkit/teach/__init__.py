@@ -24,8 +24,10 @@ _HOME = {
     "show_source": "show_source",
     "ask": "progress",
     "guess": "progress",
+    "recall": "recall",
+    "answer": "recall",
     "progress": "progress",
-    "solution": "exercises",
+    "solution": "solutions",
     "doctor": "doctor",
 }
 __all__ = sorted(_HOME)

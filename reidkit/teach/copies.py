@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import console, files
-from . import copy_file, source
+from . import copy_file, solutions, source
 from .execute import dump
 from .messages import say
 from .recognised import (
@@ -195,7 +195,7 @@ def refresh(chapter: source.Chapter, update: bool = False) -> str:
 
 
 def _next_step(path, chapter, update):
-    fresh = source.notebook(chapter, "work")
+    fresh = source.notebook(chapter, solutions.copy_form())
     if not path.exists():
         return _Step("copied", fresh)
     found = copy_file.read(path)
@@ -235,11 +235,19 @@ def main(words: Sequence[str] | None = None) -> int:
         action="store_true",
         help="bring newer chapters in; answers are kept, with a dated backup",
     )
+    parser.add_argument(
+        "--solutions",
+        action=argparse.BooleanOptionalAction,
+        help="give solutions with the copies, or leave them out; kept until you say the other",
+    )
     asked = parser.parse_args(words)
+    is_update = asked.update
+    if asked.solutions is not None and solutions.withhold(not asked.solutions):
+        is_update = True  # copies that are there change their form
     failed = []
     for path in source.paths():
         try:
-            print(refresh(source.read(path), asked.update), flush=True)
+            print(refresh(source.read(path), is_update), flush=True)
         except Exception as error:  # whatever it is: the others are brought up to date
             if os.environ.get("REIDKIT_DEBUG") == "1":
                 raise

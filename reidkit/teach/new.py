@@ -221,6 +221,20 @@ caption = "What you see: two people, one in each row, through the four cameras o
 alt = "One drawn person, seen by the camera that the slider chooses."
 """
 
+RECALL = """\
+# Four to six questions that later chapters ask about this one (`teach.recall`), the best first.
+
+[colour]
+question = "One person walks past two cameras of a place. What changes in her pictures most of all?"
+options = [
+    "Their mean colour, because each camera has its own light.",
+    "Her outline, because each camera draws people differently.",
+]
+right = 1
+why = "Say in one sentence why the right answer is right."
+exercise = "mean-colour"
+"""
+
 ANSWERS = '''\
 """Wrong answers to the exercises of a chapter, with a word of the verdict that each must earn."""
 
@@ -278,6 +292,7 @@ def new_chapter(number: str, name: str, title: str) -> list[pathlib.Path]:
         room / "checks.py": CHECKS,
         room / "figures.py": FIGURES,
         room / "figures.toml": CAPTIONS,
+        room / "recall.toml": RECALL,
         room / "widgets.py": WIDGETS,
         tests / "answers.py": ANSWERS,
         tests / f"test_{name}_chapter.py": TESTS,

@@ -72,7 +72,7 @@ def ask(key: str, question: str, options: Sequence[str]) -> str | None:
     """
     guess = load()["guesses"].get(key)
     _options[key] = list(options)
-    if not _is_asked():
+    if not is_asked():
         line("\n".join([question, *(f"  ○ {option}" for option in options)]))
     elif in_a_notebook():
         text = _show_text(key, question, options, guess)
@@ -113,7 +113,7 @@ def _keep(key, guess):
     change(lambda record: record["guesses"].update({key: guess}))
 
 
-def _is_asked():
+def is_asked():
     """Whether there is somebody to answer: not in a gallery build, a test or a run by papermill."""
     return active() and os.environ.get("REIDKIT_STATIC") != "1"
 

@@ -1,6 +1,7 @@
 """work/progress.json, read and changed so that nothing in it is lost.
 
     {"exercises": {key: {"state", "done", "tries"}}, "guesses": {key: text},
+     "recall": {key: {"asked": date, "right": bool, "times": n}},
      "checks": {"part/key": the beginning of a digest of that entry}}
 
 A file that is damaged is never written over: it is set aside under a name of its own, and what can
@@ -60,8 +61,25 @@ def _sound_text(text):
     return text if is_whole else None
 
 
+def _sound_recall(entry):
+    """An answer to a question of `teach.recall`, if all of it is right; else None."""
+    if not isinstance(entry, dict):
+        return None
+    try:
+        datetime.date.fromisoformat(entry["asked"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    times = entry.get("times")
+    is_sound = type(entry.get("right")) is bool and type(times) is int and times > 0
+    return entry if is_sound else None
+
+
 # A part of the record -> what returns the sound content of one of its entries, or None.
-PARTS = {"exercises": _sound_verdict, "guesses": _sound_text}
+PARTS = {
+    "exercises": _sound_verdict,
+    "guesses": _sound_text,
+    "recall": _sound_recall,
+}
 
 
 def empty() -> dict:
@@ -91,7 +109,8 @@ def load() -> dict:
     """The student's record, as far as it can be read; a damaged or locked one costs a line.
 
     Returns:
-        {"exercises": {key: {"state", "done", "tries"}}, "guesses": {key: text}}
+        {"exercises": {key: {"state", "done", "tries"}}, "guesses": {key: text},
+        "recall": {key: {"asked", "right", "times"}}}
     """
     if not active():
         return empty()
@@ -160,11 +179,14 @@ def _rescued(text):
     """What can be read of a file that is no JSON any more, because its end is missing, say."""
     decoder = json.JSONDecoder(strict=False)
     verdicts = {}
+    answers = {}
     for name in re.finditer(rf"({STRING})\s*:\s*(?=\{{)", text):
         try:
             value, _ = decoder.raw_decode(text, name.end())
             if value.keys() & {"state", "done", "tries"}:
                 verdicts[json.loads(name[1], strict=False)] = value
+            elif value.keys() >= {"asked", "right", "times"}:
+                answers[json.loads(name[1], strict=False)] = value
         except (ValueError, RecursionError):
             continue
     guesses = {}
@@ -178,7 +200,7 @@ def _rescued(text):
         except ValueError:  # an escape that is none
             pass
         found = pair.match(text, found.end())
-    rescued = {"exercises": verdicts, "guesses": guesses}
+    rescued = {"exercises": verdicts, "guesses": guesses, "recall": answers}
     return {part: _sound_part(part, content)[0] for part, content in rescued.items()}
 
 

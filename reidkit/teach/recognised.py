@@ -16,7 +16,7 @@ def hashes_as_written(mine: NotebookNode, fresh: NotebookNode) -> dict[str, str]
 
     Args:
         mine: the student's copy.
-        fresh: the chapter as it is now, in its "work" form.
+        fresh: the chapter as it is now, in its "work" or "handout" form.
     Returns:
         Cell id -> hash of its text; {} where nothing is known any more.
     """
@@ -29,10 +29,13 @@ def hashes_as_written(mine: NotebookNode, fresh: NotebookNode) -> dict[str, str]
 
 
 def is_of_this_version(mine: NotebookNode, fresh: NotebookNode) -> bool:
-    """Whether a copy says that it was made from the chapter as it is now."""
+    """Whether a copy says that it was made from the chapter as it is now, with or without
+    solutions as that is."""
     now = fresh.metadata["reidkit"]
     about = mine.metadata["reidkit"]
-    return about.get("stamp") == now["stamp"] and about.get("words") == now["words"]
+    has_solutions = about.get("form") != "handout"
+    is_of_form = has_solutions == (now["form"] != "handout")
+    return is_of_form and about.get("stamp") == now["stamp"] and about.get("words") == now["words"]
 
 
 def essence(text: str) -> str:
@@ -81,7 +84,7 @@ def name_cells(mine: NotebookNode, fresh: NotebookNode) -> None:
 
     Args:
         mine: the student's copy; changed in place.
-        fresh: the chapter as it is now, in its "work" form.
+        fresh: the chapter as it is now, in its "work" or "handout" form.
     """
     hashes = hashes_as_written(mine, fresh)
     course = {cell.id: cell for cell in fresh.cells}

@@ -9,6 +9,7 @@ renaming one file. A room holds any of
     widgets.py      draw functions for `teach.explore`
     checks.py       checks of the exercises
     figures.toml    alt text and caption of every figure: prose, which a translation overlays
+    recall.toml     questions that later chapters ask about this one: `questions` reads them
 """
 
 import functools
@@ -30,6 +31,20 @@ PARTS = ("experiments", "figures", "widgets", "checks")
 def source_folder() -> pathlib.Path:
     """The folder of the chapters' sources."""
     return files.project_root() / "notebooks" / "source"
+
+
+def numbers_before(number: str) -> list[str]:
+    """Numbers of the chapters before one, in reading order.
+
+    Args:
+        number: of the chapter, such as "03" or "01b".
+    Raises:
+        KeyError: no source has this number.
+    """
+    room_of(number)  # raises
+    names = sorted(path.stem for path in source_folder().glob("[0-9]*.py"))
+    numbers = [name.partition("_")[0] for name in names]
+    return numbers[: numbers.index(number)]
 
 
 def room_of(number: str) -> str:
@@ -77,13 +92,18 @@ def load_words(name: str) -> dict[str, str]:
         KeyError: there is no such figure; the message lists those there are.
     """
     number, _, key = name.partition("-")
-    table = _read_table(room_folder(number) / "figures.toml")
+    table = read_table(room_folder(number) / "figures.toml")
     if key not in table:
         raise KeyError(say("no figure", name=name, known=", ".join(table) or "none"))
     return table[key]
 
 
-def _read_table(path: pathlib.Path) -> dict:
+def read_table(path: pathlib.Path) -> dict:
+    """What a TOML file of a room holds; {} where there is no such file.
+
+    Raises:
+        tomllib.TOMLDecodeError: it is no TOML.
+    """
     if not path.is_file():
         return {}
     return _parse_table(path, path.stat().st_mtime_ns)

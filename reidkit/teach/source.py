@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .. import code_digest, files
-from . import rooms
+from . import questions, rooms
 
 if TYPE_CHECKING:
     import os
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 FORMAT = 2  # raise it when the builder changes what it writes
+FORMS = ("gallery", "work", "handout", "solution")
 FIXED = {"editable": False, "deletable": False}  # hints and solutions are read, not edited
 HEADER = {
     "chapter": str,
@@ -115,6 +116,7 @@ def stamps(cells: Sequence[NotebookNode], number: str) -> tuple[str, str]:
         parts += [cell.id, *tags(cell), code_of(cell.source) if cell.cell_type == "code" else ""]
     parts += _room(number)
     parts += _recorded_tables(cells, number)
+    parts += _recalled(cells, number)
     code = _short_hash("\0".join(parts))
     words = _short_hash("\0".join(cell.source for cell in cells))
     return code, words
@@ -150,6 +152,13 @@ def _recorded_tables(cells, number):
     words = set(re.findall(r"\w+", "\n".join(texts)))
     paths = sorted(files.results_dir().glob("[0-9]*.*"))
     return [f"{path.name} {_content_hash(path)}" for path in paths if path.stem in words]
+
+
+def _recalled(cells, number):
+    """A name for the questions of earlier chapters that this one shows, if it asks any."""
+    if not any("teach.recall(" in cell.source for cell in cells if cell.cell_type == "code"):
+        return []
+    return [questions.digest_of_first(number)]
 
 
 def _content_hash(path):
@@ -232,15 +241,16 @@ def notebook(chapter: Chapter, form: str = "gallery") -> NotebookNode:
 
     Args:
         chapter: as it is written.
-        form: "gallery" (stubs, hints folded), "work" (gallery, for the student's answers) or
-            "solution" (the solution's code and the stub's check in the place of the stub).
+        form: "gallery" (stubs, hints folded), "work" (gallery, for the student's answers),
+            "handout" (work without solutions) or "solution" (the solution's code and the stub's
+            check in the place of the stub).
     Raises:
         ValueError: there is no such form.
     """
     import nbformat
 
-    if form not in ("gallery", "work", "solution"):
-        raise ValueError(f"form is {form!r}; expected 'gallery', 'work' or 'solution'")
+    if form not in FORMS:
+        raise ValueError(f"form is {form!r}; expected one of {', '.join(FORMS)}")
     cells = copy.deepcopy(chapter.cells)
     if form == "solution":
         cells = [
@@ -248,6 +258,8 @@ def notebook(chapter: Chapter, form: str = "gallery") -> NotebookNode:
         ]
     else:
         cells = _folded(cells)
+    if form == "handout":
+        cells = [cell for cell in cells if "solution" not in tags(cell)]
     for cell in cells:
         if "check" in tags(cell):  # the name that nbval looks for
             cell.metadata["tags"] = [*tags(cell), "nbval-check-output"]
@@ -263,7 +275,7 @@ def notebook(chapter: Chapter, form: str = "gallery") -> NotebookNode:
         cells=cells,
         metadata={"kernelspec": kernel, "language_info": {"name": "python"}, "reidkit": about},
     )
-    if form == "work":
+    if form in ("work", "handout"):
         made.metadata["reidkit"]["cells"] = {cell.id: source_hash(cell.source) for cell in cells}
     return made
 

@@ -1,7 +1,8 @@
 """The table of chapters in the README, made from the headers of the chapters' sources.
 
-`python -m reidkit.teach.toc` prints it, `--write` puts it into README.md between two marks. Chapter
-0 draws its map from the same headers.
+`python -m reidkit.teach.toc` prints it, `--write` puts it into README.md between two marks. The
+minutes in docs/TEACHING.md are written by the same command, and chapter 0 draws its map from the
+same headers.
 """
 
 import argparse
@@ -27,7 +28,9 @@ ROWS = (
     "neighbours",
     "the real world",
 )
-FIELDS = ("chapter", "title", "about", "minutes_study", "row", "map")
+MINUTES_HEAD = "| | chapter | minutes of study | of these computing |\n|---|---|---|---|"
+FIELDS = ("chapter", "title", "about", "minutes_study", "minutes_compute", "row", "map")
+LINK = r"\]\(\.\./notebooks/(\w+)\.ipynb\)"  # to a chapter, in a row of a plan
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Entry:
     title: str
     about: str  # one sentence for the table in the README
     minutes: float  # of study
+    computing: float  # minutes of these
     row: str  # title of its row on the map of chapter 0
     map: str  # the words in its box there
 
@@ -69,6 +73,7 @@ def _read_entry(path: pathlib.Path) -> Entry:
         title=header["title"],
         about=header["about"],
         minutes=header["minutes_study"],
+        computing=header["minutes_compute"],
         row=header["row"],
         map=header["map"],
     )
@@ -105,6 +110,40 @@ def make_table(folder: pathlib.Path | None = None) -> str:
     return "\n".join(lines)
 
 
+def make_minutes(entries: list[Entry]) -> str:
+    """The table of minutes of docs/TEACHING.md, in markdown.
+
+    Args:
+        entries: of the chapters, in reading order.
+    """
+    lines = [MINUTES_HEAD]
+    for entry in entries:
+        link = f"[{entry.number}](../notebooks/{entry.name}.ipynb)"
+        title = _as_cell(entry.title)
+        lines.append(f"| {link} | {title} | {entry.minutes:g} | {entry.computing:g} |")
+    return "\n".join(lines)
+
+
+def with_minutes(text: str, entries: list[Entry]) -> str:
+    """The page for lecturers with today's minutes: its table, and the last cell of each week.
+
+    Args:
+        text: of the page, which holds the marks.
+        entries: of the chapters.
+    Raises:
+        ValueError: the text lacks the marks.
+        KeyError: a week links to a chapter that is not there.
+    """
+    minutes = {entry.name: entry.minutes for entry in entries}
+
+    def summed(row):
+        total = sum(minutes[name] for name in re.findall(LINK, row[1]))
+        return f"{row[1]}| {total:g} |"
+
+    text = re.sub(rf"(?m)^(\|.*{LINK}.*)\| [\d.]+ \|$", summed, text)
+    return with_table(text, make_minutes(entries))
+
+
 def _as_cell(text):
     return in_markdown(str(text)).replace("|", r"\|")
 
@@ -127,10 +166,10 @@ def with_table(text: str, table: str) -> str:
 
 @command
 def main(words: list[str] | None = None) -> None:
-    """Print the table, or write it into the README."""
+    """Print the table, or write it into the README, and the minutes into docs/TEACHING.md."""
     about = __doc__.splitlines()[0]
     parser = argparse.ArgumentParser(prog="python -m reidkit.teach.toc", description=about)
-    parser.add_argument("--write", action="store_true", help="replace the table in README.md")
+    parser.add_argument("--write", action="store_true", help="replace the tables in the pages")
     asked = parser.parse_args(words)
     table = make_table()
     if not asked.write:
@@ -139,6 +178,10 @@ def main(words: list[str] | None = None) -> None:
     readme = files.project_root() / "README.md"
     text = readme.read_text(encoding="utf-8")
     files.write_atomic(readme, with_table(text, table))
+    page = files.project_root() / "docs" / "TEACHING.md"
+    if page.is_file():
+        text = page.read_text(encoding="utf-8")
+        files.write_atomic(page, with_minutes(text, read_entries()))
 
 
 if __name__ == "__main__":
