@@ -26,6 +26,10 @@ _HOME = {
     "guess": "progress",
     "progress": "progress",
     "solution": "exercises",
+    "mine": "mine",
+    "use_mine": "mine",
+    "mine_is_yours": "mine",
+    "mine_all": "mine",
     "doctor": "doctor",
 }
 __all__ = sorted(_HOME)

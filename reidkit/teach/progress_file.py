@@ -1,6 +1,7 @@
 """work/progress.json, read and changed so that nothing in it is lost.
 
     {"exercises": {key: {"state", "done", "tries"}}, "guesses": {key: text},
+     "builds": {key: {"version", "checks", "passed": {key of a check: [name]}, "why"}},
      "checks": {"part/key": the beginning of a digest of that entry}}
 
 A file that is damaged is never written over: it is set aside under a name of its own, and what can
@@ -60,8 +61,22 @@ def _sound_text(text):
     return text if is_whole else None
 
 
+def _sound_build(build):
+    """A note on a build, where all of it is right; None else: the file is tried again."""
+    if not isinstance(build, dict):
+        return None
+    words = [build.get("version"), build.get("checks"), build.get("why")]
+    passed = build.get("passed")
+    if not isinstance(passed, dict) or any(_sound_text(word) is None for word in words):
+        return None
+    for names in passed.values():
+        if not isinstance(names, list) or any(_sound_text(name) is None for name in names):
+            return None
+    return build
+
+
 # A part of the record -> what returns the sound content of one of its entries, or None.
-PARTS = {"exercises": _sound_verdict, "guesses": _sound_text}
+PARTS = {"exercises": _sound_verdict, "guesses": _sound_text, "builds": _sound_build}
 
 
 def empty() -> dict:
@@ -91,7 +106,8 @@ def load() -> dict:
     """The student's record, as far as it can be read; a damaged or locked one costs a line.
 
     Returns:
-        {"exercises": {key: {"state", "done", "tries"}}, "guesses": {key: text}}
+        {"exercises": {key: {"state", "done", "tries"}}, "guesses": {key: text}, "builds": {key:
+            {"version", "checks", "passed", "why"}}}
     """
     if not active():
         return empty()
@@ -179,7 +195,7 @@ def _rescued(text):
             pass
         found = pair.match(text, found.end())
     rescued = {"exercises": verdicts, "guesses": guesses}
-    return {part: _sound_part(part, content)[0] for part, content in rescued.items()}
+    return empty() | {part: _sound_part(part, content)[0] for part, content in rescued.items()}
 
 
 # ---- writing
