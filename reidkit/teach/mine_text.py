@@ -4,6 +4,8 @@ A file of `work/mine/` begins with the imports that its cells need. Below, each 
 a check of its own) has a section that begins with a line `# ---- station 1 (02-norm)`.
 """
 
+import __future__
+
 import ast
 import builtins
 import importlib
@@ -301,7 +303,8 @@ def read_file(text: str) -> tuple[list[str], dict[int, str]]:
     """What a build's file holds.
 
     Returns:
-        (its lines of import above the sections, station -> (heading, text) of each section)
+        (its lines of import above the sections, station -> its section with the heading; a section
+        that is no Python is left out)
     """
     parts = STATION.split(text)
     lines = []
@@ -317,8 +320,17 @@ def read_file(text: str) -> tuple[list[str], dict[int, str]]:
     headings = STATION.finditer(text)
     sections = {}
     for heading, body in zip(headings, parts[2::2]):
-        sections[int(heading[1])] = heading[0] + "\n\n" + body.strip() + "\n"
+        if _is_python(body):
+            sections[int(heading[1])] = heading[0] + "\n\n" + body.strip() + "\n"
     return lines, sections
+
+
+def _is_python(text):
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def with_station(text: str, key: str, build: Build, cell: str, lines: Sequence[str]) -> str:
@@ -338,6 +350,7 @@ def with_station(text: str, key: str, build: Build, cell: str, lines: Sequence[s
     needed = set()
     for section in sections.values():
         needed.update(free_names(section))
+    needed.update(dir(__future__))
     kept = [line for line in lines_before if defined(line) & needed]
     cell, futures = _without_futures(cell)
     heading = f"# ---- station {build.station} ({key})"
