@@ -98,7 +98,7 @@ print("trained:", number, whose, teach.mine_is_yours("92-scale", "Scale"))
 '''
 
 
-@exercise("92-scale", build="scale", names=("Scale",), seconds=2)
+@exercise("92-scale", build="scale", names=("Scale",), seconds=3)
 def scale(answer):
     x = torch.tensor([1.0, -2.0])
     result = answer(3)(x)
@@ -106,13 +106,13 @@ def scale(answer):
     expect(torch.equal(result, 3 * x), f"3 times {x.tolist()} is not {result.tolist()}")
 
 
-@exercise("92-shift", build="scale", names=("shift",), station=2, seconds=2)
+@exercise("92-shift", build="scale", names=("shift",), station=2, seconds=3)
 def shift(answer):
     x = torch.tensor([1.0, -2.0])
     expect(torch.equal(answer(x), 2 * x + 1), f"2 x + 1 is not {answer(x).tolist()}")
 
 
-@exercise("93-later", build="later", names=("later",), seconds=2)
+@exercise("93-later", build="later", names=("later",), seconds=3)
 def later(answer):
     expect(answer() == 6, f"it is {answer()}, not 6")
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from reidkit import datasets, world
 from reidkit.layers import norms
 from reidkit.teach import mine_text
-from reidkit.teach.mine_text import Build, Refused, imports_of, read_file, with_station
+from reidkit.teach.mine_imports import imports_of
+from reidkit.teach.mine_text import Build, Refused, read_file, with_station
 
 SETUP = "from math import pi, tau as turn\nfrom torch import float32\nfrom scipy import stats\n"
 
@@ -99,7 +100,7 @@ def test_names_from_outside_become_imports(text, line):
         "def f(): return open('a')",
         "def f(): return Before(1)",
         "def f(): return nowhere_at_all",
-        "from reidkit import world\nfrom reidkit.backbones import make_trunk\ndef f(): return world",
+        "from reidkit import world\nfrom reidkit.backbones import make_trunk\nplace = world",
         "from mine.retrieve import evaluate\ndef f(): return evaluate",
         "def f():\n    import json\n    return json",
         "def norms(): return 1",

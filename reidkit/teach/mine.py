@@ -15,13 +15,13 @@ from ..console import explain
 from . import copy_file, mine_load, mine_state, progress_file
 from .display import emit, line, table
 from .messages import say
+from .mine_imports import imports_of
 from .mine_state import Place
 from .mine_text import (
     Refused,
     defined,
     executed_cell,
     history,
-    imports_of,
     namespace,
     read_file,
     with_station,
