@@ -33,7 +33,7 @@ def side_by_side(work: Callable, tasks: Sequence[tuple], jobs: int) -> Iterator[
     """
     import joblib  # 0.1 s: only commands need it
 
-    with _sign_of_life() as sign:
+    with sign_of_life() as sign:
         at_once = min(jobs, max(1, len(tasks)))
         parallel = joblib.Parallel(at_once, return_as="generator_unordered")
         calls = []
@@ -43,7 +43,7 @@ def side_by_side(work: Callable, tasks: Sequence[tuple], jobs: int) -> Iterator[
 
 
 @contextlib.contextmanager
-def _sign_of_life():
+def sign_of_life():
     """The name of a file that is locked until the block, or this process, ends."""
     _remove_signs_of_the_dead()
     handle, name = tempfile.mkstemp(prefix=SIGN)
@@ -70,12 +70,12 @@ def _remove_signs_of_the_dead():
 def _do(work, number, task, sign, owner):
     if os.getpid() == owner:
         return number, work(*task)
-    with _ends_with(owner, sign):
+    with ends_with(owner, sign):
         return number, work(*task)
 
 
 @contextlib.contextmanager
-def _ends_with(owner, sign):
+def ends_with(owner, sign):
     """End this process, and what it started, when its owner ends inside the block."""
     done = threading.Event()
     watcher = threading.Thread(target=_watch, args=(owner, sign, done), daemon=True)

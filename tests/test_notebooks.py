@@ -10,6 +10,7 @@ import re
 import tomllib
 import types
 
+import build_demo
 import nbformat
 import pytest
 from planted import with_stubs
@@ -20,8 +21,10 @@ CHAPTERS = source.chapters()
 MOST = {
     "cells": 45,
     "lines": 25,
+    "lines of a build": 45,
     "words": 2000,
     "exercises": 3,
+    "stations": 3,
     "minutes_study": 60,
     "minutes_compute": 3,
 }
@@ -79,12 +82,7 @@ def test_a_chapter_keeps_its_size(chapter):
         if not {"hint", "solution"} & set(source.tags(cell))
     ]  # the rest is folded
     assert len(shown) <= MOST["cells"]
-    long = {
-        cell.id: len(cell.source.splitlines())
-        for cell in chapter.cells
-        if cell.cell_type == "code" and len(cell.source.splitlines()) > MOST["lines"]
-    }
-    assert not long
+    assert not long_cells(chapter)
     words = sum(
         len(re.findall(r"[^\W\d_]{2,}", cell.source))
         for cell in shown
@@ -95,11 +93,36 @@ def test_a_chapter_keeps_its_size(chapter):
         assert chapter.header[field] <= MOST[field]
 
 
+def long_cells(chapter):
+    """{key: lines} of the code cells that have too many; the cells of a build may have more."""
+    parts = {f"{name}-{part}" for name in chapter.builds for part in ("stub", "solution")}
+    long = {}
+    for cell in chapter.cells:
+        most = MOST["lines of a build"] if cell.id in parts else MOST["lines"]
+        lines = len(cell.source.splitlines())
+        if cell.cell_type == "code" and lines > most:
+            long[cell.id] = lines
+    return long
+
+
+def test_the_cells_of_a_build_may_be_longer(tmp_path):
+    path = build_demo.write(tmp_path)
+    text = path.read_text()
+    for blanks, expected in ((30, set()), (45, {"scale-stub", "scale-solution"})):
+        path.write_text(text.replace("        super().__init__()\n", "        pass\n" * blanks))
+        assert set(long_cells(source.read(path))) - {"use"} == expected
+    path.write_text(text.replace('["exercise", "build", "stub"]', '["exercise", "stub"]', 1))
+    with pytest.raises(ValueError, match="card and stub of a build both have the tag build"):
+        source.read(path)
+
+
 @every_chapter
 def test_a_chapter_has_its_parts(chapter):
     tagged = [tag for cell in chapter.cells for tag in source.tags(cell)]
     assert tagged.count("parameters") == 1
-    assert chapter.header.get("least_exercises", 1) <= len(chapter.exercises) <= MOST["exercises"]
+    short = [name for name in chapter.exercises if name not in chapter.builds]
+    assert chapter.header.get("least_exercises", 1) <= len(chapter.exercises)
+    assert len(short) <= MOST["exercises"] and len(chapter.builds) <= MOST["stations"]
     compared = tagged.count("check")
     least = chapter.header.get("least_checks", 5)
     assert compared >= least, (
@@ -124,8 +147,10 @@ def test_parameters_are_annotated_and_explained(chapter):
 @every_chapter
 def test_every_exercise_has_a_check_of_its_key(chapter):
     checks = rooms.load_part(chapter.number, "checks") or types.ModuleType("none")
-    keys = {value.key for value in vars(checks).values() if hasattr(value, "key")}
-    assert {f"{chapter.number}-{name}" for name in chapter.exercises} == keys
+    found = {value.key: value for value in vars(checks).values() if hasattr(value, "key")}
+    assert {f"{chapter.number}-{name}" for name in chapter.exercises} == set(found)
+    of_builds = {key for key, value in found.items() if value.build is not None}
+    assert {f"{chapter.number}-{name}" for name in chapter.builds} == of_builds
 
 
 @every_chapter

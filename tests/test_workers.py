@@ -68,9 +68,9 @@ def test_signs_of_killed_processes_are_removed_and_those_of_living_ones_stay(tmp
     monkeypatch.setattr(workers.tempfile, "tempdir", str(tmp_path))
     dead = tmp_path / f"{workers.SIGN}dead"
     dead.write_text("")
-    with workers._sign_of_life() as living:
+    with workers.sign_of_life() as living:
         for path in (dead, living):
             os.utime(path, (0, 0))
-        with workers._sign_of_life():
+        with workers.sign_of_life():
             assert not dead.exists() and pathlib.Path(living).exists()
     assert not pathlib.Path(living).exists()

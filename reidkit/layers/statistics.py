@@ -16,7 +16,9 @@ def reestimated_statistics(
 
     This is AdaBN (Li et al. 2016), and CBN (Zhuang et al. 2020) if the pictures are those of one
     camera: weights stay, every BatchNorm, BatchInstanceNorm, FeatureNorm and BNNeck forgets its
-    running mean and variance for those of these pictures. The model is in evaluation mode inside.
+    running mean and variance for those of these pictures. So does any other module that has buffers
+    `running_mean` and `running_var` and a number `momentum`, which it heeds as nn.BatchNorm2d does:
+    a norm that somebody wrote by hand. The model is in evaluation mode inside.
 
     Each picture counts the same. With one batch the statistics are those of the set exactly; with
     several, a variance is the mean of those within batches, and deeper layers see inputs that were
@@ -32,23 +34,26 @@ def reestimated_statistics(
     Raises:
         ValueError: a batch of fewer than two pictures.
     """
-    norms = _tracking_norms(model)
+    torch_norms = _tracking_norms(model)
+    norms = [*torch_norms, *_handwritten_norms(model)]
     modes = [(module, module.training) for module in model.modules()]
     momenta = [norm.momentum for norm in norms]
     copies = []  # (buffer, its value before)
-    for norm in norms:
+    for norm in torch_norms:
         for buffer in norm.buffers(recurse=False):
             copies.append((buffer, buffer.clone()))
+    buffers_before = _lend_copies(norms[len(torch_norms) :])
     try:
         model.eval()
         for norm in norms:
-            norm.reset_running_stats()
+            _forget_statistics(norm)
             norm.train()
         batches = interleaved(pictures, batch) if isinstance(pictures, Tensor) else pictures
         _estimate(model, norms, batches)
         model.eval()
         yield model
     finally:
+        _take_back(buffers_before)
         for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum
         with torch.no_grad():
@@ -63,7 +68,9 @@ def held_statistics(model: nn.Module) -> Iterator[nn.Module]:
     """Inside the block, batch norms in training mode leave their running statistics alone.
 
     They normalise by the batch and keep their running mean and variance as they are: what MetaBIN
-    calls "hold". What was tracked before is tracked again on exit.
+    calls "hold". What was tracked before is tracked again on exit. A norm that somebody wrote by
+    hand (see `reestimated_statistics`) need not know `track_running_stats`: inside it moves copies
+    of its buffers, and on exit it has its own back, bit for bit.
 
     Args:
         model: any module.
@@ -71,6 +78,7 @@ def held_statistics(model: nn.Module) -> Iterator[nn.Module]:
         A context manager that gives the model.
     """
     norms = _tracking_norms(model)
+    buffers_before = _lend_copies(_handwritten_norms(model))
     try:
         for norm in norms:
             norm.track_running_stats = False
@@ -78,6 +86,7 @@ def held_statistics(model: nn.Module) -> Iterator[nn.Module]:
     finally:
         for norm in norms:
             norm.track_running_stats = True
+        _take_back(buffers_before)
 
 
 def _tracking_norms(model):
@@ -87,6 +96,57 @@ def _tracking_norms(model):
         if isinstance(module, _BatchNorm) and module.track_running_stats:
             norms.append(module)
     return norms
+
+
+def _handwritten_norms(model):
+    """Modules that keep running statistics, as torch's batch norms do, and are none of these."""
+    norms = []
+    for module in model.modules():
+        buffers = dict(module.named_buffers(recurse=False))
+        has_statistics = {"running_mean", "running_var"} <= buffers.keys()
+        momentum = getattr(module, "momentum", None)
+        has_momentum = isinstance(momentum, (int, float)) and not isinstance(momentum, bool)
+        if has_statistics and has_momentum and not isinstance(module, _BatchNorm):
+            if getattr(module, "track_running_stats", True):
+                norms.append(module)
+    return norms
+
+
+def _lend_copies(norms):
+    """Let norms work on copies of their buffers.
+
+    A buffer that is put back is the very tensor that it was, whether the norm changed its copy in
+    place or put another tensor there.
+
+    Returns:
+        [(norm, its buffers before by name)], for `_take_back`.
+    """
+    lent = []
+    for norm in norms:
+        buffers = dict(norm.named_buffers(recurse=False))
+        lent.append((norm, buffers))
+        for name, buffer in buffers.items():
+            setattr(norm, name, buffer.clone())
+    return lent
+
+
+def _take_back(lent):
+    for norm, buffers in lent:
+        for name, buffer in buffers.items():
+            setattr(norm, name, buffer)
+
+
+@torch.no_grad()
+def _forget_statistics(norm):
+    """Give a norm the statistics of a new one."""
+    if isinstance(norm, _BatchNorm):
+        norm.reset_running_stats()
+        return
+    norm.running_mean.zero_()
+    norm.running_var.fill_(1)
+    count = getattr(norm, "num_batches_tracked", None)
+    if isinstance(count, Tensor):
+        count.zero_()
 
 
 def interleaved(pictures: Sequence, batch: int | None = None) -> list:

@@ -28,6 +28,10 @@ _HOME = {
     "answer": "recall",
     "progress": "progress",
     "solution": "solutions",
+    "mine": "mine",
+    "use_mine": "mine",
+    "mine_is_yours": "mine",
+    "mine_all": "mine",
     "doctor": "doctor",
 }
 __all__ = sorted(_HOME)

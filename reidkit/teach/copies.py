@@ -5,6 +5,9 @@ course wrote it. On `update` a cell that only one side changed keeps that change
 changed keeps the student's answer (in a stub) or the course's text, with the other version beneath
 it. Where a program has dropped what the copy remembers, cells are recognised by their text, and
 what differs from the course counts as the student's.
+
+What the student has built (work/mine/) stays where it is. `update` copies it into a dated backup,
+and tries it again where its checks have changed.
 """
 
 from __future__ import annotations
@@ -180,6 +183,11 @@ def refresh(chapter: source.Chapter, update: bool = False) -> str:
     Raises:
         OSError: the file cannot be read, or the folder not be written.
     """
+    return _refresh(chapter, update)[0]
+
+
+def _refresh(chapter, update):
+    """(the line of `refresh`, whether a copy that was there is another now)"""
     folder = files.work_dir()
     path = folder / f"{chapter.name}.ipynb"
     step = _next_step(path, chapter, update)
@@ -191,7 +199,9 @@ def refresh(chapter: source.Chapter, update: bool = False) -> str:
                 backup = copy_file.back_up(path).relative_to(folder).as_posix()
             if step.notebook is not None:
                 files.write_atomic(path, dump(step.notebook))
-    return say(step.message, name=chapter.name, folder=folder.name, kept=step.kept, backup=backup)
+    values = {"name": chapter.name, "folder": folder.name, "kept": step.kept, "backup": backup}
+    is_updated = step.notebook is not None and step.message != "copied"
+    return say(step.message, **values), is_updated
 
 
 def _next_step(path, chapter, update):
@@ -245,9 +255,12 @@ def main(words: Sequence[str] | None = None) -> int:
     if asked.solutions is not None and solutions.withhold(not asked.solutions):
         is_update = True  # copies that are there change their form
     failed = []
+    is_updated = False
     for path in source.paths():
         try:
-            print(refresh(source.read(path), is_update), flush=True)
+            sentence, is_new = _refresh(source.read(path), is_update)
+            print(sentence, flush=True)
+            is_updated = is_updated or is_new
         except Exception as error:  # whatever it is: the others are brought up to date
             if os.environ.get("REIDKIT_DEBUG") == "1":
                 raise
@@ -255,9 +268,38 @@ def main(words: Sequence[str] | None = None) -> int:
             print(
                 say("not refreshed", name=path.stem, reason=_in_a_sentence(error)), file=sys.stderr
             )
+    if asked.update:
+        failed += _carry_builds(is_updated)
     if any(isinstance(error, OSError) for error in failed):
         print(say("no room for copies", folder=str(files.work_dir())), file=sys.stderr)
     return int(bool(failed))
+
+
+def _carry_builds(is_updated):
+    """Back the student's builds up and try them with today's checks; the errors that this met.
+
+    The files stay where they are.
+    """
+    from . import mine_state  # the checks of every chapter: only an update needs them
+    from .mine import back_up, outdated, renew
+
+    failed = []
+    try:
+        places = outdated()
+        backup = back_up() if places or is_updated else ""
+        if backup:
+            print(say("mine saved", backup=backup), flush=True)
+        for place in places:
+            sentence = renew(place)
+            if sentence:
+                print(sentence, flush=True)
+    except Exception as error:  # a copy that is brought up to date is worth having without them
+        if os.environ.get("REIDKIT_DEBUG") == "1":
+            raise
+        failed.append(error)
+        name = mine_state.PACKAGE
+        print(say("not refreshed", name=name, reason=_in_a_sentence(error)), file=sys.stderr)
+    return failed
 
 
 def _in_a_sentence(error):

@@ -56,28 +56,35 @@ def read(path: pathlib.Path) -> Copy | None:
     return Copy(notebook, opens, is_whole)
 
 
-def back_up(path: pathlib.Path) -> pathlib.Path:
+def back_up(path: pathlib.Path, root: pathlib.Path | None = None) -> pathlib.Path:
     """Copy a file as it is to backups/DATE_TIME/ beside it, under a name that nothing has yet.
 
     Args:
         path: of the file.
+        root: the folder whose backups/ takes it, with the folders between; None for the file's own.
     Returns:
         The path of the backup.
     """
+    root = root or path.parent
+    backup = dated_folder(root) / path.relative_to(root)
+    files.write_atomic(backup, path.read_bytes())
+    return backup
+
+
+def dated_folder(root: pathlib.Path) -> pathlib.Path:
+    """Make a new folder backups/DATE_TIME in `root`; its path."""
     date = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S_%f")
     number = 0
     while True:
         name = f"{date}-{number}" if number else date
-        folder = path.parent / "backups" / name
+        folder = root / "backups" / name
         try:
             folder.mkdir(parents=True)
-            break
+            return folder
         except FileExistsError:
             if not folder.is_dir():  # backups is a file
                 raise
             number += 1
-    files.write_atomic(folder / path.name, path.read_bytes())
-    return folder / path.name
 
 
 # ---- from bytes to cells

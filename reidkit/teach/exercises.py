@@ -5,21 +5,23 @@
         expect(answer([1, 0]) == 1.0, "the right picture comes first, yet you gave ...")
 
 The decorated check is called as `check.average_precision(average_precision)` in the cell of the
-answer.
+answer. `@exercise("02-norm", build="norm", names=("Norm",))` is the check of a build: the cell that
+passes it is saved, see `mine`.
 """
 
 import functools
 import inspect
 import linecache
-import random
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import numpy as np
-import torch
-
-from . import display
+from .. import code_digest
+from . import display, mine_state
 from .messages import say
+from .mine import save
+from .mine_load import chance_kept
+from .mine_text import Build, Refused, executed_cell, has_blanks, without_checks
+from .mine_trial import TookTooLong, time_limit
 from .progress import note
 
 
@@ -59,7 +61,12 @@ def expect(condition: object, message: str) -> None:
 
 
 def exercise(
-    key: str, none_is_answer: bool = False
+    key: str,
+    none_is_answer: bool = False,
+    build: str = "",
+    names: Sequence[str] = (),
+    station: int = 1,
+    seconds: float = 20.0,
 ) -> Callable[[Callable[..., None]], Callable[..., Verdict]]:
     """Turn a check function into one that prints a verdict, notes it on the board and never raises.
 
@@ -69,53 +76,74 @@ def exercise(
     Args:
         key: chapter and exercise, "01-average-precision".
         none_is_answer: None counts as an answer.
+        build: the file of the build that the exercise is a station of, "norm" for
+            work/mine/norm.py; "" for an exercise that is no build.
+        names: what the cell of a build defines. The check takes these as its answers, in this
+            order.
+        station: of the build, from 1: the place of the cell in its file.
+        seconds: that a build's check may take.
     Returns:
         The decorator of the check; the decorated check returns its Verdict.
+    Raises:
+        ValueError: a build has no name that Python could import, or defines nothing.
     """
+    about = None
+    if build:
+        if not build.isidentifier() or not names or isinstance(names, str):
+            raise ValueError(
+                f"the build of {key!r} is {build!r} and defines {names!r}; expected a name that "
+                'Python can import, and a tuple of names such as ("Norm",)'
+            )
+        about = Build(build, tuple(names), station, seconds)
 
     def decorate(function):
         @functools.wraps(function)
         def check(*answers, **options):
-            states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-            try:
-                state, line = _judge(key, function, answers, options, none_is_answer)
-            finally:
-                (
-                    random.setstate(states[0]),
-                    np.random.set_state(states[1]),
-                    torch.set_rng_state(states[2]),
-                )
-            display.line(line)
+            with chance_kept():
+                state, reason = _judge(check, answers, options)
+            display.line(say(state, key=key, reason=reason))
             note(key, state)
+            if about is not None:
+                mine_state.see(check)
+                if state == "well done":
+                    save(check)
             verdict = Verdict(state == "well done")
             verdict.state = state
             return verdict
 
         check.key = key
+        check.build = about
+        check.none_is_answer = none_is_answer
+        check.judge = lambda *answers: _judge(check, answers, {}, is_trial=True)
         return check
 
     return decorate
 
 
-def _judge(key, function, answers, options, none_is_answer):
-    """(state, the line that says so)"""
-
-    def tell(state, reason=""):
-        return state, say(state, key=key, reason=" ".join(str(reason).split()))
-
+def _judge(check, answers, options, is_trial=False):
+    """(state, why) of answers; a trial has no notebook around it."""
     try:
-        function(*[_watched(answer, none_is_answer) for answer in answers], **options)
-        return tell("well done")
+        watched = [_watched(answer, check.none_is_answer) for answer in answers]
+        if check.build is None or is_trial:  # of a trial's time, its owner takes care
+            check.__wrapped__(*watched, **options)
+        else:
+            with time_limit(check.build.seconds):
+                check.__wrapped__(*watched, **options)
+        return "well done", ""
     except NotYet:
-        return tell("not yet")
+        return "not yet", ""
+    except TookTooLong:
+        return "error", say("too slow", seconds=f"{check.build.seconds:g}")
     except (Exception, SystemExit) as error:
-        if any(_untouched(key, answer) for answer in answers) or "ellipsis" in str(error):
-            return tell("not yet")
-        return (
-            tell("wrong", error)
-            if isinstance(error, Wrong)
-            else tell("error", _where(error, answers))
-        )
+        if "ellipsis" in str(error) or (not is_trial and _is_unwritten(check, answers)):
+            return "not yet", ""
+        if isinstance(error, Wrong):
+            return "wrong", _in_a_line(error)
+        return "error", _in_a_line(_where(error, answers, "where file" if is_trial else "where"))
+
+
+def _in_a_line(reason):
+    return " ".join(str(reason).split())
 
 
 def _watched(answer, none_is_answer):
@@ -143,32 +171,58 @@ def _watched(answer, none_is_answer):
     return watched
 
 
-def _untouched(key, answer):
-    """Whether a function is still the stub's, word for word (a stub that holds a bug to repair
-    never returns a blank).
-    """
+def _is_unwritten(check, answers):
+    """Whether there is no answer yet: a build with blanks in its cell, or a stub as it came."""
+    if check.build is not None:
+        cell = executed_cell()
+        if cell is not None and has_blanks(cell):
+            return True
+    stub = _stub(check.key)
+    if stub is None:
+        return False
+    if any(_untouched(stub, answer) for answer in answers):
+        return True
+    return check.build is not None and _is_same_cell(executed_cell(), stub)
+
+
+def _stub(key):
+    """The text of an exercise's stub; None where there are no sources."""
     try:
         from . import source
 
         number, _, name = key.partition("-")
-        stub = (
-            next(chapter for chapter in source.chapters() if chapter.number == number)
-            .cell(f"{name}-stub")
-            .source
-        )
-        return (
-            isinstance(answer, (types.FunctionType, type))
-            and inspect.getsource(answer).strip() in stub
-        )
-    except (ImportError, OSError, KeyError, StopIteration, TypeError, ValueError):
-        return False  # no sources here, or no source text of the answer
+        chapter = next(chapter for chapter in source.chapters() if chapter.number == number)
+        return chapter.cell(f"{name}-stub").source
+    except (ImportError, OSError, KeyError, StopIteration, ValueError):
+        return None
 
 
-def _where(error, answers):
+def _untouched(stub, answer):
+    """Whether a function is still the stub's, word for word (a stub that holds a bug to repair
+    never returns a blank).
+    """
+    try:
+        is_code = isinstance(answer, (types.FunctionType, type))
+        return is_code and inspect.getsource(answer).strip() in stub
+    except (OSError, TypeError):
+        return False  # no source text of the answer
+
+
+def _is_same_cell(cell, stub):
+    """Whether a cell does what the stub does; a class of a notebook has no source to compare."""
+    if cell is None:
+        return False
+    try:
+        written = code_digest.code_digest(without_checks(cell))
+        return written == code_digest.code_digest(without_checks(stub))
+    except (Refused, SyntaxError):
+        return False
+
+
+def _where(error, answers, message):
+    """What was raised, and on which line of the answer."""
     what = f"{type(error).__name__}: {error}".rstrip(": ")
-    homes = {
-        answer.__code__.co_filename for answer in answers if isinstance(answer, types.FunctionType)
-    }
+    homes = {home for answer in answers for home in _homes(answer)}
     trace, line = error.__traceback__, None
     while trace:
         if trace.tb_frame.f_code.co_filename in homes:
@@ -176,7 +230,15 @@ def _where(error, answers):
         trace = trace.tb_next
     if line is None:
         return say("elsewhere", what=what)
-    return say("where", what=what, line=line, text=linecache.getline(home, line).strip())
+    return say(message, what=what, line=line, text=linecache.getline(home, line).strip())
+
+
+def _homes(answer):
+    """The files in which an answer's code is: a function's, or those of a class's methods."""
+    functions = vars(answer).values() if isinstance(answer, type) else [answer]
+    for function in functions:
+        if isinstance(function, types.FunctionType):
+            yield function.__code__.co_filename
 
 
 def solution(key: str) -> None:

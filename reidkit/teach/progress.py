@@ -40,7 +40,9 @@ def progress() -> None:
     """Show the board: every exercise of every chapter, and where you stand."""
     from . import source
 
-    verdicts = load()["exercises"]
+    record = load()
+    verdicts = record["exercises"]
+    built = {key for build in record["builds"].values() for key in build["passed"]}
     rows = []
     done = 0
     for chapter in source.chapters():
@@ -48,7 +50,10 @@ def progress() -> None:
             verdict = verdicts.get(f"{chapter.number}-{name}", {})
             is_done = verdict.get("done", False)
             state = "well done" if is_done else verdict.get("state", "not yet")
-            rows.append([chapter.number, name, f"{SIGNS[state]} {state}"])
+            word = f"{SIGNS[state]} {state}"
+            if f"{chapter.number}-{name}" in built:
+                word = say("board built", state=word)
+            rows.append([chapter.number, name, word])
             done += state == "well done"
     headers = say("board headers").split("|")
     emit(*table(headers, rows, say("board", done=done, total=len(rows))))

@@ -2,6 +2,7 @@
 
     {"exercises": {key: {"state", "done", "tries"}}, "guesses": {key: text},
      "recall": {key: {"asked": date, "right": bool, "times": n}},
+     "builds": {key: {"version", "checks", "passed": {key of a check: [name]}, "why"}},
      "checks": {"part/key": the beginning of a digest of that entry}}
 
 A file that is damaged is never written over: it is set aside under a name of its own, and what can
@@ -74,11 +75,26 @@ def _sound_recall(entry):
     return entry if is_sound else None
 
 
+def _sound_build(build):
+    """A note on a build, where all of it is right; None else: the file is tried again."""
+    if not isinstance(build, dict):
+        return None
+    words = [build.get("version"), build.get("checks"), build.get("why")]
+    passed = build.get("passed")
+    if not isinstance(passed, dict) or any(_sound_text(word) is None for word in words):
+        return None
+    for names in passed.values():
+        if not isinstance(names, list) or any(_sound_text(name) is None for name in names):
+            return None
+    return build
+
+
 # A part of the record -> what returns the sound content of one of its entries, or None.
 PARTS = {
     "exercises": _sound_verdict,
     "guesses": _sound_text,
     "recall": _sound_recall,
+    "builds": _sound_build,
 }
 
 
@@ -110,7 +126,8 @@ def load() -> dict:
 
     Returns:
         {"exercises": {key: {"state", "done", "tries"}}, "guesses": {key: text},
-        "recall": {key: {"asked", "right", "times"}}}
+        "recall": {key: {"asked", "right", "times"}},
+        "builds": {key: {"version", "checks", "passed", "why"}}}
     """
     if not active():
         return empty()
@@ -201,7 +218,7 @@ def _rescued(text):
             pass
         found = pair.match(text, found.end())
     rescued = {"exercises": verdicts, "guesses": guesses, "recall": answers}
-    return {part: _sound_part(part, content)[0] for part, content in rescued.items()}
+    return empty() | {part: _sound_part(part, content)[0] for part, content in rescued.items()}
 
 
 # ---- writing

@@ -3,7 +3,8 @@ notebook made from them.
 
 A cell begins `# %% key="map-by-hand" tags=["check"]` (`# %% [markdown] key=...` for text); the key
 becomes the cell's id. An exercise X is a run of cells: X (card), X-stub (code, ends in its check),
-X-hint1..3, X-solution (code, no check), X-why.
+X-hint1..3, X-solution (code, no check), X-why. A station of a build is an exercise whose card and
+stub have the tag `build`.
 """
 
 from __future__ import annotations
@@ -65,6 +66,11 @@ class Chapter:
     def exercises(self) -> list[str]:
         """Names X of the exercises, in order."""
         return [cell.id[:-5] for cell in self.cells if "stub" in tags(cell)]
+
+    @property
+    def builds(self) -> list[str]:
+        """Those of the exercises that are stations of a build, in order."""
+        return [name for name in self.exercises if "build" in tags(self.cell(f"{name}-stub"))]
 
     def cell(self, key: str) -> NotebookNode:
         """The source cell with this key.
@@ -211,6 +217,11 @@ def read(path: str | os.PathLike) -> Chapter:
         lost = [key for key in (name, f"{name}-hint1", f"{name}-solution") if key not in keys]
         if lost:
             raise ValueError(f"{path.name}: exercise {name!r} lacks the cells {', '.join(lost)}")
+        marked = ["build" in tags(chapter.cell(key)) for key in (name, f"{name}-stub")]
+        if marked[0] != marked[1]:
+            raise ValueError(
+                f"{path.name}: exercise {name!r}: card and stub of a build both have the tag build"
+            )
     return chapter
 
 
