@@ -268,7 +268,7 @@ def main(words: Sequence[str] | None = None) -> int:
             print(
                 say("not refreshed", name=path.stem, reason=_in_a_sentence(error)), file=sys.stderr
             )
-    if asked.update:
+    if is_update:
         failed += _carry_builds(is_updated)
     if any(isinstance(error, OSError) for error in failed):
         print(say("no room for copies", folder=str(files.work_dir())), file=sys.stderr)
