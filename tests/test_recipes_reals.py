@@ -70,7 +70,7 @@ def test_rows_of_the_development_sets(trees, tmp_path):
         assert row["whose"] == "ours"
         assert row["network"] == "drawn-laptop"
         assert row["half"] == reals.EXAMS[name].half
-    assert [rows["caviar4reid"][key] for key in ("queries", "gallery", "people")] == ["9", "9", "3"]
+    assert [rows["caviar4reid"][key] for key in ("queries", "gallery", "ids")] == ["9", "9", "3"]
     # Made again, it is the same to the digit.
     assert main([*words, "--check"]) == 0
 

@@ -106,9 +106,10 @@ def reals_row(case: Mapping[str, Any], device: str | torch.device = "cpu") -> di
     return {
         "half": found.half,
         "network": DRAWN_LAPTOP,
+        "SEED": loaded.recipe["seed"],
         "whose": "ours",
         "queries": len(exam.query),
         "gallery": len(exam.gallery),
-        "people": exam.query.numbers()["ids"],
+        "ids": exam.query.numbers()["ids"],
         **{key.removeprefix("plain_"): mark for key, mark in marks.items()},
     }
