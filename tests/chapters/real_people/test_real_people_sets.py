@@ -86,7 +86,7 @@ def test_the_picture_of_every_set(tables):
     labels = [label.get_text() for label in left.get_yticklabels()]
     assert list(reversed(labels)) == list(sets.EXAMS.values())
     numbers = [text.get_text() for text in left.texts]
-    assert numbers[:3] == ["60", "65", "42"]
+    assert {"60", "65", "42", "93"} <= set(numbers)
     shown = sum(len(sets.scores(exam, *tables)) for exam in sets.EXAMS)
     assert len(left.texts) == len(right.texts) == shown
     (legend,) = figure.legends
