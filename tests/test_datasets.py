@@ -259,7 +259,7 @@ def test_unknown_set_or_half(tmp_path):
         read("market", tmp_path)
     with pytest.raises(ValueError, match="'development' or 'report'"):
         read("pku-reid", tmp_path, half="first")
-    with pytest.raises(ValueError, match="expected 'all': its splits are the published ones"):
+    with pytest.raises(ValueError, match="expected 'all': it is not divided into halves"):
         read("market1501", tmp_path, half="report")
 
 
@@ -334,7 +334,7 @@ def test_data_parameter(spec, parsed):
     ],
 )
 def test_data_parameter_errors_name_the_forms(spec):
-    with pytest.raises(ValueError, match="'world', 'market1501:PATH' or 'pku-reid:PATH'"):
+    with pytest.raises(ValueError, match="'world', 'market1501:PATH', 'pku-reid:PATH', "):
         parse(spec)
 
 

@@ -1,7 +1,8 @@
 """Readers of real data sets, and the data that a chapter runs on."""
 
 from .journey import Journey, load_journey, parse
-from .readers import LAYOUTS, Layout, Splits, read
+from .layouts import LAYOUTS, Layout
+from .readers import Splits, read
 
 __all__ = [
     "LAYOUTS",

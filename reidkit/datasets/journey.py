@@ -11,9 +11,13 @@ import torch
 from .. import world
 from ..record import Exam, ReIDData
 from ..runtime import pick_device
+from .layouts import LAYOUTS
 from .readers import read
 
-FORMS = "'world', 'market1501:PATH' or 'pku-reid:PATH'"
+FORMS = ", ".join(["'world'", *(f"'{name}:PATH'" for name in LAYOUTS)])
+
+# Sets of people without a training set: they are met away. What a note calls them.
+AWAY = {"pku-reid": "PKU-Reid", "caviar4reid": "CAVIAR4REID", "3dpes": "3DPeS"}
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,11 @@ def parse(spec: str) -> tuple[str, str | None]:
     path = path.strip()
     if name == "world" and not colon:
         return name, None
-    if name in ("market1501", "pku-reid") and path:
+    if name in LAYOUTS and path:
         return name, path
-    raise ValueError(f"DATA is {spec!r}; expected {FORMS}, PATH being the folder of your copy")
+    raise ValueError(
+        f"DATA is {spec!r}; expected one of {FORMS}, PATH being the folder of your copy"
+    )
 
 
 def load_journey(
@@ -58,8 +64,9 @@ def load_journey(
     """The data of a chapter, all pictures of preset.size and in memory.
 
     "world": train and home are drawn in training places, away in unseen ones. "market1501:PATH":
-    train and home are real, away is drawn in unseen places. "pku-reid:PATH": train and home are
-    drawn, away is the 74 real people, camera 1 searched in camera 2.
+    train and home are real, away is drawn in unseen places. "pku-reid:PATH" and
+    "caviar4reid:PATH": train and home are drawn, away is the real people, camera 1 searched in
+    camera 2. "3dpes:PATH": so too, away is its development half.
 
     Args:
         spec: DATA, as `parse` takes it.
@@ -67,12 +74,20 @@ def load_journey(
         seed: of the drawn people.
         device: where they are drawn; "auto" is the GPU where there is one.
     Raises:
-        What `parse`, `read` and `runtime.pick_device` raise.
+        ValueError: of vehicles; a journey is of people, and its pictures may be shown.
+        And what `parse`, `read` and `runtime.pick_device` raise.
     """
     name, path = parse(spec)
+    if name == "vehicles":
+        raise ValueError(
+            f"DATA is {spec!r}; expected people, since number plates can be read in pictures that "
+            "a chapter shows. Chapter 11 measures vehicles, and so does python -m reidkit.recipes "
+            "reals"
+        )
     device = pick_device(device)
     # A wrong path fails before anything is drawn.
-    splits = read(name, path, preset.size) if path else None
+    half = "development" if name == "3dpes" else "all"
+    splits = read(name, path, preset.size, half=half) if path else None
     if name == "market1501":
         train = splits.train.in_memory()
         home = _in_memory(splits.exam)
@@ -91,7 +106,7 @@ def load_journey(
         home = _draw_exam("train", preset.places, preset, seed, device)
         if splits:
             away = _in_memory(splits.exam)
-            note = "train and home: drawn people; away: PKU-Reid, real people."
+            note = f"train and home: drawn people; away: {AWAY[name]}, real people."
         else:
             away = _draw_exam("unseen", preset.unseen_places, preset, seed, device)
             note = "train and home: drawn people; away: drawn people in unseen places."

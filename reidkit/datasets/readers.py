@@ -1,7 +1,5 @@
-"""Readers of real data sets.
-
-A data set is one row of LAYOUTS: where its pictures lie, how their names are built, and how many
-there are.
+"""Readers of real data sets: a folder as `layouts` describes it becomes query, gallery and, where
+there is one, a training set.
 """
 
 import pathlib
@@ -12,67 +10,7 @@ import torch
 
 from ..pictures import check_size, folder_path, picture_names
 from ..record import Exam, ReIDData, is_junk
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How one data set lies on disk.
-
-    Args:
-        inside: the set's own folder name.
-        splits: name -> (folder, the one camera that belongs to it, or None for all).
-        pattern: matches a whole picture path relative to its folder; the groups id and camera are
-            labels, other groups become attributes. All are numbers that int64 holds.
-        first_camera: what the set calls its first camera.
-        counts: split -> (pictures, ids without junk) as published.
-        size: (H, W) of its pictures.
-        tree: the expected folders and names, as errors show them.
-        halves: whether it has a development and a report half.
-    """
-
-    inside: str
-    splits: dict[str, tuple[str, int | None]]
-    pattern: str
-    first_camera: int
-    counts: dict[str, tuple[int, int]]
-    size: tuple[int, int]
-    tree: str
-    halves: bool = False
-
-
-# Zheng et al., ICCV 2015; 15,913 gallery pictures and 3,819 of junk (-1)
-MARKET_1501 = Layout(
-    inside="Market-1501-v15.09.15",
-    splits={
-        "train": ("bounding_box_train", None),
-        "query": ("query", None),
-        "gallery": ("bounding_box_test", None),
-    },
-    pattern=r"(?P<id>-1|\d{4})_c(?P<camera>[1-6])s\d+_\d+_\d+\.jpg",
-    first_camera=1,
-    counts={"train": (12936, 751), "query": (3368, 750), "gallery": (19732, 751)},
-    size=(128, 64),
-    tree="""Market-1501-v15.09.15/
-    bounding_box_train/    0002_c1s1_000451_03.jpg ...
-    query/                 0001_c1s1_001051_00.jpg ...
-    bounding_box_test/     -1_c1s1_000401_03.jpg  0000_c1s1_000151_01.jpg ...""",
-)
-
-# Ma et al., 2016, the public part; protocol here: camera 1 is searched in camera 2
-PKU_REID = Layout(
-    inside="pku-reid",
-    splits={"query": (".", 1), "gallery": (".", 2)},
-    pattern=r"(?P<id>\d{1,18})/(?P<camera>0[12])_(?P<pose>\d{1,18})\.png",
-    first_camera=1,
-    counts={"query": (592, 74), "gallery": (592, 74)},
-    size=(128, 48),
-    halves=True,
-    tree="""pku-reid/
-    001/    01_1.png ... 01_8.png  02_1.png ... 02_8.png
-    003/    ...""",
-)
-
-LAYOUTS = {"market1501": MARKET_1501, "pku-reid": PKU_REID}
+from .layouts import LAYOUTS
 
 
 @dataclass(frozen=True)
@@ -109,13 +47,14 @@ def read(
 
     Ids are the set's own (-1 junk, 0 distractors of Market-1501), cameras count from 0, pictures
     are in sorted order. A picture that cannot be read raises a ValueError, with the expected tree,
-    when it is decoded.
+    when it is decoded. In 3dpes the sequence stands for the camera, and query and gallery are the
+    same pictures. An id of vehicles is one of folder, class and number together.
 
     Args:
-        name: "market1501" or "pku-reid".
+        name: "market1501", "pku-reid", "caviar4reid", "3dpes" or "vehicles".
         path: the set's folder, or the folder around it.
-        size: (H, W) that pictures are decoded to; the set's own by default.
-        half: for pku-reid "development" or "report", the sorted identities at even or odd
+        size: (H, W) that pictures are decoded to; the layout's by default.
+        half: for pku-reid and 3dpes "development" or "report", the sorted identities at even or odd
             positions; else "all".
         strict: True insists on the published counts, False never looks, None insists unless every
             split holds less than a tenth of them, which is a sample.
@@ -133,13 +72,18 @@ def read(
     _check_half(name, layout, half)
     size = check_size(layout.size if size is None else size)
     root = _find_root(name, layout, path)
-    splits = {split: _read_split(name, layout, split, root, size) for split in layout.splits}
-    notes = [_check_counts(name, layout, splits, root, strict)]
+    matches, skipped = _parse_folders(name, layout, root)
+    splits = {}
+    for split in layout.splits:
+        splits[split] = _read_split(name, layout, split, root, matches, size)
+    notes = [_check_counts(name, layout, splits, root, strict), _note_skipped(layout, skipped)]
     if half != "all":
         people = _people_of_half(splits, half)
         for split, data in splits.items():
             splits[split] = data[torch.isin(data.ids, people)]
         notes.insert(0, f"{half} half, {len(people)} people.")
+    if layout.paired:
+        notes.append(_leave_out_unpaired(splits))
     query = splits["query"]
     gallery = splits["gallery"]
     notes.append(_check_matches(name, layout, root, query, gallery))
@@ -159,7 +103,7 @@ def _check_half(name, layout, half):
     if layout.halves:
         expected = "'all', 'development' or 'report'"
     else:
-        expected = "'all': its splits are the published ones"
+        expected = "'all': it is not divided into halves"
     raise ValueError(f"half is {half!r} for {name}; expected {expected}")
 
 
@@ -169,6 +113,18 @@ def _people_of_half(splits, half):
     people = torch.unique(ids[~is_junk(ids)])
     first = 1 if half == "report" else 0
     return people[first::2]
+
+
+def _leave_out_unpaired(splits):
+    """Take those out of query and gallery whom only one of them shows; a note says how many."""
+    query = splits["query"].ids.unique()
+    gallery = splits["gallery"].ids.unique()
+    in_both = query[torch.isin(query, gallery)]
+    for split in ("query", "gallery"):
+        data = splits[split]
+        splits[split] = data[torch.isin(data.ids, in_both)]
+    left_out = len(query) + len(gallery) - 2 * len(in_both)
+    return f"People whom only one camera saw are left out: {left_out}." if left_out else ""
 
 
 def _expected(layout, root):
@@ -191,39 +147,25 @@ def _find_root(name, layout, path):
     raise FileNotFoundError(f"{name}: {str(path)!r} {problem}. {_expected(layout, path)}")
 
 
-def _read_split(name, layout, split, root, size):
-    folder_name, camera = layout.splits[split]
-    folder = root / folder_name
-    matches = _parse_names(name, layout, folder, root)
-    if camera is not None:
-        matches = [match for match in matches if int(match["camera"]) == camera]
-    if not matches:
-        where = f"{str(folder)!r}" + ("" if camera is None else f" of camera {camera}")
-        raise FileNotFoundError(
-            f"{name}: there is no picture in {where}. {_expected(layout, root)}"
-        )
-    labels = {}
-    for group in matches[0].groupdict():
-        labels[group] = torch.tensor([int(match[group]) for match in matches])
-    ids = labels.pop("id")
-    cameras = labels.pop("camera") - layout.first_camera
-    return ReIDData(
-        images=tuple(folder / match.string for match in matches),
-        ids=ids,
-        cameras=cameras,
-        domains=torch.zeros(len(matches), dtype=torch.int64),
-        attributes=labels,
-        name=f"{name} {split}",
-        size=size,
-        source=_expected(layout, root),
-    )
+def _parse_folders(name, layout, root):
+    """({folder: matches of the layout's pattern}, names that the layout skips)."""
+    matches = {}
+    skipped = []
+    for folder, _ in layout.splits.values():
+        if folder not in matches:
+            matches[folder], wrong = _parse_names(name, layout, root / folder, root)
+            skipped += wrong
+    return matches, skipped
 
 
 def _parse_names(name, layout, folder, root):
-    """Matches of the layout's pattern, in the order of the sorted picture names of a folder."""
+    """(matches in the order of the sorted picture names of a folder, names that are skipped)."""
     # Only as deep as names go: a wrong path may be a whole disk.
     depth = layout.pattern.count("/")
     names = picture_names(folder, folder.glob("*/" * depth + "*"))
+    wrong, _ = layout.skipped or ("", "")
+    skipped = [picture for picture in names if re.fullmatch(wrong, picture)]
+    names = [picture for picture in names if picture not in skipped]
     matches = [re.fullmatch(layout.pattern, picture) for picture in names]
     bad_names = [repr(picture) for picture, match in zip(names, matches) if not match]
     if bad_names:
@@ -231,7 +173,44 @@ def _parse_names(name, layout, folder, root):
             f"{name}: {len(bad_names)} of {len(names)} picture names in {str(folder)!r} do not "
             f"parse, the first {', '.join(bad_names[:3])}. {_expected(layout, root)}"
         )
-    return matches
+    return matches, skipped
+
+
+def _note_skipped(layout, skipped):
+    if not skipped:
+        return ""
+    _, what_they_show = layout.skipped
+    return f"{len(skipped)} skipped (named like {skipped[0]!r}): {what_they_show}."
+
+
+def _read_split(name, layout, split, root, matches, size):
+    folder_name, camera = layout.splits[split]
+    folder = root / folder_name
+    paths = []
+    rows = []  # the labels of each picture
+    for match in matches[folder_name]:
+        labels = layout.labels(match.groupdict())
+        if camera in (None, labels["camera"]):
+            paths.append(folder / match.string)
+            rows.append(labels)
+    if not rows:
+        where = f"{str(folder)!r}" + ("" if camera is None else f" of camera {camera}")
+        raise FileNotFoundError(
+            f"{name}: there is no picture in {where}. {_expected(layout, root)}"
+        )
+    columns = {key: torch.tensor([row[key] for row in rows]) for key in rows[0]}
+    ids = columns.pop("id")
+    cameras = columns.pop("camera") - layout.first_camera
+    return ReIDData(
+        images=tuple(paths),
+        ids=ids,
+        cameras=cameras,
+        domains=torch.zeros(len(rows), dtype=torch.int64),
+        attributes=columns,
+        name=f"{name} {split}",
+        size=size,
+        source=_expected(layout, root),
+    )
 
 
 def _check_counts(name, layout, splits, root, strict):

@@ -10,11 +10,14 @@
     python -m reidkit.recipes study --seeds 0 1 2 --jobs 2 --out data/results/11_study.csv
     python -m reidkit.recipes features --out data/results/11_features.safetensors
     python -m reidkit.recipes models --seeds 0 1 2 3 4 --out data/results/11_models.csv
+    python -m reidkit.recipes reals --out data/results/11_reals.csv
     python -m reidkit.recipes drawn-laptop --out data/weights/drawn-laptop.safetensors
 
 A seed draws its own people and first weights. With REIDKIT_DATA_ROOT the models also meet the
-people of PKU-Reid. --check makes one row again and compares it, and writes nothing. Several calls
-with other seeds may fill one table at the same time.
+people of PKU-Reid. `reals` takes the committed network to all sets of real pictures there; with
+--report, which logs each look, also to the halves that are kept for reporting. --check makes one
+row again and compares it, and writes nothing. Several calls with other seeds may fill one table at
+the same time.
 """
 
 import argparse
@@ -23,7 +26,8 @@ import pathlib
 
 from .. import files, runtime
 from ..console import command, each_once, whole_number
-from . import baseline, drawn, norms, study, tables, ways
+from ..retrieval.model_file import DRAWN_LAPTOP
+from . import baseline, drawn, norms, reals, study, tables, ways
 from .examine import real_exams
 from .presets import PRESETS
 
@@ -34,6 +38,7 @@ NAMES = (
     "norm-features",
     "study",
     "models",
+    "reals",
     "features",
     *drawn.FINAL,
 )
@@ -51,6 +56,8 @@ def main(words: list[str] | None = None) -> int | None:
     asked = parser.parse_args(words)
     if asked.weights and asked.recipe != "baseline":
         parser.error("--weights belongs to the baseline")
+    if asked.report and asked.recipe != "reals":
+        parser.error("--report belongs to reals; the other tables say what they look at")
     asked.seeds = each_once("--seeds", asked.seeds)
     asked.knobs = asked.knobs and each_once("--knobs", asked.knobs)
     _check_out(parser, asked)
@@ -61,6 +68,12 @@ def main(words: list[str] | None = None) -> int | None:
     if asked.recipe in ON_REAL_PEOPLE and not real_exams(PRESETS["smoke"]):
         parser.error(
             "this measures on PKU-Reid; set REIDKIT_DATA_ROOT to the folder of real data sets"
+        )
+    if asked.recipe == "reals" and not reals.cases(asked.report):
+        sources = dict.fromkeys(exam.source for exam in reals.EXAMS.values())
+        parser.error(
+            "this measures on real pictures; set REIDKIT_DATA_ROOT to the folder that holds "
+            f"{', '.join(sources)}, or some of them"
         )
     if asked.recipe == "features":
         return study.write_features(asked.out, seed=asked.seeds[0], device=device)
@@ -91,6 +104,8 @@ def _table_command(parser, asked, device):
     if asked.restamp:
         print(f"{asked.out}: {tables.restamp(table, asked.out)} rows have a new stamp")
         return 0
+    if asked.recipe == "reals" and asked.redo:
+        _check_redo(parser, asked, table)
     has_real_people = any(row.get("pku_rank1") for row in tables.read_table(asked.out))
     if has_real_people and not exams:
         parser.error(
@@ -99,6 +114,21 @@ def _table_command(parser, asked, device):
         )
     tables.record(table, asked.out, asked.jobs, asked.redo)
     return 0
+
+
+def _check_redo(parser, asked, table):
+    """An error where --redo would drop rows of exams that this call does not make again."""
+    keys = set(table.keys())
+    lost = []
+    for row in tables.read_table(asked.out):
+        if table.key_of(row) not in keys and row.get("stamp") != table.stamp():
+            lost.append(row.get("exam", ""))
+    if lost:
+        parser.error(
+            f"{asked.out} holds {', '.join(lost)}, which --redo would drop and this call would not "
+            "make again; add --report, set REIDKIT_DATA_ROOT to a folder with all sets, or leave "
+            "--redo out"
+        )
 
 
 def _exams_of(asked):
@@ -121,6 +151,10 @@ def _table(asked, device, exams):
     if asked.recipe == "study":
         make = functools.partial(study.study_row, device=device)
         return tables.Table(study.cases(asked.seeds, asked.knobs), make, given, inputs, looks)
+    if asked.recipe == "reals":
+        weights = files.sha256_file(files.weights_dir() / f"{DRAWN_LAPTOP}.safetensors")
+        make = functools.partial(reals.reals_row, device=device)
+        return tables.Table(reals.cases(asked.report), make, given, [weights], looks=True)
     if asked.recipe == "models":
         make = functools.partial(drawn.models_row, device=device)
         models = ("untrained", "drawn-laptop")
@@ -157,13 +191,18 @@ def _parser():
     add("recipe", choices=NAMES)
     seed = whole_number(0, 2**31 - 1)
     add("--seeds", type=seed, nargs="+", default=[0], help="a row each; weights take the first")
-    add("--preset", choices=PRESETS, default="laptop", help="of all but study, models, features")
-    add("--data", default="world", help="world, market1501:PATH or pku-reid:PATH")
+    add("--preset", choices=PRESETS, default="laptop", help="of those that take --data")
+    add("--data", default="world", help="world, or a real set with its folder: market1501:PATH")
     add("--device", default="auto")
     add("--threads", type=whole_number(0, 1024), default=0, help="of torch; 0 keeps its choice")
     add("--jobs", type=whole_number(1, 1024), default=1, help="rows made side by side")
     add("--knobs", nargs="+", choices=study.STUDY, metavar="KNOB", help="of the study; default all")
     add("--weights", help="trunk weights that the baseline starts from (.pth or .safetensors)")
+    add(
+        "--report",
+        action="store_true",
+        help="of reals: halves for reporting, too; looks are logged",
+    )
     add("--out", required=True, help="the file: a table, written whole after each row, or weights")
     one_of = parser.add_mutually_exclusive_group()
     how = functools.partial(one_of.add_argument, action="store_true")

@@ -21,6 +21,8 @@ REPORTED = {
     "drawn unseen places": ("away",),
     "PKU-Reid, report half": ("pku_report", "pku_report_camera"),
     "PKU-Reid, all": ("pku", "pku_camera"),
+    "3DPeS, report half": ("3dpes_report",),
+    "3DPeS, all": ("3dpes",),
 }
 
 
@@ -102,9 +104,9 @@ def record(table: Table, out: str | pathlib.Path, jobs: int = 1, redo: bool = Fa
         }
         texts = {name: str(value) for name, value in case.items()}
         if table.looks:  # before the row: after a kill a look may stand there twice, never not
-            log_looks(f"{pathlib.Path(out).name}, {_name(case)}", seen_in(numbers))
+            log_looks(f"{pathlib.Path(out).name}, {_name(case)}", seen_in(texts | numbers))
         rows = _put_in(table, out, {**texts, **table.given, **numbers, **about}, redo)
-        marks = [f"{key} {value}" for key, value in numbers.items() if key.endswith("_rank1")]
+        marks = [f"{key} {value}" for key, value in numbers.items() if key.endswith("rank1")]
         print(f"{_name(case)}: {', '.join(marks)}")
     return list(rows.values())
 
@@ -265,14 +267,21 @@ def log_looks(what: str, looks: dict[str, dict]) -> None:
 
 
 def seen_in(row: dict) -> dict[str, dict]:
-    """What a row shows of the sets kept for reporting: {set: {column: number}}, for `log_looks`."""
+    """What a row shows of the sets kept for reporting.
+
+    Args:
+        row: of a table; a row of one exam names it in the column "exam", and the exam's name then
+            stands before that of each column.
+    Returns:
+        {set: {column: number}}, for `log_looks`.
+    """
     looks = {}
+    exam = f"{row['exam']}_" if "exam" in row else ""
     for name, parts in REPORTED.items():
-        numbers = {
-            column: float(value)
-            for column, value in row.items()
-            if value != "" and _shows(column, parts)
-        }
+        numbers = {}
+        for column, value in row.items():
+            if value != "" and _shows(exam + column, parts):
+                numbers[exam + column] = float(value)
         if numbers:
             looks[name] = numbers
     return looks

@@ -11,7 +11,7 @@ from .display import line
 from .messages import say
 
 # The first is drawn; the others read a folder: "market1501:PATH".
-SOURCES = ("world", "market1501", "pku-reid")
+SOURCES = ("world", "market1501", "pku-reid", "caviar4reid", "3dpes", "vehicles")
 TYPES = {"PRESET": str, "SEED": int, "DATA": str, "DEVICE": str, "THREADS": int}
 # Whole numbers from 0; THREADS = 0 is torch's own choice.
 LIMITS = {"SEED": 2**31 - 1, "THREADS": 1024}
@@ -31,7 +31,7 @@ class Run:
 
     @property
     def source(self) -> str:
-        """ "world", "market1501" or "pku-reid": what claims are bound to."""
+        """ "world", "pku-reid" or another of SOURCES: what claims are bound to."""
         return self.data.partition(":")[0]
 
 
@@ -90,7 +90,9 @@ def _with_full_path(spec):
     source, colon, path = spec.partition(":")
     needs_path = source != "world"
     if source not in SOURCES or needs_path != bool(colon):
-        raise ValueError(say("parameter data", value=spec, hint=nearest(source, SOURCES)))
+        forms = ", ".join(f'"{name}:PATH"' for name in SOURCES[1:])
+        hint = nearest(source, SOURCES)
+        raise ValueError(say("parameter data", value=spec, forms=forms, hint=hint))
     if not needs_path:
         return spec
     # A relative path counts from the course's folder too.
@@ -115,7 +117,7 @@ def start(
         chapter: its number, "01".
         PRESET: "smoke", "laptop" or "gpu"; chooses trunk, picture size and steps.
         SEED: of everything random.
-        DATA: "world", "market1501:FOLDER" or "pku-reid:FOLDER".
+        DATA: "world", or another of SOURCES with its folder: "market1501:FOLDER".
         DEVICE: "auto" or a name of torch's.
         THREADS: torch's on the CPU; 0 is torch's own choice.
     Raises:

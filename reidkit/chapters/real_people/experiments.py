@@ -31,6 +31,8 @@ TABLES = (
     "reidkit.recipes features --threads 2 --out data/results/11_features.safetensors",
     # The final network on real people, over five seeds, and one that is not trained at all.
     "reidkit.recipes models --seeds 0 1 2 3 4 --threads 2 --out data/results/11_models.csv",
+    # The committed network on every set of real pictures that may be looked at.
+    "reidkit.recipes reals --threads 2 --out data/results/11_reals.csv",
     # The network itself.
     "reidkit.recipes drawn-laptop --threads 2 --out data/weights/drawn-laptop.safetensors",
 )
@@ -39,7 +41,7 @@ TABLES = (
 
 
 def real_exam(run: Run, size: tuple[int, int]) -> Exam | None:
-    """The real people that DATA names; None for "world".
+    """The real pictures that DATA names; None for "world".
 
     Of PKU-Reid, the development half: the other is for reporting, and stands in recorded tables
     only.
@@ -47,11 +49,20 @@ def real_exam(run: Run, size: tuple[int, int]) -> Exam | None:
     Args:
         run: the chapter's Run.
         size: (height, width) of a picture.
+    Raises:
+        ValueError: 3DPeS, whose sequences have too few pictures for statistics of their own; and
+            what `datasets.read` raises.
     """
     if run.source == "world":
         return None
     name, _, path = run.data.partition(":")
-    half = "development" if name == "pku-reid" else "all"
+    if name == "3dpes":
+        raise ValueError(
+            f"DATA is {run.data!r}; expected a set with cameras, since this chapter takes "
+            "statistics per camera and a sequence of 3DPeS has one to six pictures. Name another "
+            "set, or measure this one by python -m reidkit.recipes reals"
+        )
+    half = "development" if datasets.LAYOUTS[name].halves else "all"
     return datasets.read(name, path, size, half=half).exam
 
 

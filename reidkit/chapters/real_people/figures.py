@@ -15,7 +15,7 @@ from ...stats import Estimate
 from ...teach.figures import grid
 from ...teach.plots import Look, dot, make_figure, name_rows
 from ...teach.recorded import Recorded
-from . import experiments, results
+from . import experiments, results, sets
 
 # Beginning of a column -> what the exam is called, and its look.
 EXAMS = {
@@ -30,6 +30,15 @@ WAYS = (
     ("as trained", Look("C0", "o", "-"), True, 1),
     ("statistics per camera (transductive)", Look("C1", "s", "--"), False, -1),
 )
+# Every real set: look, and whether the marker is filled.
+NETWORKS = {
+    sets.OURS: (Look("C0", "o", "-"), True),
+    sets.OURS_PER_CAMERA: (Look("C0", "o", "-"), False),
+    "OSNet x0.25, Market-1501": (Look("C1", "s", "--"), True),
+    "OSNet x0.25, MSMT17": (Look("C2", "^", "-."), True),
+    "Intel 0288": (Look("C3", "D", ":"), True),
+    "Intel 0287": (Look("C4", "v", "-"), True),
+}
 UNDECIDED = "0.65"  # the grey of a difference whose interval holds 0
 CAMERA_MARKERS = "o^"
 CAMERA_GREYS = ("0.82", "0.5")
@@ -84,6 +93,47 @@ def _ours(models, half):
         columns = (f"pku_{half}_rank1", f"pku_{half}_camera_rank1")
         rows[OURS[model]] = [results.over_people(runs, column) for column in columns]
     return rows
+
+
+# ---- every real set
+
+
+def every_set(reals: Recorded, models: Recorded) -> Any:
+    """Rank-1 and mAP of the committed network on every real set, beside networks that learnt from
+    real people -> figure.
+
+    Args:
+        reals: 11_reals.
+        models: 11_models.
+    """
+    figure, (left, right) = make_figure(1, 2, size=(8.8, 6.4), sharey=True)
+    names = list(sets.EXAMS)
+    for y, exam in enumerate(reversed(names)):
+        if y:
+            for axes in (left, right):
+                axes.axhline(y - 0.5, color="0.6", linewidth=0.8, linestyle="-", marker="none")
+        for score in sets.scores(exam, reals, models):
+            look, filled = NETWORKS[score.network]
+            place = y + _lane(score.network)
+            for axes, estimate in ((left, score.rank1), (right, score.ap)):
+                dot(axes, estimate, place, look, filled=filled, markersize=6)
+                rounded = int(estimate.mean + 0.5)  # 46.5 is 47, as 49.5 is 50
+                axes.text(estimate.highest + 3, place, rounded, va="center", size=7)
+    for axes, words in ((left, "rank-1 (%)"), (right, "mAP (%)")):
+        name_rows(axes, [sets.EXAMS[exam] for exam in names], xlim=(0, 103), xlabel=words)
+        axes.tick_params("y", length=0)
+        axes.grid(False, axis="y")
+    for network, (look, filled) in NETWORKS.items():
+        keywords = look.keywords(filled) | {"linestyle": "none"}
+        left.plot([], [], **keywords, markersize=6, label=network)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _lane(network):
+    """How far above or below the middle of its set a network is drawn, the first on top."""
+    lanes = len(NETWORKS)
+    return 0.8 * (0.5 - (list(NETWORKS).index(network) + 0.5) / lanes)
 
 
 # ---- two worlds
