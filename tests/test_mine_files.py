@@ -31,7 +31,11 @@ BAD = {
     "endless": ("return x *", "while True: pass\n        return x *", "longer than 3 s"),
     "leaving": ("class Scale", "raise SystemExit(3)\nclass Scale", "SystemExit: 3"),
     "gone": ("class Scale", "import os; os._exit(5)\nclass Scale", "exit status 5"),
-    "flooding": ("class Scale", "rest = [bytearray(1 << 28) for _ in range(64)]\nclass Scale", "MemoryError"),
+    "flooding": (
+        "class Scale",
+        "rest = [bytearray(1 << 28) for _ in range(64)]\nclass Scale",
+        "MemoryError",
+    ),
     "renamed": ("class Scale", "class Other", "it defines none of what is asked for"),
 }
 
