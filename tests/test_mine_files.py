@@ -7,6 +7,7 @@ import time
 
 import pytest
 import torch
+import training_case
 from mine_case import GOOD, TheirScale, is_theirs, is_yours, make_desk, said, take
 
 from reidkit import fingerprints, teach
@@ -30,7 +31,11 @@ BAD = {
     "endless": ("return x *", "while True: pass\n        return x *", "longer than 3 s"),
     "leaving": ("class Scale", "raise SystemExit(3)\nclass Scale", "SystemExit: 3"),
     "gone": ("class Scale", "import os; os._exit(5)\nclass Scale", "exit status 5"),
-    "flooding": ("class Scale", "rest = [bytearray(1 << 28) for _ in range(64)]\nclass Scale", ""),
+    "flooding": (
+        "class Scale",
+        "rest = [bytearray(1 << 28) for _ in range(64)]\nclass Scale",
+        "MemoryError",
+    ),
     "renamed": ("class Scale", "class Other", "it defines none of what is asked for"),
 }
 
@@ -102,6 +107,23 @@ def test_a_new_text_is_another_module_and_the_old_one_keeps_its_source(desk, cap
     assert "self.factor * x" in inspect.getsource(second.forward)
     desk.edit("class Scale", "# a comment\nclass Scale")
     assert fingerprints.describe(take(capsys)[0]) == fingerprints.describe(second)
+
+
+def test_a_kept_training_is_not_that_of_an_edited_build(desk, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("REIDKIT_CACHE_DIR", str(tmp_path / "cache"))
+    desk.scale()
+
+    def train():
+        torch.manual_seed(0)
+        model = training_case.net()
+        model.trunk.append(take(capsys)[0](1.0))
+        return training_case.train(model, steps=2, keep="yours", checkpoint_every=1e9)[1].loaded
+
+    assert [train(), train()] == [False, True]
+    desk.edit("x * self.factor", "x * self.factor + 0")
+    assert [train(), train()] == [False, True]
+    desk.edit("x * self.factor", "x * self.factor  # a comment")
+    assert train()
 
 
 # ---- folders and notes that are damaged

@@ -90,6 +90,7 @@ def test_all_builds_are_shown(desk, capsys):
 # ---- the process of its own
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_ends_the_trial(desk):
     desk.path.parent.mkdir(parents=True)
     desk.path.write_text("while True: pass")
@@ -149,6 +150,7 @@ def test_the_trial_ends_with_the_process_that_asked(desk, tmp_path):
         assert not psutil.pid_exists(number)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_a_time_limit_rings_in_the_main_thread_only():
     with pytest.raises(mine_trial.TookTooLong), mine_trial.time_limit(0.1):
         time.sleep(20)

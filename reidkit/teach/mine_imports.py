@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .messages import say
-from .mine_text import PACKAGE, Refused, free_names, sort_imports
+from .mine_text import NO_PYTHON, PACKAGE, Refused, free_names, sort_imports
 
 OURS = __name__.partition(".")[0]
 OURS_FOR_BUILDS = ("world", "datasets", "backbones")
@@ -128,7 +128,7 @@ def _import_in_cells(name, value, cells):
     for cell in cells:
         try:
             tree = ast.parse(cell)
-        except (SyntaxError, ValueError):
+        except NO_PYTHON:
             continue
         for node in ast.walk(tree):
             if not isinstance(node, ast.ImportFrom) or not may_import(node.module or ""):

@@ -53,7 +53,8 @@ def path_of(folder: pathlib.Path, name: str) -> pathlib.Path:
 def read(folder: pathlib.Path, name: str) -> str | None:
     """The text of a build's file; None where there is none that can be read."""
     try:
-        return path_of(folder, name).read_text(encoding="utf-8")
+        path = path_of(folder, name)
+        return path.read_text(encoding="utf-8") if path.is_file() else None
     except (OSError, UnicodeDecodeError, ValueError):
         return None
 

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .. import code_digest, files
+from ..console import explain
 from . import mine_load, mine_trial, progress_file, rooms
 from .messages import say
-from .mine_text import PACKAGE, defined
+from .mine_text import NO_PYTHON, PACKAGE, defined
 
 _notes = {}  # with progress off: key of a build -> its note
 _seen = {}  # key -> check, of the checks that were called in this process
@@ -165,14 +166,13 @@ def _word_on_missing(file):
     """ "" where there is no file; else why it cannot be read."""
     path = mine_load.path_of(folder(), file)
     try:
-        path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        return ""
+        if path.is_file():
+            path.read_bytes().decode("utf-8")
+        return say("build no file") if path.exists() else ""
     except OSError as error:
-        return f"{error.strerror}"
+        return explain(error)
     except UnicodeDecodeError as error:
         return str(error)
-    return ""
 
 
 def try_again(place: Place, text: str | None = None) -> tuple[dict[str, list[str]], str]:
@@ -187,7 +187,7 @@ def try_again(place: Place, text: str | None = None) -> tuple[dict[str, list[str
     content = mine_load.read(folder(), place.file) if text is None else text
     try:
         ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except NO_PYTHON as error:
         return {}, f"{type(error).__name__}: {error}"
     names = defined(content)
     checks = [check for check in place.checks if names.issuperset(check.build.names)]

@@ -17,6 +17,8 @@ from .messages import say
 PACKAGE = "mine"  # how the student's own package is called
 STATION = re.compile(r"(?m)^# ---- station (\d+) \(.*\)\n")
 MAGIC = re.compile(r"(?m)^\s*(?:[\w., ]+=\s*)?([%!]{1,2}\S+).*$")
+# What parsing raises; the last two for brackets and signs without end.
+NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -72,7 +74,7 @@ def without_checks(cell: str) -> str:
     """
     try:
         body = ast.parse(cell).body
-    except (SyntaxError, ValueError) as error:
+    except NO_PYTHON as error:
         magic = MAGIC.search(cell)
         if magic:
             raise Refused(say("build magic", magic=magic[1])) from None
@@ -92,7 +94,7 @@ def has_blanks(cell: str) -> bool:
     """Whether a `...` still stands for something to be written."""
     try:
         tree = ast.parse(cell)
-    except (SyntaxError, ValueError):
+    except NO_PYTHON:
         return False
     for node in ast.walk(tree):
         values = [getattr(node, "value", None)]
@@ -112,7 +114,7 @@ def defined(text: str) -> set[str]:
     """The names that a text binds outside functions and classes; none where it is no Python."""
     try:
         table = symtable.symtable(text, "cell", "exec")
-    except (SyntaxError, ValueError):
+    except NO_PYTHON:
         return set()
     return {name.get_name() for name in table.get_symbols() if _is_bound(name)}
 
@@ -162,7 +164,7 @@ def read_file(text: str) -> tuple[list[str], dict[int, str]]:
     lines = []
     try:
         nodes = ast.parse(parts[0]).body
-    except (SyntaxError, ValueError):
+    except NO_PYTHON:
         nodes = []
     for node in nodes:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -180,7 +182,7 @@ def read_file(text: str) -> tuple[list[str], dict[int, str]]:
 def _is_python(text):
     try:
         ast.parse(text)
-    except (SyntaxError, ValueError):
+    except NO_PYTHON:
         return False
     return True
 
@@ -230,7 +232,7 @@ def builds_in(text: str) -> list[str]:
     """The other builds that a build's file imports from: ["retrieve"]."""
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    except NO_PYTHON:
         return []
     found = set()
     for node in ast.walk(tree):

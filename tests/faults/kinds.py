@@ -309,6 +309,47 @@ def _has_cells(changed):
         return False
 
 
+BUILD = """from torch import nn
+
+# ---- station 1 (92-scale)
+
+
+class Scale(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * x
+"""
+
+
+def files_of_builds(folder):
+    """A student's build, damaged: it still passes, or the package's is used with a word; the file
+    stays as it is."""
+    import build_demo
+
+    from reidkit import teach
+    from reidkit.teach import mine_state
+
+    mine_state.see(build_demo.scale)
+    os.environ["REIDKIT_WORK_DIR"] = str(folder)
+    os.environ["REIDKIT_PROGRESS"] = "on"
+    path = folder / "mine" / "scale.py"
+    path.parent.mkdir()
+
+    def attempt(name, changed, said):
+        path.write_bytes(changed)
+        scale = teach.mine("92-scale", torch.nn.Identity, name="Scale")
+        if scale is not torch.nn.Identity:
+            return SAME if scale(3)(torch.ones(1)) == 3 else SILENT
+        if path.read_bytes() != changed:
+            return LOST
+        return CARRIED if "the package's Identity is used" in said.getvalue() else SILENT
+
+    return [("scale.py", BUILD.encode(), damage.BYTES + damage.TEXT)], attempt
+
+
 FILES = (
     Kind("pictures", 180, pictures),
     Kind("folders of pictures", 20, folders_of_pictures),
@@ -319,4 +360,5 @@ FILES = (
     Kind("kept trainings", 40, kept_trainings),
     Kind("progress files", 100, progress_files),
     Kind("copies of chapters", 100, copies_of_chapters),
+    Kind("files of builds", 12, files_of_builds),
 )
