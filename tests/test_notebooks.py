@@ -22,7 +22,7 @@ MOST = {
     "cells": 60,
     "lines": 25,
     "lines of a build": 45,
-    "words": 2000,
+    "words": 3000,
     "exercises": 3,
     "stations": 3,
     "minutes_study": 60,

@@ -75,7 +75,7 @@ picture = figures.every_set(reals, models)
 teach.show(picture, "11-sets", provenance=reals.provenance())
 
 # %% [markdown] key="worlds" tags=["slide"]
-# One set is one opinion, so the second picture asks three more. Where both were measured, the network that learnt from drawn people is ahead of OSNet trained on Market-1501. It is a little behind OSNet trained on MSMT17 where people are searched, clearly behind it on vehicles, and far behind networks that learnt from very many real people.
+# The second picture asks three more sets. Ours is ahead of OSNet trained on Market-1501, a little behind OSNet trained on MSMT17 (clearly on vehicles), and far behind networks that learnt from very many real people.
 #
 # Look at *not trained at all* before you admire the rest. Random filters, averaged over stripes, make a crude histogram of colours and edges, and these people's clothes are distinct: that alone beats ImageNet's features. (The random network at the bottom has no stripes.) Print beside your number what a network gets that has learnt nothing.
 #
