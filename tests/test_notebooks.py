@@ -19,10 +19,10 @@ from reidkit.teach import build, execute, rooms, source
 
 CHAPTERS = source.chapters()
 MOST = {
-    "cells": 60,
+    "cells": 45,
     "lines": 25,
     "lines of a build": 45,
-    "words": 3000,
+    "words": 2000,
     "exercises": 3,
     "stations": 3,
     "minutes_study": 60,

@@ -68,15 +68,10 @@ final = models.where(model="drawn-laptop")  # what the committed network is one 
 seeds = len(final.seeds)
 picture = figures.final_numbers(models)
 teach.show(picture, "11-goal", seeds=seeds, provenance=models.provenance())
-
-# %% key="sets-picture" tags=["slide"]
 reals = teach.recorded("11_reals")
-picture = figures.every_set(reals, models)
-teach.show(picture, "11-sets", provenance=reals.provenance())
+teach.show(figures.every_set(reals, models), "11-sets", provenance=reals.provenance())
 
 # %% [markdown] key="worlds" tags=["slide"]
-# The second picture asks three more sets. Ours is ahead of OSNet trained on Market-1501, a little behind OSNet trained on MSMT17 (clearly on vehicles), and far behind networks that learnt from very many real people.
-#
 # Look at *not trained at all* before you admire the rest. Random filters, averaged over stripes, make a crude histogram of colours and edges, and these people's clothes are distinct: that alone beats ImageNet's features. (The random network at the bottom has no stripes.) Print beside your number what a network gets that has learnt nothing.
 #
 # ## 1. Two worlds side by side
